@@ -1,0 +1,1 @@
+"""The data cards, one Markdown file a dataset, and the tables of MiniMix."""

@@ -1,0 +1,1 @@
+"""The course: numbered notebooks; `molfm lab` opens a working copy of them."""
