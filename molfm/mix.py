@@ -1,0 +1,397 @@
+"""A mix: one dataset or several, joined by molecule, as tables to look at and flat arrays to train on.
+
+`load` opens (and, the first time, prepares) the stores; a `Mix` is immutable, and `select` and `limit` return narrower
+views of the same files. A molecule that several datasets know is one molecule, and each dataset keeps its own rows,
+labels and split for it. Nothing here imports torch; `datamodule` hands over to `batch.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from molfm.catalog import LEVELS, CardError, DataCard, Task, card, datasets_of
+from molfm.featurize import spans
+from molfm.splits import GROUPS, SPLITS, assign, uniform
+from molfm.store import Shard, molecules_of, open_shard, pointer, prepare, structure, worker_pool
+from molfm.tables import card_from_table
+
+if TYPE_CHECKING:
+    from molfm.batch import MixDataModule
+    from molfm.quality import Audit
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of all datasets of a mix, sorted by molecule: molecule i owns rows ptr[i]:ptr[i+1]."""
+
+    ptr: np.ndarray  # (n_molecules + 1,) int64
+    shard: np.ndarray  # (n_rows,) index into Mix.shards
+    local: np.ndarray  # (n_rows,) molecule in that shard
+    dataset: np.ndarray  # (n_rows,) index into Mix.cards
+    split: np.ndarray  # (n_rows,) 0, 1, 2: splits.SPLITS
+    order: np.ndarray  # (n_rows,) place of the row when all shards are simply read one after the other
+
+    @property
+    def molecule(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.ptr) - 1), np.diff(self.ptr))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One dataset or several, joined by molecule. Made by `molfm.load`."""
+
+    name: str
+    cards: tuple[DataCard, ...]
+    shards: tuple[Shard, ...]
+    rows: Rows
+    chosen: tuple[Task, ...]  # the tasks in force; their order is the numbering of tasks everywhere
+    kept: dict[int, np.ndarray] = field(default_factory=dict)  # task -> (n_molecules,) bool: where its labels are kept
+    origin: dict = field(default_factory=dict)  # the arguments of `load`, so that a run can say what it was trained on
+
+    def __len__(self) -> int:
+        return len(self.rows.ptr) - 1
+
+    def __repr__(self) -> str:
+        names = ", ".join(c.name for c in self.cards)
+        return f"Mix({self.name}: {len(self):,} molecules, {len(self.chosen)} tasks of {names})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.tasks.to_html(index=False, max_rows=40)}"
+
+    # ------------------------------------------------------------------------------------------------ choosing tasks
+
+    def task_number(self, name: str) -> int:
+        """Return a task's number in this mix, by its id (`b3db/logBB`) or, where that is unambiguous, its bare name.
+
+        Raises:
+            CardError: no such task, or several of that name; the message lists what was meant or matches.
+        """
+        ids = [task.id for task in self.chosen]
+        if name in ids:
+            return ids.index(name)
+        matches = [i for i, task in enumerate(self.chosen) if task.name == name]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise CardError(f"{name!r} is a task of several datasets: {', '.join(ids[i] for i in matches)}.")
+        near = get_close_matches(name, [*ids, *(task.name for task in self.chosen)], n=3)
+        raise CardError(
+            f"No task {name!r} in {self.name}. "
+            + (f"Near: {', '.join(near)}." if near else f"Tasks: {', '.join(ids[:40])}.")
+        )
+
+    def expand(self, names: Sequence[str]) -> list[str]:
+        """Return task ids for names of tasks, of datasets (all their tasks) or of a dataset's level (`xtb_b3db/node`)."""
+        found: list[str] = []
+        for name in [names] if isinstance(names, str) else names:
+            group = [t.id for t in self.chosen if name in (t.dataset, f"{t.dataset}/{t.level}")]
+            found += group or [self.chosen[self.task_number(name)].id]
+        return list(dict.fromkeys(found))
+
+    def select(self, names: Sequence[str]) -> "Mix":
+        """Return the mix with these tasks only (see `expand`); molecules without any of their labels stay listed."""
+        numbers = [self.task_number(name) for name in self.expand(names)]
+        kept = {new: self.kept[old] for new, old in enumerate(numbers) if old in self.kept}
+        return replace(self, chosen=tuple(self.chosen[i] for i in numbers), kept=kept)
+
+    def keep(self, tasks: Sequence[str], molecules: np.ndarray) -> "Mix":
+        """Return the mix with the labels of these tasks (see `expand`) only where `molecules`, (n_molecules,) bool, is true."""
+        numbers = [self.task_number(name) for name in self.expand(tasks)]
+        return replace(self, kept=self.kept | {i: self.kept.get(i, True) & molecules for i in numbers})
+
+    def limit(self, task: str, n_labels: int, seed: int = 0) -> "Mix":
+        """Return the mix with only `n_labels` training labels of a graph task, and validation labels in proportion.
+
+        The choice depends on the molecules and the seed alone and is nested: 64 labels are among the 128 of one seed.
+
+        Raises:
+            ValueError: the task has fewer training labels than that, or is not at graph level.
+        """
+        number = self.task_number(task)
+        if self.chosen[number].level != "graph":
+            raise ValueError(
+                f"Only labels of graph tasks can be limited, {task} is at {self.chosen[number].level} level."
+            )
+        molecule, _, split, _ = self._labels_of(number)
+        molecule, first = np.unique(molecule, return_index=True)  # one that is listed twice counts once
+        split = split[first]
+        available = np.bincount(split, minlength=3)
+        if not 0 < n_labels <= available[0]:
+            raise ValueError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
+        mask = np.ones(len(self), bool)
+        quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
+        rank = uniform(self._identity[molecule, 0], seed)
+        for part, size in quota.items():
+            members = np.flatnonzero(split == part)
+            mask[molecule[members[np.argsort(rank[members], kind="stable")[size:]]]] = False
+        return self.keep([task], mask)
+
+    # ------------------------------------------------------------------------------------------------ tables to look at
+
+    @cached_property
+    def _identity(self) -> np.ndarray:
+        """(n_molecules, 3) hashes of key, constitution and scaffold."""
+        first = self.rows.ptr[:-1]
+        out = np.empty((len(self), 3), np.uint64)
+        for number, shard in enumerate(self.shards):
+            mine = np.flatnonzero(self.rows.shard[first] == number)
+            out[mine] = shard.identity[self.rows.local[first][mine]]
+        return out
+
+    @property
+    def constitution(self) -> np.ndarray:
+        """(n_molecules,) uint64, equal for stereoisomers: what a bootstrap over the test set should resample."""
+        return self._identity[:, 1]
+
+    @cached_property
+    def molecules(self) -> pd.DataFrame:
+        """The molecules, a row each: smiles (the key), its datasets, and its split in each of them."""
+        smiles = np.concatenate([molecules_of(shard.folder).smiles.to_numpy(object) for shard in self.shards])
+        table = pd.DataFrame({"smiles": smiles[self.rows.order[self.rows.ptr[:-1]]]})
+        for number, item in enumerate(self.cards):
+            mine = np.flatnonzero(self.rows.dataset == number)[::-1]  # reversed: the first row of a molecule wins
+            split = np.full(len(self), -1, np.int8)
+            split[self.rows.molecule[mine]] = self.rows.split[mine]
+            names = pd.Categorical.from_codes(split, categories=list(SPLITS))
+            table[f"split:{item.name}" if len(self.cards) > 1 else "split"] = names
+        table.insert(1, "datasets", self._dataset_names())
+        return table
+
+    def _dataset_names(self) -> pd.Categorical:
+        bit = np.zeros(len(self), np.int64)
+        np.bitwise_or.at(bit, self.rows.molecule, 1 << self.rows.dataset.astype(np.int64))
+        seen, code = np.unique(bit, return_inverse=True)
+        names = [", ".join(c.name for i, c in enumerate(self.cards) if b >> i & 1) for b in seen]
+        return pd.Categorical.from_codes(code, categories=names)
+
+    @cached_property
+    def tasks(self) -> pd.DataFrame:
+        """The tasks, a row each, with label counts a split and statistics of the training labels (in the task's unit)."""
+        rows = []
+        for number, task in enumerate(self.chosen):
+            _, _, split, value = self._labels_of(number)
+            train = value[split == 0].astype(np.float64)
+            n = np.bincount(split, minlength=3)
+            binary = task.kind == "binary"
+            rows.append(
+                {
+                    "task": task.id,
+                    "dataset": task.dataset,
+                    "level": task.level,
+                    "kind": task.kind,
+                    "domain": task.domain or "",
+                    "unit": task.unit or "",
+                    "n_train": n[0],
+                    "n_val": n[1],
+                    "n_test": n[2],
+                    "mean": train.mean() if len(train) and not binary else np.nan,
+                    "std": train.std() if len(train) and not binary else np.nan,
+                    "positive_rate": train.mean() if len(train) and binary else np.nan,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def _labels_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return all labels of one task as (molecule, item, split, value), as this view keeps them."""
+        task = self.chosen[number]
+        dataset = [c.name for c in self.cards].index(task.dataset)
+        column = [t.name for t in self.cards[dataset].tasks].index(task.name)
+        parts = [(np.zeros(0, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int8), np.zeros(0, np.float32))]
+        for index, shard in enumerate(self.shards):
+            mine = np.flatnonzero((self.rows.shard == index) & (self.rows.dataset == dataset))
+            if not len(mine):
+                continue
+            labels = shard.labels[task.level]
+            row_of = np.empty(len(shard.identity), np.int64)  # every molecule of a shard is one row of the mix
+            row_of[self.rows.local[mine]] = mine
+            hit = np.flatnonzero(labels.task == column)
+            row = row_of[np.searchsorted(labels.ptr, hit, side="right") - 1]
+            parts.append((self.rows.molecule[row], labels.item[hit], self.rows.split[row], labels.value[hit]))
+        molecule, item, split, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        if number in self.kept:
+            here = self.kept[number][molecule]
+            molecule, item, split, value = molecule[here], item[here], split[here], value[here]
+        return molecule, item, split, value
+
+    def labels(self, task: str) -> pd.Series:
+        """Return one task's labels aligned with `molecules`, in the task's unit, missing where unmeasured.
+
+        For a node (edge) task each entry is a float32 array over the atoms (bonds) of `Chem.MolFromSmiles(smiles)`, or
+        None; a single unmeasured atom is NaN in it. Where a dataset lists a molecule twice, its first row counts (see `audit`).
+        """
+        number = self.task_number(task)
+        level = self.chosen[number].level
+        molecule, item, _, value = self._labels_of(number)
+        molecule, item, value = molecule[::-1], item[::-1], value[::-1]  # the first row is written last
+        if level == "graph":
+            out = np.full(len(self), np.nan, np.float32)
+            out[molecule] = value
+            return pd.Series(out, name=self.chosen[number].id)
+        sizes = self._sizes(level)
+        ptr = np.concatenate([[0], np.cumsum(sizes)])
+        flat = np.full(ptr[-1], np.nan, np.float32)
+        flat[ptr[molecule] + item] = value
+        blocks = np.empty(len(self), object)
+        for i in np.unique(molecule):
+            blocks[i] = flat[ptr[i] : ptr[i + 1]]
+        return pd.Series(blocks, name=self.chosen[number].id)
+
+    def _sizes(self, level: str) -> np.ndarray:
+        """Return the number of atoms or bonds of every molecule."""
+        first = self.rows.ptr[:-1]
+        out = np.empty(len(self), np.int64)
+        for number, shard in enumerate(self.shards):
+            mine = np.flatnonzero(self.rows.shard[first] == number)
+            ptr = shard.atom_ptr if level == "node" else shard.bond_ptr
+            out[mine] = np.diff(ptr)[self.rows.local[first][mine]]
+        return out
+
+    def audit(self) -> "Audit":
+        """Return what a careful reader should know before trusting this mix; see `quality.audit`."""
+        from molfm.quality import audit
+
+        return audit(self)
+
+    # ------------------------------------------------------------------------------------------------ arrays to train on
+
+    def members(self, split: str, tasks: Sequence[str] | None = None) -> np.ndarray:
+        """Return the molecules that carry at least one label in a split, of these tasks (see `expand`) or of any."""
+        code, found = SPLITS.index(split), np.zeros(len(self), bool)
+        for name in self.expand(tasks) if tasks is not None else [task.id for task in self.chosen]:
+            molecule, _, where, _ = self._labels_of(self.task_number(name))
+            found[molecule[where == code]] = True
+        return np.flatnonzero(found)
+
+    def gather(self, molecules: np.ndarray, split: str, only: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Return the arrays of a batch: structures of `molecules` and their labels of one split.
+
+        Args:
+            molecules: (n,) numbers of molecules; they come back in the order of their shards, see `mol_id`.
+            only: (n,) dataset whose labels are wanted for each of them, by number; None: all.
+        """
+        rows = self.rows
+        sort = np.argsort(rows.shard[rows.ptr[molecules]], kind="stable")
+        molecules, only = molecules[sort], None if only is None else only[sort]
+        first = rows.ptr[molecules]
+        parts = [
+            structure(self.shards[s], rows.local[first[rows.shard[first] == s]]) for s in np.unique(rows.shard[first])
+        ]
+        out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        sizes = {"graph": np.ones_like(molecules), "node": out["num_atoms"], "edge": out["num_bonds"]}
+
+        counts = rows.ptr[molecules + 1] - first
+        row, place = spans(first, counts), np.repeat(np.arange(len(molecules)), counts)
+        wanted = rows.split[row] == SPLITS.index(split)
+        if only is not None:
+            wanted &= rows.dataset[row] == only[place]
+        row, place = row[wanted], place[wanted]
+        for level in LEVELS:
+            found = [self._row_labels(level, s, row, place) for s in np.unique(rows.shard[row])]
+            found = [np.concatenate(arrays) for arrays in zip(*found, strict=True)] or [np.zeros(0, int)] * 4
+            place_, item, task, value = found
+            for number, mask in self.kept.items():
+                here = (task != number) | mask[molecules[place_]]
+                place_, item, task, value = place_[here], item[here], task[here], value[here]
+            by_molecule = np.argsort(place_, kind="stable")
+            out[f"{level}_item"] = (pointer(sizes[level])[place_] + item)[by_molecule]
+            out[f"{level}_task"] = task[by_molecule].astype(np.int64)
+            out[f"{level}_value"] = value[by_molecule].astype(np.float32)
+            out[f"{level}_counts"] = np.bincount(place_, minlength=len(molecules))
+        return out | {"mol_id": molecules}
+
+    @cached_property
+    def _numbering(self) -> list[np.ndarray]:
+        """For each dataset, the number in this mix of each of its card's tasks; -1: not chosen."""
+        number = {task.id: i for i, task in enumerate(self.chosen)}
+        return [np.array([number.get(task.id, -1) for task in item.tasks]) for item in self.cards]
+
+    def _row_labels(self, level: str, s: int, row: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return (place, item, task, value) of the chosen labels that one shard has for these rows."""
+        mine = self.rows.shard[row] == s
+        row, place, labels = row[mine], place[mine], self.shards[s].labels[level]
+        local = self.rows.local[row]
+        counts = labels.ptr[local + 1] - labels.ptr[local]
+        at = spans(labels.ptr[local], counts)
+        task = self._numbering[self.rows.dataset[row[0]]][labels.task[at]] if len(row) else np.zeros(0, int)
+        chosen = task >= 0
+        return (
+            np.repeat(place, counts)[chosen],
+            labels.item[at][chosen].astype(np.int64),
+            task[chosen],
+            labels.value[at][chosen],
+        )
+
+    def datamodule(self, **settings) -> "MixDataModule":
+        """Return the LightningDataModule of this mix; see `batch.MixDataModule` for its settings."""
+        from molfm.batch import MixDataModule
+
+        return MixDataModule(self, **settings)
+
+
+def _join(
+    cards: Sequence[DataCard], stores: list[list[Path]], method: str | None, seed: int
+) -> tuple[list[Shard], Rows]:
+    """Open the shards of several datasets and number the molecules that they share once."""
+    shards, dataset, local, split, keys = [], [], [], [], []
+    for number, (item, folders) in enumerate(zip(cards, stores, strict=True)):
+        for folder in folders:
+            shard = open_shard(folder)
+            shards.append(shard)
+            keys.append(np.asarray(shard.identity[:, 0]))
+            local.append(np.arange(len(shard.identity)))
+            dataset.append(np.full(len(shard.identity), number, np.int16))
+            split.append(assign(shard.identity[:, GROUPS[method or item.split]], seed, item.fractions))
+    index = np.repeat(np.arange(len(shards)), [len(k) for k in keys])
+    _, first, code = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
+    code = np.argsort(np.argsort(first))[code]  # molecules are numbered as they come, not by hash
+    order = np.argsort(code, kind="stable")
+    ptr = np.searchsorted(code[order], np.arange(len(first) + 1))
+    arrays = (index, np.concatenate(local), np.concatenate(dataset), np.concatenate(split))
+    return shards, Rows(ptr, *(array[order] for array in arrays), order=order)
+
+
+def load(
+    data: "str | Path | pd.DataFrame",
+    smiles: str = "smiles",
+    tasks: list[str] | dict[str, dict] | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Mix:
+    """Open a dataset or mix; the first time, featurize it into the cache, with a progress bar.
+
+    Args:
+        data: the name of a shipped card, the path of a card of your own (`*.md`), or a table of your own: CSV, Parquet
+            or a DataFrame.
+        smiles, tasks: of a table of your own, see `tables.card_from_table`.
+        split: "scaffold" or "random" (by constitution); None: as each card says.
+        seed: of the split.
+
+    Raises:
+        CardError: an unknown name or a card that is wrong.
+        TableError: a table that does not hold what its card says.
+    """
+    if split not in (None, *GROUPS):
+        raise CardError(f"Unknown split {split!r}; expected one of {', '.join(GROUPS)}.")
+    is_table = isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
+    if is_table:
+        cards = [card_from_table(data, smiles, tasks)]
+        name = cards[0].name
+    else:
+        cards, name = datasets_of(data), card(data).name
+    with worker_pool() as pool:
+        stores = [prepare(item, progress, pool) for item in cards]
+    shards, rows = _join(cards, stores, split, seed)
+    located = cards[0].sources[0].location.removeprefix("file:") if is_table else str(data)
+    origin = {"data": located, "split": split, "seed": seed}
+    if is_table:
+        origin |= {"smiles": smiles, "tasks": tasks}
+    chosen = tuple(task for item in cards for task in item.tasks)
+    mix = Mix(name, tuple(cards), tuple(shards), rows, chosen, origin=origin)
+    return mix.select(tasks) if tasks and not is_table else mix

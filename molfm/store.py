@@ -1,0 +1,313 @@
+"""The prepared store: a folder a shard, flat arrays that are memory-mapped and never copied as a whole.
+
+    <name>-<hash of table, card and featurizer>/shard-00000/
+        molecules.parquet   row, smiles (the key)
+        rejected.parquet    row, smiles, reason
+        identity.npy        (n, 3) hashes of key, constitution, scaffold: joins and splits
+        atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see featurize.Molecules
+        walk.npy            (n_atoms, 16) random-walk encoding
+        {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, molecule by molecule
+        manifest.json       written last: sizes of all files, so that a half-written shard is seen and redone
+
+A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task the
+column in the card. What was not measured is not there.
+"""
+
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import rdkit
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from molfm import featurize as _featurize
+from molfm.catalog import LEVELS, DataCard
+from molfm.download import home, sha256
+from molfm.encodings import random_walk
+from molfm.featurize import Molecules, featurize, spans
+from molfm.tables import TableError, count_rows, locate, read_chunks
+
+SHARD_CHUNKS = 100  # chunks of CHUNK_ROWS rows in a shard: 100,000 rows
+POOL_FROM_ROWS = 4_000  # below it, starting processes costs more than it saves
+
+
+class Labels(NamedTuple):
+    """The labels of one level as triples; molecule i owns ptr[i]:ptr[i+1]."""
+
+    ptr: np.ndarray  # (n + 1,) int64
+    item: np.ndarray  # (n_labels,) uint16, atom or bond in its molecule; 0 at graph level
+    task: np.ndarray  # (n_labels,) uint16, column in the card
+    value: np.ndarray  # (n_labels,) float32, in the card's units
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """One opened shard; its arrays are memory maps, or plain arrays for molecules that never were on disk."""
+
+    identity: np.ndarray
+    atoms: np.ndarray
+    atom_ptr: np.ndarray
+    bonds: np.ndarray
+    bond_ptr: np.ndarray
+    walk: np.ndarray
+    labels: dict[str, Labels]  # by level
+    folder: Path | None = None
+
+    def __reduce__(self):
+        """A shard on disk travels to another process as its folder's name, not as its arrays."""
+        return open_shard, (self.folder,)
+
+
+def _triples(dense: np.ndarray, ptr: np.ndarray) -> Labels:
+    """Turn a dense block (n_items, n_tasks), NaN where unmeasured, of molecules ptr (n + 1,) into triples."""
+    item, task = np.nonzero(~np.isnan(dense))
+    molecule = np.searchsorted(ptr, item, side="right") - 1
+    return Labels(
+        np.searchsorted(molecule, np.arange(len(ptr))),
+        (item - ptr[molecule]).astype(np.uint16),
+        task.astype(np.uint16),
+        dense[item, task].astype(np.float32),
+    )
+
+
+def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, labels: dict) -> Labels:
+    """Bring one chunk's labels of one level into the stored order of atoms and bonds."""
+    if level == "graph":
+        ptr = np.arange(len(found.row) + 1)
+    else:
+        ptr, order = (found.atom_ptr, found.atom_order) if level == "node" else (found.bond_ptr, found.bond_order)
+    dense = np.full((int(ptr[-1]), len(card.tasks)), np.nan)
+    for column, task in enumerate(card.tasks):
+        if task.level != level:
+            continue
+        if level == "graph":
+            dense[:, column] = labels[task.name][found.row - first_row]
+            continue
+        for i, row in enumerate(found.row):
+            block = labels[task.name][row - first_row]
+            if block is None:
+                continue
+            start, end = ptr[i], ptr[i + 1]
+            if len(block) != end - start:
+                raise TableError(
+                    f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
+                    f"{end - start} {'atoms' if level == 'node' else 'bonds'} of {found.smiles[i]}."
+                )
+            dense[start:end, column] = block[order[start:end]]
+    return _triples(dense, ptr)
+
+
+def pointer(counts: np.ndarray) -> np.ndarray:
+    """Return (n + 1,) starts for (n,) counts."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def structure(shard: Shard, local: np.ndarray) -> dict[str, np.ndarray]:
+    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it."""
+    num_atoms = shard.atom_ptr[local + 1] - shard.atom_ptr[local]
+    num_bonds = shard.bond_ptr[local + 1] - shard.bond_ptr[local]
+    atoms, bonds = spans(shard.atom_ptr[local], num_atoms), spans(shard.bond_ptr[local], num_bonds)
+    return {
+        "num_atoms": num_atoms,
+        "num_bonds": num_bonds,
+        "atoms": shard.atoms[atoms],
+        "bonds": shard.bonds[bonds],
+        "walk": shard.walk[atoms],
+    }
+
+
+def _joined(pointers: list[np.ndarray]) -> np.ndarray:
+    """Concatenate pointer arrays (n_k + 1,), each starting at 0, into one."""
+    return pointer(np.concatenate([np.diff(p) for p in pointers]))
+
+
+def _chunk_arrays(card: DataCard, chunk: tuple[int, list, dict]) -> tuple[Molecules, dict[str, Labels]]:
+    first_row, smiles, labels = chunk
+    found = featurize(smiles, first_row)
+    return found, {level: _label_block(card, level, found, first_row, labels) for level in LEVELS}
+
+
+def _write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]]) -> None:
+    """Write one shard, whole or not at all."""
+    temporary = folder.with_suffix(".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    found = [molecules for molecules, _ in parts]
+    arrays = {
+        "identity": np.concatenate([m.identity for m in found]),
+        "atoms": np.concatenate([m.atoms for m in found]),
+        "atom_ptr": _joined([m.atom_ptr for m in found]),
+        "bonds": np.concatenate([m.bonds for m in found]),
+        "bond_ptr": _joined([m.bond_ptr for m in found]),
+    }
+    arrays["walk"] = random_walk(arrays["atom_ptr"], arrays["bonds"], arrays["bond_ptr"])
+    for level in LEVELS:
+        blocks = [labels[level] for _, labels in parts]
+        arrays[f"{level}_ptr"] = _joined([block.ptr for block in blocks])
+        for name in ("item", "task", "value"):
+            arrays[f"{level}_{name}"] = np.concatenate([getattr(block, name) for block in blocks])
+    for name, array in arrays.items():
+        np.save(temporary / f"{name}.npy", array)
+    rows = np.concatenate([m.row for m in found])
+    smiles = [key for m in found for key in m.smiles]
+    pd.DataFrame({"row": rows, "smiles": pd.Series(smiles, dtype=str)}).to_parquet(temporary / "molecules.parquet")
+    rejected = pd.DataFrame([r for m in found for r in m.rejected], columns=["row", "smiles", "reason"])
+    rejected.astype({"row": int, "smiles": str, "reason": str}).to_parquet(temporary / "rejected.parquet")
+    sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+    (temporary / "manifest.json").write_text(json.dumps({"molecules": len(rows), "sizes": sizes}, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.replace(folder)
+
+
+def _finished_shards(folder: Path) -> list[Path] | None:
+    """Return the shards of a finished store, or None where it is unfinished or damaged."""
+    try:
+        shards = [folder / name for name in json.loads((folder / "done.json").read_text())]
+    except (OSError, ValueError):
+        return None
+    return shards if all(map(is_whole, shards)) else None
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a shard's files all have the size its manifest says."""
+    try:
+        sizes = json.loads((folder / "manifest.json").read_text())["sizes"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def open_shard(folder: Path) -> Shard:
+    """Open a shard; nothing is read but the headers of its arrays."""
+
+    def load(name: str) -> np.ndarray:
+        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    labels = {level: Labels(*(load(f"{level}_{name}") for name in Labels._fields)) for level in LEVELS}
+    arrays = {name: load(name) for name in ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "walk")}
+    return Shard(**arrays, labels=labels, folder=folder)
+
+
+def in_memory(found: Molecules) -> Shard:
+    """Return featurized molecules as a shard without labels, for predictions."""
+    nothing = np.zeros(0, np.int64)
+    labels = Labels(np.zeros(len(found.row) + 1, np.int64), nothing, nothing, nothing)
+    walk = random_walk(found.atom_ptr, found.bonds, found.bond_ptr)
+    return Shard(
+        found.identity, found.atoms, found.atom_ptr, found.bonds, found.bond_ptr, walk, dict.fromkeys(LEVELS, labels)
+    )
+
+
+def store_folder(card: DataCard) -> Path:
+    """Return the folder of a dataset's store: named after the content of its table and all that shapes the arrays."""
+    path, source = locate(card)
+    settings = {
+        "table": sha256(path),
+        "source": [source.smiles, source.columns],
+        "tasks": [(task.name, task.level, task.kind) for task in card.tasks],
+        "featurizer": [_featurize.VERSION, rdkit.__version__],
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return home() / "prepared" / f"{card.name}-{digest}"
+
+
+def _mapped(function, chunks: Iterable, executor: Executor | None) -> Iterator:
+    """Map in order with a bounded number of chunks under way, so that a long table never waits in memory."""
+    if executor is None:
+        yield from map(function, chunks)
+        return
+    chunks, waiting = iter(chunks), []
+    for chunk in chunks:
+        waiting.append(executor.submit(function, chunk))
+        if len(waiting) >= 8:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+@contextmanager
+def worker_pool() -> Iterator[Callable[[], Executor | None]]:
+    """Give a function that starts featurizing processes at its first call, and stop them at the end.
+
+    It returns None where there is only one core to work with.
+    """
+    started: list[Executor] = []
+
+    def get() -> Executor | None:
+        import loky  # its workers need no `if __name__ == "__main__"` in the user's script
+
+        if not started and loky.cpu_count() > 1:
+            started.append(loky.ProcessPoolExecutor(loky.cpu_count()))
+        return started[0] if started else None
+
+    try:
+        yield get
+    finally:
+        for pool in started:
+            pool.shutdown()
+
+
+def prepare(card: DataCard, progress: bool = True, pool: Callable[[], Executor | None] = lambda: None) -> list[Path]:
+    """Featurize a dataset's table into its store unless that is there already, and return the shards' folders.
+
+    Finished shards are kept when the work is interrupted; a damaged one is redone, with a warning.
+
+    Args:
+        card: of the dataset.
+        progress: show a bar.
+        pool: gives the processes that featurize a table of more than a few thousand rows (`worker_pool`); None: this one.
+
+    Raises:
+        TableError: the table does not hold what the card says.
+    """
+    folder = store_folder(card)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if finished := _finished_shards(folder):
+            return finished
+        if any(folder.glob("shard-*")):
+            warnings.warn(
+                f"The store of {card.name} is incomplete or damaged; the missing shards are made again.", stacklevel=2
+            )
+        shards: list[Path] = []
+        chunks = read_chunks(card)
+        rows = count_rows(locate(card)[0])
+        with tqdm(total=rows, desc=f"Preparing {card.name}", unit=" rows", disable=not progress) as bar:
+            while group := list(islice(chunks, SHARD_CHUNKS)):
+                shard = folder / f"shard-{len(shards):05d}"
+                shards.append(shard)
+                if is_whole(shard):
+                    bar.update(sum(len(smiles) for _, smiles, _ in group))
+                    continue
+                parts, many = [], sum(len(smiles) for _, smiles, _ in group) > POOL_FROM_ROWS
+                mapped = _mapped(partial(_chunk_arrays, card), group, pool() if many else None)
+                for chunk, part in zip(group, mapped, strict=True):
+                    parts.append(part)
+                    bar.update(len(chunk[1]))
+                _write_shard(shard, parts)
+        if not shards:
+            raise TableError(f"{card.name}: the table has no rows.")
+        (folder / "done.json").write_text(json.dumps([shard.name for shard in shards]))
+    return shards
+
+
+def molecules_of(folder: Path) -> pd.DataFrame:
+    """Read which molecules a shard holds: row of the table, smiles (the key)."""
+    return pd.read_parquet(folder / "molecules.parquet")
+
+
+def rejected_of(folder: Path) -> pd.DataFrame:
+    """Read which rows a shard's table lost: row, smiles, reason."""
+    return pd.read_parquet(folder / "rejected.parquet")

@@ -1,0 +1,283 @@
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molfm import tables
+from molfm.catalog import CardError, card, parse_card
+from molfm.tables import TableError, card_from_table, column_names, count_rows, locate, read_chunks
+
+
+@pytest.fixture
+def csv_card(tmp_path):
+    """A function that writes a CSV as it is given and returns a card with a regression task `y` and a binary one `b`."""
+
+    def make(text, name="table.csv", smiles="smiles", columns="{}"):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+        source = f"{{location: 'file:{name}', smiles: {smiles}, columns: {columns}}}"
+        front = f"name: toy\nsources: [{source}]\ntasks: {{y: {{unit: m}}, b: {{kind: binary}}}}\n"
+        return parse_card(f"---\n{front}---\n", "toy.md", tmp_path)
+
+    return make
+
+
+def graph_card(make_card, values, kind="regression"):
+    table = pd.DataFrame({"smiles": ["C"] * len(values), "y": values})
+    return card(make_card("toy", table, {"y": {"kind": kind}}))
+
+
+def node_card(make_card, values, level="node"):
+    table = pd.DataFrame({"smiles": ["CO"] * len(values), "q": values})
+    return card(make_card("toy", table, {"q": {"level": level}}))
+
+
+def read(item):
+    return list(read_chunks(item))
+
+
+# --------------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.tsv", "table.tsv.gz"])
+def test_a_text_table_is_read_as_it_stands(csv_card, name):
+    text = "b,smiles,note,y\n1,CCO,hello,0.5\n,C,,-2e3\n0.0,,x,\n"
+    found = csv_card(text.replace(",", "\t") if ".tsv" in name else text, name)
+    [(first_row, smiles, labels)] = read(found)
+    assert first_row == 0
+    assert smiles == ["CCO", "C", None]
+    np.testing.assert_array_equal(labels["y"], [0.5, -2000, np.nan])
+    np.testing.assert_array_equal(labels["b"], [1, np.nan, 0])
+
+
+def test_columns_may_have_other_names_in_the_file(csv_card):
+    item = csv_card("SMI,Y-1,b\nC,3,1\n", smiles="SMI", columns="{y: Y-1}")
+    [(_, smiles, labels)] = read(item)
+    assert (smiles, labels["y"].tolist(), labels["b"].tolist()) == (["C"], [3.0], [1.0])
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "nan", "NaN", " NaN "])
+def test_missing_labels_are_nan_however_they_are_written(csv_card, missing):
+    [(_, _, labels)] = read(csv_card(f"smiles,y,b\nC,{missing},1\nC,2,0\n"))
+    np.testing.assert_array_equal(labels["y"], [np.nan, 2])
+
+
+def test_a_table_is_read_in_chunks_that_know_their_first_row(make_card, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
+    chunks = read(graph_card(make_card, [0.0, 1.0, 2.0, 3.0, 4.0]))
+    assert [first_row for first_row, _, _ in chunks] == [0, 2, 4]
+    assert [labels["y"].tolist() for _, _, labels in chunks] == [[0, 1], [2, 3], [4]]
+
+
+def test_integers_and_booleans_are_numbers(make_card):
+    [(_, _, labels)] = read(graph_card(make_card, [True, False], "binary"))
+    assert labels["y"].tolist() == [1, 0]
+    [(_, _, labels)] = read(graph_card(make_card, pd.array([3, None], "Int64")))
+    np.testing.assert_array_equal(labels["y"], [3, np.nan])
+
+
+def test_node_labels_are_an_array_a_row(make_card):
+    [(_, _, labels)] = read(node_card(make_card, [[1.0, 2.0], None, [None, 0.5], []]))
+    assert labels["q"][0].tolist() == [1, 2]
+    assert labels["q"][1] is None
+    np.testing.assert_array_equal(labels["q"][2], [np.nan, 0.5])
+    assert len(labels["q"][3]) == 0
+
+
+def test_a_table_is_described_without_being_read(csv_card, make_card):
+    path, _ = locate(csv_card("smiles,y,b\nC,1,1\n"))
+    assert (column_names(path), count_rows(path)) == (["smiles", "y", "b"], None)
+    path, _ = locate(graph_card(make_card, [1.0, 2.0]))
+    assert (column_names(path), count_rows(path)) == (["smiles", "y"], 2)
+
+
+# ---------------------------------------------------------------------------------------------------------- wrong labels
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_missing_columns_are_named_with_those_found(csv_card, tmp_path, name):
+    item = csv_card("SMILES,y,z\nC,1,1\n", "table.csv")
+    if name == "table.parquet":
+        pd.read_csv(tmp_path / "table.csv").to_parquet(tmp_path / name)
+        text = f"---\nname: toy\nsources: [{{location: 'file:{name}'}}]\ntasks: {{y: , b: }}\n---\n"
+        item = parse_card(text, "toy.md", tmp_path)
+    with pytest.raises(TableError) as error:
+        read(item)
+    assert f"{name}: expected the columns smiles, y, b of card toy" in str(error.value)
+    assert "smiles, b are not there" in str(error.value)
+    assert "Found: SMILES, y, z" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["inf", "-inf", "high", "1,5", "<0.1", "1e400"])
+def test_a_label_that_is_no_finite_number_names_row_column_and_text(csv_card, wrong, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
+    with pytest.raises(TableError) as error:
+        read(csv_card(f'smiles,y,b\nC,1,1\nC,,1\nC,3,1\nC,"{wrong}",0\n'))
+    assert f"toy: row 3, column 'y': expected a finite number or nothing, found '{wrong}'" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["2", "-1", "0.5", "active"])
+def test_a_label_outside_the_classes_names_row_and_column(csv_card, wrong):
+    with pytest.raises(TableError, match=r"toy: row 1, column 'b': expected 0 or 1 or nothing"):
+        read(csv_card(f"smiles,y,b\nC,1,1\nC,1,{wrong}\n"))
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf])
+def test_an_infinite_label_in_a_parquet_file_names_row_and_column(make_card, wrong):
+    with pytest.raises(TableError, match=r"row 2, column 'y': expected a finite number or nothing, found -?inf\."):
+        read(graph_card(make_card, [0.0, np.nan, wrong]))
+
+
+def test_a_label_that_float32_cannot_hold_names_row_and_column(make_card):
+    """Labels are stored as float32: 1e39 would become an infinity."""
+    with pytest.raises(TableError, match="row 1, column 'y'"):
+        read(graph_card(make_card, [0.0, 1e39]))
+
+
+@pytest.mark.parametrize(("wrong", "entry"), [([0.0, np.inf], 1), ([np.inf, 1.0], 0)])
+def test_an_infinite_node_label_names_row_entry_and_column(make_card, wrong, entry):
+    with pytest.raises(TableError, match=rf"row 1, entry {entry}, column 'q'"):
+        read(node_card(make_card, [[0.0, 1.0], wrong]))
+
+
+def test_a_text_among_node_labels_names_row_entry_and_column(make_card):
+    with pytest.raises(TableError, match=r"row 0, entry 1, column 'q': expected a finite number or nothing, found 'x'"):
+        read(node_card(make_card, [["1", "x"]]))
+
+
+@pytest.mark.parametrize(("level", "item"), [("node", "atom"), ("edge", "bond")])
+def test_a_node_or_edge_label_that_is_no_list_names_row_and_column(make_card, level, item):
+    with pytest.raises(TableError, match=rf"row 1, column 'q': expected a list with one number a {item}"):
+        read(node_card(make_card, [None, "[1, 2]"], level))
+
+
+def test_a_list_where_one_number_is_declared_names_row_and_column(make_card):
+    with pytest.raises(TableError, match="row 0, column 'y'"):
+        read(graph_card(make_card, [[1.0, 2.0]]))
+
+
+# --------------------------------------------------------------------------------------------------------------- sources
+
+
+def test_sources_are_tried_in_their_order(tmp_path):
+    (tmp_path / "second.csv").write_text("smiles,y\nC,1\n")
+    front = "name: toy\nsources: [{location: 'file:first.csv'}, {location: 'file:second.csv'}]\ntasks: {y: }\n"
+    item = parse_card(f"---\n{front}---\n", "toy.md", tmp_path)
+    assert locate(item)[0] == tmp_path / "second.csv"
+    (tmp_path / "first.csv").write_text("smiles,y\nC,1\n")
+    assert locate(item)[0] == tmp_path / "first.csv"
+
+
+def test_without_any_source_the_error_lists_what_was_tried(tmp_path):
+    front = "name: toy\nsources: [{location: 'file:first.csv'}, {location: 'package:no/second.csv'}]\ntasks: {y: }\n"
+    with pytest.raises(FileNotFoundError) as error:
+        locate(parse_card(f"---\n{front}---\n", "toy.md", tmp_path))
+    assert str(tmp_path / "first.csv") in str(error.value)
+    assert "no/second.csv" in str(error.value)
+
+
+def test_an_unknown_kind_of_source_is_an_error_that_quotes_it(tmp_path):
+    front = "name: toy\nsources: [{location: 'ftp:first.csv'}]\ntasks: {y: }\n"
+    with pytest.raises(TableError, match=r"found 'ftp:first\.csv'"):
+        locate(parse_card(f"---\n{front}---\n", "toy.md", tmp_path))
+
+
+def test_an_altered_file_is_an_error_that_shows_both_hashes(tmp_path):
+    (tmp_path / "table.csv").write_text("smiles,y\nC,1\n")
+    front = f"name: toy\nsources: [{{location: 'file:table.csv', sha256: '{'0' * 64}'}}]\ntasks: {{y: }}\n"
+    with pytest.raises(TableError, match=rf"SHA-256 is [0-9a-f]{{64}}, expected {'0' * 64}"):
+        locate(parse_card(f"---\n{front}---\n", "toy.md", tmp_path))
+
+
+# ------------------------------------------------------------------------------------------------------ a user's own table
+
+OWN = pd.DataFrame(
+    {
+        "SMILES": ["C", "CC", "CCC"],
+        "name": ["methane", "ethane", "propane"],
+        "y": [0.5, np.nan, 1.0],
+        "hit": [0, 1, 1],
+        "flag": [1.0, np.nan, 0.0],
+        "q": [[0.0], [1.0, 2.0], None],
+    }
+)
+
+
+def kinds(item):
+    return {task.name: (task.level, task.kind) for task in item.tasks}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
+def test_every_other_numeric_column_is_a_task_and_zeros_and_ones_are_classes(tmp_path, kind):
+    table = OWN.drop(columns="q")
+    if kind != "frame":
+        getattr(table, f"to_{kind}")(tmp_path / f"own.{kind}", index=False)
+    item = card_from_table(table if kind == "frame" else tmp_path / f"own.{kind}", "SMILES")
+    assert item.name == ("table" if kind == "frame" else "own")
+    expected = {"y": ("graph", "regression"), "hit": ("graph", "binary"), "flag": ("graph", "binary")}
+    assert kinds(item) == expected
+    [(_, smiles, labels)] = read(item)
+    assert smiles == ["C", "CC", "CCC"]
+    np.testing.assert_array_equal(labels["y"], [0.5, np.nan, 1])
+
+
+def test_a_column_of_lists_is_no_task_unless_asked_for():
+    assert set(kinds(card_from_table(OWN, "SMILES"))) == {"y", "hit", "flag"}
+    item = card_from_table(OWN, "SMILES", {"q": {"level": "node", "unit": "e"}})
+    assert kinds(item) == {"q": ("node", "regression")}
+    assert item.tasks[0].unit == "e"
+
+
+def test_tasks_as_a_list_are_the_columns_in_that_order():
+    assert kinds(card_from_table(OWN, "SMILES", ["hit", "y"])) == {
+        "hit": ("graph", "binary"),
+        "y": ("graph", "regression"),
+    }
+
+
+def test_tasks_as_a_dictionary_state_facts_that_win_over_what_is_inferred():
+    item = card_from_table(OWN, "SMILES", {"hit": {"kind": "regression"}, "y": None, "flag": {"domain": "biological"}})
+    assert kinds(item) == {"hit": ("graph", "regression"), "y": ("graph", "regression"), "flag": ("graph", "binary")}
+    assert item.tasks[2].domain == "biological"
+
+
+def test_a_wrong_fact_of_a_users_task_is_a_card_error():
+    with pytest.raises(CardError, match="level of task y: expected one of graph, node, edge, found 'atoms'"):
+        card_from_table(OWN, "SMILES", {"y": {"level": "atoms"}})
+
+
+def test_a_column_that_is_text_in_its_last_row_only_is_no_task(monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
+    assert set(kinds(card_from_table(OWN.assign(y=["1", "2", "three"]), "SMILES"))) == {"hit", "flag"}
+
+
+def test_a_class_that_appears_in_the_last_row_only_counts(monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
+    assert kinds(card_from_table(OWN.assign(hit=[0, 1, 2]), "SMILES"))["hit"] == ("graph", "regression")
+
+
+def test_a_column_without_any_value_is_no_task():
+    assert "flag" not in kinds(card_from_table(OWN.assign(flag=np.nan), "SMILES"))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"smiles": "SMILES", "tasks": ["pKi"]}])
+def test_a_users_table_without_a_column_names_it_and_those_found(arguments):
+    missing = "'pKi'" if arguments else "'smiles'"
+    with pytest.raises(TableError, match=rf"{missing} is not there\. Found: SMILES, name, y, hit, flag, q"):
+        card_from_table(OWN, **arguments)
+
+
+def test_a_table_without_numbers_is_an_error():
+    with pytest.raises(TableError, match="no numeric column beside 'SMILES'"):
+        card_from_table(OWN[["SMILES", "name"]], "SMILES")
+
+
+def test_a_missing_table_is_an_error_that_names_it():
+    with pytest.raises(TableError, match=r"no table at .*/nowhere\.csv"):
+        card_from_table("nowhere.csv")
+
+
+def test_equal_frames_share_a_file_and_different_ones_do_not():
+    first, again = card_from_table(OWN, "SMILES"), card_from_table(OWN.copy(), "SMILES")
+    other = card_from_table(OWN.assign(y=[0.5, np.nan, 2.0]), "SMILES")
+    assert first.sources == again.sources != other.sources
