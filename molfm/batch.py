@@ -1,0 +1,179 @@
+"""Batches: flat arrays become PyG `Batch` objects, and the order in which molecules are read.
+
+Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
+
+    x (N, 9) uint8             atom codes, featurize.ATOM_FIELDS
+    walk (N, 16) float         random-walk encoding
+    edge_index (2, E)          both directions of every bond
+    edge_attr (E, 3) uint8     bond codes, featurize.BOND_FIELDS
+    batch (N,), ptr (B + 1,)   molecule of each atom, first atom of each molecule
+    mol_id (B,)                number of the molecule in its mix
+    graph_item, graph_task, graph_value    labels as triples: item numbers the molecules, atoms (node_…) or bonds
+    node_item, …, edge_item, …             (edge_…) of this batch; task is the row of Mix.tasks; value in task's unit
+"""
+
+from collections.abc import Iterator
+from zlib import crc32
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch_geometric.data import Batch, Data
+
+from molfm.catalog import LEVELS
+from molfm.featurize import BOND_CODES
+from molfm.mix import Mix
+from molfm.store import pointer
+
+# What a graph adds to the numbers in a field, in units of its molecules, atoms or bonds.
+_COUNTED_IN = {"edge_index": "node", "graph_item": "graph", "node_item": "node", "edge_item": "edge"}
+
+
+def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
+    """Return gathered arrays (`Mix.gather`) as a PyG `Batch` that can also be taken apart again."""
+    sizes = {"node": arrays["num_atoms"], "edge": arrays["num_bonds"], "graph": np.ones_like(arrays["num_atoms"])}
+    ptr = pointer(sizes["node"])
+    ends = arrays["bonds"][:, :2] + np.repeat(ptr[:-1], sizes["edge"])[:, None]  # (M, 2)
+    both = np.stack([ends, ends[:, ::-1]], axis=1).reshape(-1, 2)  # (2 M, 2): each bond, then its other direction
+    fields = {
+        "x": arrays["atoms"],
+        "walk": arrays["walk"].astype(np.float32),
+        "edge_index": np.ascontiguousarray(both.T),
+        "edge_attr": np.repeat(BOND_CODES[arrays["bonds"][:, 2]], 2, axis=0),
+    }
+    slices = {"x": ptr, "walk": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
+    if "mol_id" in arrays:
+        fields["mol_id"], slices["mol_id"] = arrays["mol_id"], pointer(sizes["graph"])
+    for level in LEVELS:
+        if f"{level}_item" in arrays:
+            for name in ("item", "task", "value"):
+                fields[f"{level}_{name}"] = arrays[f"{level}_{name}"]
+                slices[f"{level}_{name}"] = pointer(arrays[f"{level}_counts"])
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in fields.items()}
+    batch = Batch(_base_cls=Data, **tensors)
+    batch.batch = torch.from_numpy(np.repeat(np.arange(len(sizes["node"])), sizes["node"]))
+    batch.ptr = torch.from_numpy(ptr)
+    batch._num_graphs = len(sizes["node"])
+    nothing = torch.zeros(len(sizes["node"]), dtype=torch.long)
+    steps = {level: torch.from_numpy(pointer(count)[:-1]) for level, count in sizes.items()}
+    batch._slice_dict = {name: torch.from_numpy(slices[name]) for name in fields}
+    batch._inc_dict = {name: steps[_COUNTED_IN[name]] if name in _COUNTED_IN else nothing for name in fields}
+    return batch
+
+
+class MixDataset(Dataset):
+    """Gathers one batch for one request: (molecules, datasets whose labels are wanted, or None)."""
+
+    def __init__(self, mix: Mix, split: str):
+        self.mix, self.split = mix, split
+
+    def __getitem__(self, request: tuple[np.ndarray, np.ndarray | None]) -> Batch:
+        return to_batch(self.mix.gather(request[0], self.split, request[1]))
+
+
+class EpochSampler(Sampler):
+    """Every molecule once an epoch, all its labels together; a new order each epoch, set by the seed."""
+
+    def __init__(self, molecules: np.ndarray, batch_size: int, seed: int, shuffle: bool):
+        self.molecules, self.batch_size, self.seed, self.shuffle = molecules, batch_size, seed, shuffle
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.molecules) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, None]]:
+        order = self.molecules
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size], None
+
+
+class StreamSampler(Sampler):
+    """`steps` batches with a fixed number of molecules from each dataset, for comparisons at equal budget.
+
+    Each dataset is a stream of its own, reshuffled when it ends, whose order depends on the seed and its name alone. So
+    a target sees the same molecules in the same steps whatever is trained beside it. A molecule drawn for one dataset
+    carries that dataset's labels only.
+    """
+
+    def __init__(
+        self, streams: dict[str, np.ndarray], numbers: dict[str, int], sizes: dict[str, int], steps: int, seed: int
+    ):
+        self.streams, self.numbers, self.sizes, self.steps, self.seed = streams, numbers, sizes, steps, seed
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def _drawn(self, name: str) -> Iterator[np.ndarray]:
+        members, size, waiting, lap = self.streams[name], self.sizes[name], np.zeros(0, np.int64), 0
+        while True:
+            while len(waiting) < size:
+                shuffled = np.random.default_rng([self.seed, crc32(name.encode()), lap]).permutation(members)
+                waiting, lap = np.concatenate([waiting, shuffled]), lap + 1
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        drawn = {name: self._drawn(name) for name in self.streams}
+        for _ in range(self.steps):
+            parts = {name: next(stream) for name, stream in drawn.items()}
+            datasets = [np.full(len(part), self.numbers[name]) for name, part in parts.items()]
+            yield np.concatenate(list(parts.values())), np.concatenate(datasets)
+
+
+class MixDataModule(lightning.LightningDataModule):
+    """A mix as train, val and test loaders of PyG batches.
+
+    Args:
+        mix: what to read.
+        batch_size: molecules a batch; or molecules a batch from each dataset, which needs `steps`.
+        steps: length of a training epoch in batches, where batch_size is given a dataset.
+        seed: of the order in training.
+        watch: tasks (see `Mix.expand`) whose molecules make up the val loader; None: all.
+        num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
+    """
+
+    def __init__(
+        self,
+        mix: Mix,
+        batch_size: int | dict[str, int] = 128,
+        steps: int | None = None,
+        seed: int = 0,
+        watch: list[str] | None = None,
+        num_workers: int = 0,
+    ):
+        super().__init__()
+        self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
+        self.watch, self.num_workers = watch, num_workers
+
+    def _loader(self, split: str, sampler: Sampler) -> DataLoader:
+        return DataLoader(MixDataset(self.mix, split), sampler=sampler, batch_size=None, num_workers=self.num_workers)
+
+    def train_dataloader(self) -> DataLoader:
+        if isinstance(self.batch_size, dict):
+            names = [item.name for item in self.mix.cards]
+            streams = {name: self.mix.members("train", [name]) for name in self.batch_size}
+            if empty := [name for name, members in streams.items() if not len(members)]:
+                raise ValueError(
+                    f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it."
+                )
+            numbers = {name: names.index(name) for name in streams}
+            sampler = StreamSampler(streams, numbers, self.batch_size, self.steps, self.seed)
+        else:
+            sampler = EpochSampler(self.mix.members("train"), self.batch_size, self.seed, shuffle=True)
+        return self._loader("train", sampler)
+
+    def _in_order(self, split: str, tasks: list[str] | None = None) -> DataLoader:
+        return self._loader(split, EpochSampler(self.mix.members(split, tasks), 512, self.seed, shuffle=False))
+
+    def val_dataloader(self) -> DataLoader:
+        return self._in_order("val", self.watch)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._in_order("test")

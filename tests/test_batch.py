@@ -1,0 +1,247 @@
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+import molfm
+from molfm.batch import EpochSampler, StreamSampler, to_batch
+from molfm.catalog import LEVELS
+from molfm.featurize import featurize
+from molfm.store import in_memory, structure
+
+STRUCTURE = ("x", "walk", "edge_index", "edge_attr", "batch", "ptr")
+LABELS = [f"{level}_{name}" for level in LEVELS for name in ("item", "task", "value")]
+
+
+@pytest.fixture(scope="module")
+def molecules(toy):
+    """Ring, atom without bonds, salt-free ion, chain: in no particular order."""
+    return np.array([25, 0, 33, 8, 1, 25])
+
+
+@pytest.fixture(scope="module")
+def batch(toy, molecules):
+    return to_batch(toy.gather(molecules, "train"))
+
+
+@pytest.fixture(scope="module")
+def singles(toy, molecules):
+    """The same molecules, a batch each."""
+    return [to_batch(toy.gather(molecules[i : i + 1], "train")) for i in range(len(molecules))]
+
+
+def drawn(sampler):
+    """What a sampler asks for, as lists."""
+    return [[None if part is None else part.tolist() for part in request] for request in sampler]
+
+
+# ----------------------------------------------------------------------------------------------------------------- batches
+
+
+def test_a_batch_equals_what_pyg_makes_of_its_parts(batch, singles):
+    parts = [Data(**{name: single[name] for name in ("x", "walk", "edge_index", "edge_attr")}) for single in singles]
+    expected = Batch.from_data_list(parts)
+    for name in STRUCTURE:
+        assert torch.equal(batch[name], expected[name]), name
+        assert batch[name].dtype == expected[name].dtype, name
+    assert batch.num_graphs == expected.num_graphs == 6
+    assert batch.num_nodes == expected.num_nodes
+
+
+def test_a_batch_comes_apart_into_its_molecules(batch, singles, molecules):
+    parts = batch.to_data_list()
+    assert len(parts) == 6
+    for i, (part, single) in enumerate(zip(parts, singles, strict=True)):
+        for name in ("x", "walk", "edge_index", "edge_attr", *LABELS):
+            assert torch.equal(part[name], single[name]), name
+            assert torch.equal(batch[i][name], single[name]), name
+        assert part.mol_id.tolist() == [molecules[i]]
+
+
+def test_parts_that_pyg_puts_together_again_are_the_batch(batch):
+    again = Batch.from_data_list(batch.to_data_list())
+    for name in (*STRUCTURE, "mol_id", *(name for name in LABELS if not name.endswith("item"))):
+        assert torch.equal(again[name], batch[name]), name
+
+
+def test_fields_have_the_documented_shapes_and_types(batch):
+    n, e = batch.num_nodes, batch.num_edges
+    assert (tuple(batch.x.shape), batch.x.dtype) == ((n, 9), torch.uint8)
+    assert (tuple(batch.walk.shape), batch.walk.dtype) == ((n, 16), torch.float32)
+    assert (tuple(batch.edge_index.shape), batch.edge_index.dtype) == ((2, e), torch.int64)
+    assert (tuple(batch.edge_attr.shape), batch.edge_attr.dtype) == ((e, 3), torch.uint8)
+    assert all(batch[f"{level}_value"].dtype == torch.float32 for level in LEVELS)
+    assert all(batch[f"{level}_{name}"].dtype == torch.int64 for level in LEVELS for name in ("item", "task"))
+
+
+def test_both_directions_of_a_bond_follow_each_other():
+    found = featurize(["CC=O", "C", "C#N"])
+    batch = to_batch(structure(in_memory(found), np.arange(3)))
+    assert batch.edge_index.tolist() == [[0, 1, 1, 2, 4, 5], [1, 0, 2, 1, 5, 4]]
+    assert batch.edge_attr[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+    assert batch.edge_index.is_contiguous()
+    assert batch.batch.tolist() == [0, 0, 0, 1, 2, 2]
+    assert batch.ptr.tolist() == [0, 3, 4, 6]
+
+
+def test_items_are_numbered_within_the_batch(toy):
+    frame = toy.molecules
+    split = frame.split[frame.smiles == "CCO"].iloc[0]
+    molecules = np.array([frame.smiles.tolist().index("O"), frame.smiles.tolist().index("CCO")])
+    batch = to_batch(toy.select(["element", "order"]).gather(molecules, split))
+    ethanol = batch.node_item >= 1
+    assert batch.node_item[ethanol].tolist() == [1, 2, 3]
+    assert batch.node_value[ethanol].tolist() == [6, 6, 8]
+    assert batch.edge_item.tolist() == [0, 1]
+    assert batch.edge_value.tolist() == [1, 1]
+
+
+def test_every_label_meets_its_own_atom_bond_or_molecule(toy):
+    """The toy labels are properties of the item itself, so the codes of the item must agree with them."""
+    batch = to_batch(toy.gather(toy.members("train"), "train"))
+    element = batch.x[batch.node_item, 0]
+    assert batch.node_value.tolist() == element.tolist()
+    kind = batch.edge_attr[2 * batch.edge_item, 0].long()
+    assert batch.edge_value.tolist() == torch.tensor([1.0, 2.0, 3.0, 1.5])[kind].tolist()
+    sizes = torch.bincount(batch.batch)
+    heavy = batch.graph_task == toy.task_number("heavy")
+    assert batch.graph_value[heavy].tolist() == sizes[batch.graph_item[heavy]].tolist()
+    tasks = [toy.task_number(name) for name in ("element", "order")]
+    assert (batch.node_task.unique().tolist(), batch.edge_task.unique().tolist()) == ([tasks[0]], [tasks[1]])
+
+
+def test_molecules_without_bonds_make_a_batch(toy):
+    single = [i for i, smiles in enumerate(toy.molecules.smiles) if smiles in ("C", "O", "N")]
+    batch = to_batch(toy.gather(np.array(single), "train"))
+    assert tuple(batch.edge_index.shape) == (2, 0)
+    assert tuple(batch.edge_attr.shape) == (0, 3)
+    assert len(batch.to_data_list()) == 3
+
+
+def test_a_batch_moves_and_is_copied_like_any_other(batch):
+    doubled = copy.copy(batch).to(torch.device("cpu"))
+    assert torch.equal(doubled.x, batch.x)
+    assert len(doubled.to_data_list()) == 6
+
+
+# ---------------------------------------------------------------------------------------------------------------- samplers
+
+
+def test_an_epoch_covers_each_molecule_once_in_a_new_order():
+    sampler = EpochSampler(np.arange(10, 33), batch_size=5, seed=0, shuffle=True)
+    first = drawn(sampler)
+    sampler.set_epoch(1)
+    second = drawn(sampler)
+    for epoch in (first, second):
+        assert [len(molecules) for molecules, _ in epoch] == [5, 5, 5, 5, 3]
+        assert len(sampler) == 5
+        assert sorted(number for molecules, _ in epoch for number in molecules) == list(range(10, 33))
+    assert first != second
+    again = EpochSampler(np.arange(10, 33), batch_size=5, seed=0, shuffle=True)
+    assert drawn(again) == first
+    assert drawn(EpochSampler(np.arange(10, 33), batch_size=5, seed=1, shuffle=True)) != first
+
+
+def test_an_epoch_that_is_not_shuffled_keeps_the_order():
+    sampler = EpochSampler(np.array([5, 3, 8]), batch_size=2, seed=0, shuffle=False)
+    assert drawn(sampler) == [[[5, 3], None], [[8], None]]
+
+
+def stream(sizes, seed=0, steps=7):
+    members = {"target": np.arange(10), "source": np.arange(5, 40), "other": np.arange(100, 103)}
+    numbers = {"target": 0, "source": 1, "other": 2}
+    return drawn(StreamSampler({name: members[name] for name in sizes}, numbers, sizes, steps, seed))
+
+
+def of_dataset(requests, number):
+    return [[m for m, d in zip(molecules, datasets, strict=True) if d == number] for molecules, datasets in requests]
+
+
+def test_a_target_sees_the_same_molecules_whatever_is_trained_beside_it():
+    alone = of_dataset(stream({"target": 4}), 0)
+    assert of_dataset(stream({"target": 4, "source": 6}), 0) == alone
+    assert of_dataset(stream({"other": 2, "source": 9, "target": 4}), 0) == alone
+    assert of_dataset(stream({"target": 4}, steps=3), 0) == alone[:3]
+    assert of_dataset(stream({"target": 4}, seed=1), 0) != alone
+
+
+def test_a_stream_is_deterministic():
+    assert stream({"target": 4, "source": 6}) == stream({"target": 4, "source": 6})
+
+
+def test_a_stream_takes_each_molecule_once_before_any_twice():
+    seen = [number for drawn in of_dataset(stream({"target": 4}, steps=10), 0) for number in drawn]
+    assert len(seen) == 40
+    laps = [seen[start : start + 10] for start in range(0, 40, 10)]
+    assert all(sorted(lap) == list(range(10)) for lap in laps)
+    assert laps[0] != laps[1]
+
+
+def test_a_batch_larger_than_its_dataset_repeats_it():
+    [[molecules, datasets]] = stream({"other": 7}, steps=1)
+    assert datasets == [2] * 7
+    assert set(np.unique(molecules, return_counts=True)[1]) <= {2, 3}
+
+
+# ----------------------------------------------------------------------------------------------------------------- loaders
+
+
+def test_the_training_loader_gives_every_training_molecule_once_with_training_labels(toy):
+    loader = toy.datamodule(batch_size=7).train_dataloader()
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    molecules = torch.cat([batch.mol_id for batch in batches]).tolist()
+    assert sorted(molecules) == toy.members("train").tolist()
+    counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in batches for level in LEVELS)
+    assert counts.tolist() == toy.tasks.n_train.tolist()
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_the_other_loaders_give_the_labels_of_their_split(toy, split):
+    batches = list(getattr(toy.datamodule(), f"{split}_dataloader")())
+    assert torch.cat([batch.mol_id for batch in batches]).tolist() == toy.members(split).tolist()
+    counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in batches for level in LEVELS)
+    assert counts.tolist() == toy.tasks[f"n_{split}"].tolist()
+
+
+def test_watch_narrows_the_validation_loader(toy):
+    [batch] = toy.datamodule(watch=["order"]).val_dataloader()
+    assert batch.mol_id.tolist() == toy.members("val", ["order"]).tolist()
+    assert len(batch.mol_id) < len(toy.members("val"))
+
+
+@pytest.fixture(scope="module")
+def two_datasets(make_card, tmp_path_factory, toy_table):
+    """Two datasets over the same molecules, all of them in training."""
+    folder = tmp_path_factory.mktemp("two")
+    frame = toy_table[["smiles", "oxygen"]]
+    for name in ("left", "right"):
+        make_card(name, frame, {"oxygen": {"kind": "binary"}}, folder, fractions=[1.0, 0.0, 0.0])
+    (folder / "two.md").write_text("---\nname: two\ndatasets: [left, right]\n---\n")
+    return molfm.load(folder / "two.md", progress=False)
+
+
+def test_a_molecule_drawn_for_one_dataset_carries_its_labels_only(two_datasets):
+    batches = list(two_datasets.datamodule(batch_size={"right": 3, "left": 5}, steps=4).train_dataloader())
+    assert len(batches) == 4
+    for batch in batches:
+        assert batch.num_graphs == 8
+        assert sorted(batch.graph_task.tolist()) == [0] * 5 + [1] * 3
+        assert sorted(batch.graph_item.tolist()) == list(range(8))
+
+
+def test_a_stream_of_a_dataset_without_training_labels_is_an_error(two_datasets):
+    with pytest.raises(ValueError, match="right has no training labels"):
+        two_datasets.keep(["right"], np.zeros(len(two_datasets), bool)).datamodule(
+            batch_size={"left": 3, "right": 3}, steps=2
+        ).train_dataloader()
+
+
+def test_loader_processes_give_the_same_batches(toy):
+    here, there = (list(toy.datamodule(batch_size=16, num_workers=n).train_dataloader()) for n in (0, 1))
+    for mine, theirs in zip(here, there, strict=True):
+        assert all(torch.equal(mine[name], theirs[name]) for name in (*STRUCTURE, "mol_id", *LABELS))
+    pd.testing.assert_series_equal(toy.labels("heavy"), toy.labels("heavy"))
