@@ -1,0 +1,259 @@
+"""Plotly figures and drawn molecules. Colours: Okabe and Ito's, told apart by colour-blind people; never colour alone."""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from molfm.metrics import PRIMARY
+from molfm.mix import Mix
+from molfm.runs import Run
+
+if TYPE_CHECKING:
+    from molfm.study import TransferResult
+
+DOMAIN_COLORS = {
+    "quantum": "#0072B2",
+    "physicochemical": "#009E73",
+    "biological": "#D55E00",
+    "transcriptomic": "#CC79A7",
+    "": "#999999",
+}
+REGIME_STYLE = {"alone": ("#E69F00", "dash", "circle-open"), "cotrain": ("#0072B2", "solid", "circle")}
+_METRIC_NAMES = {"r2": "R²", "auroc": "AUROC"}
+
+
+def _figure(title: str, x: str, y: str, height: int = 380) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title, "font": {"size": 15}},
+        height=height,
+        margin={"l": 70, "r": 20, "t": 50, "b": 50},
+        xaxis_title=x,
+        yaxis_title=y,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    )
+    return figure
+
+
+def regime_name(source: str) -> str:
+    """Return what a figure calls a run: "alone" or "with <source>"."""
+    return f"with {source}" if source else "alone"
+
+
+def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
+    """Show how many labels each task has, and in which split: how unequal the tasks of a mix are.
+
+    Args:
+        mix: what to show.
+        used: task -> training labels that a study left it, marked by a star.
+    """
+    tasks = mix.tasks.iloc[::-1]
+    figure = _figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
+    for domain in dict.fromkeys(tasks.domain):
+        of = tasks[tasks.domain == domain]
+        for split, symbol in (("train", "circle"), ("val", "circle-open"), ("test", "x-thin-open")):
+            figure.add_scatter(
+                y=of.task,
+                x=of[f"n_{split}"],
+                mode="markers",
+                name=f"{domain} {split}",
+                marker={
+                    "color": DOMAIN_COLORS[domain],
+                    "symbol": symbol,
+                    "size": 9,
+                    "line": {"width": 2, "color": DOMAIN_COLORS[domain]},
+                },
+                customdata=of[["level", "kind"]],
+                hovertemplate=f"%{{y}}: %{{x:,}} labels in {split}<br>%{{customdata[0]}} level, %{{customdata[1]}}<extra></extra>",
+            )
+    if used:
+        figure.add_scatter(
+            y=list(used),
+            x=list(used.values()),
+            mode="markers",
+            name="used in training",
+            marker={"color": "#000000", "symbol": "star", "size": 13, "line": {"width": 1, "color": "#ffffff"}},
+            hovertemplate="%{y}: %{x:,} training labels used<extra></extra>",
+        )
+    figure.update_layout(margin_l=210, legend={"font_size": 11})
+    figure.update_xaxes(type="log", dtick=1)
+    figure.update_yaxes(tickfont_size=11, categoryorder="array", categoryarray=tasks.task)
+    return figure
+
+
+def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> go.Figure:
+    """Show a task's validation metric through training: a thin line a seed, a thick one for their mean.
+
+    Args:
+        runs: as `TransferResult.runs`: source, regime, seed, folder.
+        task: id of a watched task.
+        kind: of the task.
+    """
+    column = f"{task}/{PRIMARY[kind]}"
+    figure = _figure("Learning curves", "step", f"{_METRIC_NAMES[PRIMARY[kind]]} on validation")
+    for (regime, source), group in runs.groupby(["regime", "source"], sort=False):
+        color, dash, symbol = REGIME_STYLE[regime]
+        name = regime_name(source)
+        curves = [Run(folder).metrics for folder in group.folder]
+        curves = [curve.set_index("step")[column] for curve in curves if column in curve]
+        for seed, curve in zip(group.seed, curves, strict=False):
+            figure.add_scatter(
+                x=curve.index,
+                y=curve,
+                mode="lines",
+                line={"color": color, "width": 1, "dash": dash},
+                opacity=0.4,
+                showlegend=False,
+                name=name,
+                hovertemplate=f"{name}, seed {seed}<br>step %{{x}}: %{{y:.3f}}<extra></extra>",
+            )
+        if curves:
+            mean = pd.concat(curves, axis=1).mean(axis=1)
+            figure.add_scatter(
+                x=mean.index,
+                y=mean,
+                mode="lines+markers",
+                line={"color": color, "width": 3, "dash": dash},
+                marker={"symbol": symbol},
+                name=name,
+            )
+    return figure
+
+
+def transfer_differences(result: "TransferResult") -> go.Figure:
+    """Show each comparison's mean difference with its 95% interval, the seeds behind it, and what could have been seen."""
+    table = result.table.dropna(subset="difference") if "difference" in result.table else result.table.iloc[:0]
+    metric = _METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
+    figure = _figure(
+        "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
+    )
+    for place, row in enumerate(table.itertuples()):
+        color = REGIME_STYLE["cotrain"][0]
+        figure.add_shape(
+            type="rect",
+            x0=-row.detectable,
+            x1=row.detectable,
+            y0=place - 0.3,
+            y1=place + 0.3,
+            line_width=0,
+            fillcolor="#999999",
+            opacity=0.2,
+        )
+        figure.add_scatter(
+            x=[row.difference],
+            y=[place],
+            error_x={"type": "data", "array": [row.high - row.difference], "thickness": 3, "width": 8},
+            mode="markers",
+            marker={"size": 13, "color": color, "symbol": "diamond"},
+            name="mean and 95% interval",
+            showlegend=place == 0,
+            hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
+        )
+        of = result.runs[result.runs.target == row.target].set_index(["source", "seed"]).value
+        seeds = of.loc[row.source] - of.loc[""]
+        figure.add_scatter(
+            x=seeds,
+            y=[place - 0.18] * len(seeds),
+            mode="markers",
+            marker={"size": 9, "color": color, "symbol": "line-ns-open", "line": {"width": 2}},
+            name="each seed",
+            showlegend=place == 0,
+            customdata=seeds.index,
+            hovertemplate="seed %{customdata}: %{x:+.3f}<extra></extra>",
+        )
+    figure.add_vline(x=0, line_color="#555555", line_width=1)
+    names = [f"{row.target}<br>with {row.source.replace(' + ', '<br>+ ')}" for row in table.itertuples()]
+    figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, range=[-0.6, max(len(table) - 0.4, 0.6)])
+    figure.update_layout(margin_l=170)
+    return figure
+
+
+def predicted_against_measured(result: "TransferResult", target: str) -> go.Figure:
+    """Show a regression target's test labels against the predictions, the mean over seeds, of each regime."""
+    unit = result.mix.tasks.unit[result.mix.task_number(target)]
+    figure = _figure("Unseen scaffolds: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460)
+    runs, low, high = result.runs[result.runs.target == target], np.inf, -np.inf
+    smiles = result.mix.molecules.smiles
+    for regime, source in runs[["regime", "source"]].drop_duplicates().itertuples(index=False):
+        table = result.predictions(target, source)
+        color, _, symbol = REGIME_STYLE[regime]
+        figure.add_scatter(
+            x=table.target,
+            y=table.preds,
+            mode="markers",
+            name=regime_name(source),
+            marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
+            customdata=smiles.iloc[table.mol_id],
+            hovertemplate="%{customdata}<br>measured %{x:.2f}, predicted %{y:.2f}<extra></extra>",
+        )
+        low, high = min(low, table.target.min(), table.preds.min()), max(high, table.target.max(), table.preds.max())
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        line={"color": "#555555", "width": 1},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    return figure
+
+
+def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int = 380, height: int = 280) -> str:
+    """Return a molecule as SVG whose atoms are coloured (blue: negative, orange: positive) and marked with their values.
+
+    Args:
+        smiles: the molecule.
+        values: one a heavy atom, in the order of `Chem.MolFromSmiles(smiles)`; NaN: unmeasured.
+        unit: of the values.
+    """
+    from rdkit import Chem
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    mol, values = Chem.MolFromSmiles(smiles), np.asarray(values, float)
+    if len(values) != mol.GetNumAtoms():
+        raise ValueError(f"{len(values)} values for {mol.GetNumAtoms()} atoms of {smiles}.")
+    largest = np.nanmax(np.abs(values)) or 1.0
+    colors = {}
+    for atom, value in zip(mol.GetAtoms(), values.tolist(), strict=True):
+        if np.isfinite(value):
+            atom.SetProp("atomNote", f"{value:+.2f}")
+            pole, share = np.array([0.90, 0.62, 0.0] if value > 0 else [0.34, 0.71, 0.91]), abs(value) / largest
+            colors[atom.GetIdx()] = tuple(1 - share * (1 - pole))
+    drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options = drawer.drawOptions()
+    options.useBWAtomPalette()
+    rdMolDraw2D.PrepareAndDrawMolecule(
+        drawer, mol, highlightAtoms=list(colors), highlightAtomColors=colors, highlightBonds=[]
+    )
+    drawer.FinishDrawing()
+    return _drawing(drawer.GetDrawingText(), smiles, f"{smiles}\nunit: {unit or 'none'}", width)
+
+
+def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
+    body = svg.partition("?>")[2]  # without the XML header: it stands inside a page
+    return (
+        f"<figure style='margin:4px;padding:6px;background:#fff;color:#222;border-radius:8px;width:{width}px'>"
+        f"<div role='img' aria-label='{html.escape(smiles, quote=True)}'>{body}</div>"
+        f"<figcaption style='font-size:12px;text-align:center;white-space:pre-line;overflow-wrap:anywhere'>"
+        f"{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def molecule_grid(smiles: Sequence[str], captions: Sequence[str], width: int = 190, height: int = 150) -> str:
+    """Return molecules drawn as SVG in an HTML grid, a caption below each; needs neither network nor JavaScript."""
+    from rdkit import Chem
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    cells = []
+    for text, caption in zip(smiles, captions, strict=True):
+        drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+        drawer.drawOptions().clearBackground = False
+        rdMolDraw2D.PrepareAndDrawMolecule(drawer, Chem.MolFromSmiles(text))
+        drawer.FinishDrawing()
+        cells.append(_drawing(drawer.GetDrawingText(), text, caption, width))
+    return f"<div style='display:flex;flex-wrap:wrap'>{''.join(cells)}</div>"

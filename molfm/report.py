@@ -1,0 +1,149 @@
+"""A transfer study as one self-contained page: figures, tables and molecules, readable with the network off."""
+
+import html
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from molfm.figures import (
+    label_coverage,
+    learning_curves,
+    molecule_grid,
+    predicted_against_measured,
+    regime_name,
+    transfer_differences,
+)
+
+if TYPE_CHECKING:
+    from molfm.study import TransferResult
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1b1f24; --paper: #ffffff; --soft: #f2f4f7; --line: #d5dae1; --accent: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e9ee; --paper: #14171c; --soft: #1f242c; --line: #3a424e; --accent: #56b4e9; } }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--text); background: var(--paper); max-width: 62rem; margin: 0 auto;
+  padding: 1.5rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
+.finding { background: var(--soft); border-left: 6px solid var(--accent); padding: .8rem 1.1rem; font-size: 1.1rem; }
+.table { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
+th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; }
+code { background: var(--soft); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
+summary { cursor: pointer; color: var(--accent); } a { color: var(--accent); }
+"""
+# Plotly knows nothing of the reader's colour scheme, so the figures are told.
+_DARK = """
+if (matchMedia("(prefers-color-scheme: dark)").matches)
+  for (const figure of document.querySelectorAll(".plotly-graph-div"))
+    Plotly.relayout(figure, {paper_bgcolor: "#14171c", plot_bgcolor: "#14171c", "font.color": "#e6e9ee",
+      "xaxis.gridcolor": "#3a424e", "yaxis.gridcolor": "#3a424e", "xaxis.zerolinecolor": "#59626f", "yaxis.zerolinecolor": "#59626f"});
+"""
+
+
+def _figure(figure: go.Figure, label: str) -> str:
+    div = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+    return f"<div role='img' aria-label='{html.escape(label, quote=True)}'>{div}</div>"
+
+
+def _table(table: pd.DataFrame, digits: int = 3) -> str:
+    return f"<div class='table'>{table.to_html(index=False, border=0, float_format=f'{{:.{digits}f}}'.format, na_rep='')}</div>"
+
+
+def _page(title: str, body: Sequence[str]) -> str:
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>{''.join(body)}"
+        f"<script>{_DARK}</script></body></html>"
+    )
+
+
+def finding(row: pd.Series) -> str:
+    """Say in words what one row of `TransferResult.table` found, and what it could not have found."""
+    if row.verdict.startswith("undefined"):
+        return f"{row.target} with {row.source}: {row.verdict}."
+    metric = {"r2": "R²", "auroc": "AUROC"}[row.metric]
+    opening = {
+        "helps": f"Training with {row.source} helped {row.target}",
+        "hurts": f"Training with {row.source} hurt {row.target}",
+        "cannot tell": f"Cannot tell whether training with {row.source} changes {row.target}",
+    }[row.verdict]
+    return (
+        f"{opening}: {metric} on unseen scaffolds went from {row.baseline:.2f} to {row.value:.2f}, "
+        f"a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}; {row.seeds} paired seeds, "
+        f"{row.n_labels} training labels, {row.n_test} test labels). "
+        f"A difference smaller than about {row.detectable:.2f} would probably have been missed."
+    )
+
+
+def _molecules(result: "TransferResult", target: str) -> str:
+    """Draw test molecules from the lowest to the highest measured value, evenly spaced: chosen by rank, not by looks."""
+    sources = result.runs.source[result.runs.target == target].unique()
+    table = result.predictions(target).set_index("mol_id").sort_values("target")
+    for source in sources:
+        name = regime_name(source)
+        table[name] = result.predictions(target, source).set_index("mol_id").preds
+    table = table.iloc[[round(i * (len(table) - 1) / 7) for i in range(8)]]
+    shown = [name for name in table.columns if name not in ("target", "preds")]
+    captions = [
+        "\n".join([f"measured {row['target']:.2f}", *(f"{name}: {row[name]:.2f}" for name in shown)])
+        for _, row in table.iterrows()
+    ]
+    return molecule_grid(result.mix.molecules.smiles.iloc[table.index], captions)
+
+
+def transfer_page(result: "TransferResult", title: str = "Does it transfer?", command: str = "") -> str:
+    """Return a transfer study as one HTML page that needs nothing else."""
+    mix, settings = result.mix, result.settings
+    body = [f"<h1>{html.escape(title)}</h1>"]
+    body += [f"<p class='finding'>{html.escape(finding(row))}</p>" for _, row in result.table.iterrows()]
+    coverage = mix.tasks[["task", "level", "kind", "domain", "unit", "n_train", "n_val", "n_test"]]
+    used = dict(zip(result.table.target, result.table.n_labels, strict=True))
+    body += [
+        "<h2>The difference</h2>",
+        "<p>Diamond and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
+        "a bootstrap over the test set's constitutions. Ticks: the seeds. Grey: differences that this study would have found "
+        "less than four times in five.</p>",
+        _figure(transfer_differences(result), "difference in the test metric with its interval"),
+        _table(result.table.drop(columns=["regime", "detectable"], errors="ignore")),
+        "<details><summary>Every run</summary>" + _table(result.runs.drop(columns=["folder", "regime"])) + "</details>",
+        "<h2>What was measured, and how often</h2>",
+        f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "
+        "The star is what the target was left with in training; validation labels were reduced in proportion, test labels "
+        "were not. Tasks that are neither target nor source took no part.</p>",
+        _figure(label_coverage(mix, used), "number of labels of each task by split"),
+        f"<details><summary>The same as a table</summary>{_table(coverage)}</details>",
+    ]
+    for target in result.table.target.unique():
+        kind = mix.chosen[mix.task_number(target)].kind
+        runs = result.runs[result.runs.target == target]
+        body += [
+            f"<h2>{html.escape(target)}: learning curves</h2>",
+            _figure(learning_curves(runs, target, kind), f"validation metric of {target} against training step"),
+        ]
+        if kind == "regression":
+            body += [
+                f"<h2>{html.escape(target)}: predictions for molecules of unseen scaffolds</h2>",
+                _figure(predicted_against_measured(result, target), f"predicted against measured {target}"),
+                _molecules(result, target),
+            ]
+    recipe = ", ".join(f"{name} {value}" for name, value in settings.items())
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("molfm", "torch", "torch-geometric", "rdkit", "lightning")
+    )
+    body += [
+        "<h2>How it was measured</h2>",
+        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, the same first weights of the "
+        f"trunk and the same recipe: {html.escape(recipe)}. The weights were chosen by the target's validation loss. Source "
+        "labels of molecules that the target is validated or tested on were hidden. Splits: "
+        + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
+        + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
+        f"<p>{html.escape(versions)}, Python {platform.python_version()}. "
+        f"Training took {result.seconds:.0f} s.</p></footer>",
+    ]
+    return _page(title, body)
