@@ -11,6 +11,7 @@ further tasks can be compared pair by pair.
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
@@ -46,6 +47,17 @@ class ModelConfig:
             raise ValueError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."
             )
+
+
+@contextmanager
+def _seeded(seed: int | None, part: str):
+    """Draw a part's first weights from a seed of its own, and leave the caller's random state as it was."""
+    state = torch.get_rng_state()
+    if seed is not None:
+        torch.manual_seed((seed << 32) + crc32(part.encode()))
+    yield
+    if seed is not None:
+        torch.set_rng_state(state)
 
 
 class CodeEmbedding(nn.Module):
@@ -285,19 +297,3 @@ class MultiTaskModel(nn.Module):
         model = cls(ModelConfig(**facts["config"]), tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
         return model.eval()
-
-
-class _seeded:
-    """Initialize a part of the model from its own seed, without disturbing the random state of the caller."""
-
-    def __init__(self, seed: int | None, part: str):
-        self.seed, self.part = seed, part
-
-    def __enter__(self):
-        self.state = torch.get_rng_state()
-        if self.seed is not None:
-            torch.manual_seed((self.seed << 32) + crc32(self.part.encode()))
-
-    def __exit__(self, *error):
-        if self.seed is not None:
-            torch.set_rng_state(self.state)
