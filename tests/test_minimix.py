@@ -1,0 +1,195 @@
+"""What the embedded tables hold, against facts about chemistry and about their sources."""
+
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+
+import molfm
+from molfm.catalog import datasets_of
+from molfm.download import sha256
+from molfm.featurize import canonical_smiles
+from molfm.minimix import _spread, heavy_atom_order
+from molfm.tables import column_names, locate
+
+FOLDER = files("molfm.data_cards") / "minimix"
+
+
+@pytest.fixture(scope="module")
+def qm9():
+    return pd.read_parquet(FOLDER / "qm9_mini.parquet")
+
+
+@pytest.fixture(scope="module")
+def b3db():
+    return pd.read_parquet(FOLDER / "b3db.parquet")
+
+
+@pytest.fixture(scope="module")
+def xtb():
+    return pd.read_parquet(FOLDER / "xtb_b3db.parquet")
+
+
+@pytest.fixture(scope="module")
+def minimix():
+    return molfm.load("minimix", progress=False)
+
+
+@pytest.mark.parametrize("card", datasets_of("minimix"), ids=lambda card: card.name)
+def test_each_card_pins_its_table_and_names_its_columns(card):
+    path, source = locate(card)
+    assert source.sha256 == sha256(path)
+    assert {task.name for task in card.tasks} <= set(column_names(path))
+    assert card.license == "CC0-1.0" and card.citation and card.text
+    undescribed = [task.name for task in card.tasks if not task.description or not task.domain]
+    assert not undescribed
+
+
+def test_all_rows_are_molecules_and_no_molecule_stands_twice(minimix):
+    audit = minimix.audit()
+    assert audit.rejected.empty
+    for card in minimix.cards:
+        table = pd.read_parquet(locate(card)[0], columns=["smiles"])
+        assert table.smiles.map(canonical_smiles).is_unique, card.name
+
+
+@pytest.mark.parametrize("split", ["scaffold", "random"])
+def test_the_cards_tell_how_many_labels_each_split_has(split):
+    tasks = molfm.load("minimix", split=split, progress=False).tasks.set_index("task")
+    for name in ("b3db/logBB", "b3db/BBB", "xtb_b3db/homo", "qm9_mini/mu"):
+        counts = "/".join(f"{n:,}" for n in tasks.loc[name, ["n_train", "n_val", "n_test"]])
+        assert counts in molfm.card(name.split("/")[0]).text
+
+
+# ---------------------------------------------------------------------------------------------------------------- QM9
+
+
+def by_smiles(table, smiles):
+    return table.set_index("smiles").loc[smiles]
+
+
+def test_three_hand_checked_molecules_have_each_charge_on_its_atom(qm9):
+    # Read off the published geometries by hand; those of the last two list their atoms in another order than the SMILES.
+    formamide = by_smiles(qm9, "NC=O").mulliken_charge
+    assert formamide == pytest.approx([-0.4631, 0.1697, -0.3048])
+    cyanoacetylene = by_smiles(qm9, "C#CC#N").mulliken_charge  # the carbon with the hydrogen first; file: C2 C3 C1 N
+    assert cyanoacetylene == pytest.approx([-0.4382, 0.2787, 0.2496, -0.3256], abs=1e-3)
+    trifluorohexyne = by_smiles(qm9, "CC#CCCC(F)(F)F").mulliken_charge  # the file has the methyl group last
+    assert trifluorohexyne == pytest.approx(
+        [-0.498, 0.13, 0.007, -0.371, -0.318, 0.285, -0.077, -0.087, -0.087], abs=1e-3
+    )
+
+
+def test_charges_follow_electronegativity(qm9):
+    carbonyl = Chem.MolFromSmarts("[CX3]=[OX1]")
+    oxygens, elements = [], {"C": [], "N": [], "O": [], "F": []}
+    for smiles, charges in zip(qm9.smiles, qm9.mulliken_charge, strict=True):
+        mol = Chem.MolFromSmiles(smiles)
+        assert mol.GetNumAtoms() == len(charges)
+        for atom, charge in zip(mol.GetAtoms(), charges, strict=True):
+            elements[atom.GetSymbol()].append(charge)
+        oxygens += [charges[oxygen] for _, oxygen in mol.GetSubstructMatches(carbonyl)]
+    assert len(oxygens) > 1000 and max(oxygens) < 0
+    means = {element: np.mean(values) for element, values in elements.items()}
+    assert means["O"] < means["N"] < means["C"]
+
+
+def test_every_size_and_element_is_there(qm9):
+    sizes = qm9.smiles.map(lambda s: Chem.MolFromSmiles(s).GetNumAtoms()).value_counts()
+    assert set(sizes.index) == set(range(1, 10)) and sizes[9] < 0.65 * len(qm9)
+    assert qm9.smiles.str.contains("F").sum() > 400
+
+
+def test_properties_agree_with_each_other(qm9):
+    assert np.allclose(qm9.gap, qm9.lumo - qm9.homo, atol=2e-4)
+    linear = qm9.A.isna()
+    assert set(qm9.smiles[linear]) >= {"C#C", "C#N"} and linear.sum() < 20
+    # Methane's published atomization energy at 0 K in kcal/mol.
+    assert by_smiles(qm9, "C").u0_atom == pytest.approx(-395.9999, abs=1e-3)
+
+
+def test_the_geometry_decides_which_atom_a_charge_belongs_to():
+    # Formaldehyde with the atoms in another order: hydrogen first, oxygen before carbon.
+    elements = ["H", "O", "C", "H"]
+    xyz = np.array([[0.94, -0.58, 0.0], [0.0, 1.21, 0.0], [0.0, 0.0, 0.0], [-0.94, -0.58, 0.0]])
+    assert heavy_atom_order(Chem.MolFromSmiles("C=O"), elements, xyz) == [2, 1]
+    assert heavy_atom_order(Chem.MolFromSmiles("CO"), elements, xyz) is None  # methanol has two more hydrogens
+
+
+def test_choosing_spreads_over_strata_and_ignores_the_order_of_rows():
+    strata = pd.Series(["big"] * 900 + ["small"] * 100)
+    rank = pd.Series(np.random.default_rng(0).random(1000))
+    chosen = _spread(strata, rank, 100)
+    assert 90 <= len(chosen) <= 100
+    assert (strata[chosen] == "small").sum() == pytest.approx(25, abs=2)  # sqrt(100) of sqrt(100) + sqrt(900)
+    shuffled = strata.sample(frac=1, random_state=1)
+    assert set(_spread(shuffled, rank[shuffled.index], 100)) == set(chosen)
+
+
+# --------------------------------------------------------------------------------------------------------------- B3DB
+
+
+def test_b3db_counts_are_those_of_its_card(b3db):
+    assert len(b3db) == 7838
+    assert b3db.logBB.notna().sum() == 1058
+    both = b3db.dropna(subset=["BBB", "logBB"])
+    assert len(both) == 1025
+    assert ((both.logBB >= -1) == (both.BBB == 1)).all()
+
+
+def test_no_scaffold_is_in_training_for_one_dataset_and_in_test_for_another(minimix):
+    split, scaffold = minimix.rows.split, minimix._identity[minimix.rows.molecule, 2]
+    train, test = set(scaffold[split == 0]), set(scaffold[split == 2])
+    assert len(train) > 1000 and len(test) > 500
+    assert train.isdisjoint(test)
+
+
+# ---------------------------------------------------------------------------------------------------------------- xTB
+
+
+def test_xtb_covers_the_b3db_molecules_and_lists_what_failed(xtb, b3db):
+    failed = pd.read_csv(FOLDER / "xtb_b3db_failed.csv")
+    assert set(xtb.smiles) | set(failed.smiles) == set(b3db.smiles)
+    assert set(xtb.smiles).isdisjoint(failed.smiles)
+    assert len(xtb) > 7000 and failed.failed.notna().all()
+
+
+def test_bond_orders_rise_from_single_to_triple(xtb):
+    orders = {"SINGLE": [], "AROMATIC": [], "DOUBLE": [], "TRIPLE": []}
+    for smiles, values in zip(xtb.smiles[::5], xtb.bond_order[::5], strict=True):
+        bonds = Chem.MolFromSmiles(smiles).GetBonds()
+        assert len(bonds) == len(values)
+        for bond, value in zip(bonds, values, strict=True):
+            orders[str(bond.GetBondType())].append(value)
+    means = [np.mean(values) for values in orders.values()]
+    assert means == sorted(means)
+    assert means[0] == pytest.approx(1, abs=0.1) and means[3] > 2.5
+
+
+def test_atom_charges_follow_electronegativity(xtb):
+    elements = {}
+    for smiles, charges in zip(xtb.smiles[::5], xtb.charge[::5], strict=True):
+        for atom, charge in zip(Chem.MolFromSmiles(smiles).GetAtoms(), charges, strict=True):
+            elements.setdefault(atom.GetSymbol(), []).append(charge)
+    means = {element: np.mean(values) for element, values in elements.items()}
+    assert means["O"] < means["N"] < means["C"] < means["S"]
+
+
+def test_graph_labels_have_the_sign_and_size_that_their_units_ask_for(xtb):
+    assert np.allclose(xtb.gap, xtb.lumo - xtb.homo, atol=2.1e-3)
+    ions = xtb.smiles.map(lambda s: Chem.GetFormalCharge(Chem.MolFromSmiles(s)) != 0)
+    assert xtb.dipole.isna().equals(ions)
+    assert xtb.solvation_energy[~ions].median() < -5
+    assert (xtb.charge_min <= 0).all() and xtb.h_charge_max.median() == pytest.approx(0.28, abs=0.08)
+
+
+def test_labels_are_what_xtb_gives_for_a_molecule_computed_again(xtb):
+    pytest.importorskip("tblite")
+    from molfm.quantum import xtb_labels
+
+    row = xtb[xtb.smiles.str.len() < 12].iloc[3]
+    again = xtb_labels(row.smiles)
+    assert again["gap"] == pytest.approx(row.gap, abs=0.02)
+    assert again["charge"] == pytest.approx(row.charge, abs=0.02)
