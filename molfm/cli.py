@@ -1,0 +1,215 @@
+"""The command line: each command a thin wrapper over one function; bad input is one line and exit code 2."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Multi-task molecular foundation models, notebook-first."
+)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        typer.echo(f"molfm: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _print_table(table, title: str = "") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rich_table = Table(title=title)
+    for name in table.columns:
+        rich_table.add_column(str(name), justify="right" if table[name].dtype.kind in "fiu" else "left")
+    for row in table.itertuples(index=False):
+        cells = [
+            "" if value is None or value != value else f"{value:.3g}" if isinstance(value, float) else str(value)
+            for value in row
+        ]
+        rich_table.add_row(*cells)
+    Console().print(rich_table)
+
+
+Data = Annotated[
+    str, typer.Argument(help="a dataset's or mix's name, a card of your own (*.md), or a table (CSV, Parquet)")
+]
+Steps = Annotated[int | None, typer.Option(help="batches in all")]
+
+
+@app.command()
+def cards(name: Annotated[str | None, typer.Argument(help="a dataset or mix; none: list them")] = None) -> None:
+    """List the data cards, or show one."""
+    with _clear_errors():
+        from molfm.catalog import card
+        from molfm.catalog import cards as all_cards
+
+        if name is None:
+            return _print_table(all_cards())
+        found = card(name)
+        typer.echo(f"{found.title or found.name}\n")
+        for key, value in found.facts().items():
+            typer.echo(f"{key}: {value}")
+        if found.tasks:
+            _print_table(found.table())
+        typer.echo(f"\n{found.text}")
+
+
+@app.command()
+def prepare(
+    data: Data,
+    smiles: Annotated[str, typer.Option(help="the SMILES column of a table")] = "smiles",
+) -> None:
+    """Featurize a dataset or mix into the cache, and show its tasks and what was rejected."""
+    with _clear_errors():
+        from molfm.mix import load
+
+        mix = load(data, smiles=smiles)
+        _print_table(mix.tasks, repr(mix))
+        typer.echo(str(mix.audit()))
+
+
+@app.command()
+def train(
+    data: Data,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="passes over the molecules")] = 20,
+    steps: Steps = None,
+    batch_size: Annotated[int, typer.Option(help="molecules a batch")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="the highest of the schedule")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="of weights, order and dropout")] = 0,
+    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
+) -> None:
+    """Train one model on all chosen tasks, and show its results on the test set."""
+    with _clear_errors():
+        from molfm.training import train as run_training
+
+        run = run_training(
+            data,
+            tasks=tasks,
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            name=name,
+        )
+        results = run.results.query("split == 'test'")
+        _print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
+        typer.echo(f"Run folder: {run.folder}")
+
+
+@app.command()
+def transfer(
+    data: Data,
+    targets: Annotated[list[str], typer.Option("--target", help="a task; repeatable")],
+    sources: Annotated[
+        list[str], typer.Option("--source", help="tasks, datasets or levels, joined by commas; repeatable")
+    ],
+    seeds: Annotated[int, typer.Option(help="pairs of runs")] = 5,
+    n_labels: Annotated[int | None, typer.Option(help="training labels of the target; none: all")] = None,
+    steps: Annotated[int, typer.Option(help="of every run")] = 1000,
+    out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),
+) -> None:
+    """Measure whether training on other tasks helps a target, with intervals, and write a report."""
+    with _clear_errors():
+        from molfm.study import transfer as run_transfer
+
+        lists = [source.split(",") for source in sources]
+        result = run_transfer(data, targets, lists, seeds=seeds, n_labels=n_labels, steps=steps)
+        _show_transfer(result, result.to_html(out))
+
+
+def _show_transfer(result, page: Path) -> None:
+    import pandas as pd
+
+    from molfm.report import finding
+
+    facts = {}
+    for number, row in enumerate(result.table.to_dict("records"), 1):
+        facts[str(number)] = {
+            "target": row["target"],
+            "trained together with": row["source"],
+            "labels, training / test": f"{row['n_labels']} / {row['n_test']}",
+            "paired seeds": row["seeds"],
+        }
+        if "difference" in row:
+            facts[str(number)] |= {
+                f"{row['metric']} alone": f"{row['baseline']:.3f}",
+                f"{row['metric']} together": f"{row['value']:.3f}",
+                "difference": f"{row['difference']:+.3f}",
+                "95% interval": f"{row['low']:+.3f} to {row['high']:+.3f}",
+                "smallest detectable": f"{row['detectable']:.3f}",
+            }
+        facts[str(number)]["verdict"] = row["verdict"]
+    _print_table(pd.DataFrame(facts).reset_index(names=""), "Transfer")
+    for _, row in result.table.iterrows():
+        typer.echo(finding(row))
+    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="a run's name or folder")],
+    smiles: Annotated[list[str], typer.Argument(help="one SMILES or several")],
+    level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
+    out: Annotated[Path | None, typer.Option(help="write CSV here instead of a table")] = None,
+) -> None:
+    """Predict every task of one level, in physical units."""
+    with _clear_errors():
+        from molfm.runs import Run
+
+        table = Run(run).model.predict(smiles, level=level)
+        if out is None:
+            _print_table(
+                table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
+            )
+        else:
+            table.to_csv(out, index=False)
+            typer.echo(f"{len(table)} rows written to {out}")
+
+
+@app.command()
+def quickstart(
+    full: Annotated[bool, typer.Option("--full", help="the same study at full size: an hour on two cores")] = False,
+    out: Annotated[Path, typer.Option(help="the report")] = Path("quickstart.html"),
+) -> None:
+    """Does quantum chemistry help a biological task with few labels? Three minutes, a table and a page."""
+    with _clear_errors():
+        from molfm import quickstart as study
+
+        _show_transfer(study.run(out, full=full), out)
+        typer.echo("Next: molfm lab")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option(help="your working copy of the notebooks")] = Path("molfm-notebooks"),
+) -> None:
+    """Open JupyterLab on a working copy of the course, at its first notebook; further options go to JupyterLab."""
+    if find_spec("jupyterlab") is None:
+        typer.echo('molfm: JupyterLab is not installed. Install it with: pip install "molfm[lab]"', err=True)
+        raise typer.Exit(2)
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in files("molfm.notebooks").iterdir():
+        target = folder / source.name
+        if source.name.endswith(".ipynb") and not target.exists():  # a copy that was worked on is never overwritten
+            target.write_bytes(source.read_bytes())
+    typer.echo(f"Opening {folder.resolve()}; stop with Ctrl-C.")
+    # Plotly's own default would also write its library, 5 MB, into every notebook that is saved.
+    os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
+    sys.stdout.flush()  # what replaces this process does not
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder / "00_quickstart.ipynb"), *context.args])

@@ -1,0 +1,62 @@
+"""A real browser, and a real JupyterLab on this machine; without Chromium the tests here are skipped, and say so."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser, or a skip with the reason."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on the path")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """An empty page; it fails the test if the page asks anything of another machine, or throws."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    local = ("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(local) else wrong.append(request.url))
+    yield page
+    context.close()
+    assert not wrong
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, molfm_home):
+    """A function that starts JupyterLab on a working copy of the notebooks, as `molfm lab` does; gives its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    log = folder / "log.txt"
+    environment = os.environ | {"MOLFM_FAST": "1", "MOLFM_HOME": str(molfm_home), "BROWSER": "true"}
+    command = [Path(sys.executable).with_name("molfm"), "lab", "--folder", folder / "copy", "--", "--no-browser"]
+    command += ["--IdentityProvider.token=", "--allow-root", "--port=0", "--ip=127.0.0.1"]
+    with open(log, "w") as out:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=environment, stdout=out, stderr=out)
+    try:
+        for _ in range(240):
+            addresses = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
+            if addresses:
+                break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.25)
+        else:
+            pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+        yield addresses[0].split("?")[0]
+    finally:
+        process.kill()
