@@ -169,11 +169,12 @@ class MixDataModule(lightning.LightningDataModule):
             sampler = EpochSampler(self.mix.members("train"), self.batch_size, self.seed, shuffle=True)
         return self._loader("train", sampler)
 
-    def _in_order(self, split: str, tasks: list[str] | None = None) -> DataLoader:
-        return self._loader(split, EpochSampler(self.mix.members(split, tasks), 512, self.seed, shuffle=False))
+    def in_order(self, split: str, tasks: list[str] | None = None) -> DataLoader:
+        """Return a loader of every molecule of a split that has a label of these tasks (None: any), in order."""
+        return self._loader(split, EpochSampler(self.mix.members(split, tasks), 256, self.seed, shuffle=False))
 
     def val_dataloader(self) -> DataLoader:
-        return self._in_order("val", self.watch)
+        return self.in_order("val", self.watch)
 
     def test_dataloader(self) -> DataLoader:
-        return self._in_order("test")
+        return self.in_order("test")

@@ -117,10 +117,10 @@ def canonical_smiles(smiles: str) -> str | None:
         return None
 
 
-def _stored(text: object) -> tuple[str, Chem.Mol, np.ndarray, np.ndarray]:
+def _stored(text: object, by_map_number: bool) -> tuple[str, Chem.Mol, np.ndarray, np.ndarray]:
     """Return the key, its molecule, and the places of its atoms and bonds in the labels of the input string."""
     mol = _parse(text)
-    places = _label_places(mol) if ":" in text else np.arange(mol.GetNumAtoms())
+    places = _label_places(mol) if by_map_number and ":" in text else np.arange(mol.GetNumAtoms())
     key = _canonical(mol, text)
     if key == text:  # it is in its stored order already
         return key, mol, places, np.arange(mol.GetNumBonds())
@@ -209,18 +209,20 @@ def _codes(mols: list[Chem.Mol]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return codes.astype(np.uint8), atom_ptr, np.column_stack([ends, byte]).astype(np.uint8), bond_ptr
 
 
-def featurize(smiles: list[str], first_row: int = 0) -> Molecules:
+def featurize(smiles: list[str], first_row: int = 0, by_map_number: bool = True) -> Molecules:
     """Featurize SMILES; what cannot be stored is listed in `rejected` with its row and reason, never dropped silently.
 
     Args:
-        smiles: the input strings; atom-map numbers, where present, give the order of node labels.
+        smiles: the input strings.
         first_row: the row number of `smiles[0]` in its table.
+        by_map_number: node labels follow the atom-map numbers of a SMILES that carries them (`atom_order`); else the order
+            in which RDKit parses it.
     """
     rows, keys, mols, identity, atom_order, bond_order, rejected = [], [], [], [], [], [], []
     with rdBase.BlockLogs():
         for row, text in enumerate(smiles, first_row):
             try:
-                key, mol, atom_places, bond_places = _stored(text)
+                key, mol, atom_places, bond_places = _stored(text, by_map_number)
             except _NotStorable as reason:
                 rejected.append(Rejected(row, "" if text is None else str(text), str(reason)))
                 continue

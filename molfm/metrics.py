@@ -1,15 +1,14 @@
 """Metrics a task, by torchmetrics, on the collected label triples; an undefined one says why."""
 
+from operator import attrgetter
+
 import numpy as np
 import pandas as pd
-import torch
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
-from torchmetrics.functional.regression import mean_absolute_error, r2_score, spearman_corrcoef
 
 PRIMARY = {"regression": "r2", "binary": "auroc"}  # the metric that comparisons are made on; larger is better
-_METRICS = {
-    "regression": {"mae": mean_absolute_error, "r2": r2_score, "spearman": spearman_corrcoef},
-    "binary": {"auroc": binary_auroc, "average_precision": binary_average_precision},
+_METRICS = {  # our name -> that in torchmetrics.functional
+    "regression": {"mae": "mean_absolute_error", "r2": "r2_score", "spearman": "spearman_corrcoef"},
+    "binary": {"auroc": "classification.binary_auroc", "average_precision": "classification.binary_average_precision"},
 }
 
 
@@ -29,10 +28,13 @@ def undefined(kind: str, target: np.ndarray) -> str | None:
 
 def score(kind: str, metric: str, preds: np.ndarray, target: np.ndarray) -> float:
     """Return one metric of one task. preds: values in the task's unit, or probabilities; shapes (n,)."""
+    import torch  # here: comparing finished runs needs neither, and is done beside the processes that train
+    import torchmetrics.functional.classification
+
     preds, target = torch.tensor(preds, dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
     if kind == "binary":
         target = target.long()
-    return float(_METRICS[kind][metric](preds, target))
+    return float(attrgetter(_METRICS[kind][metric])(torchmetrics.functional)(preds, target))
 
 
 def evaluate(predictions: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +50,7 @@ def evaluate(predictions: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     groups = dict(tuple(predictions.groupby(["split", "task"])))
-    for split in predictions.split.unique():
+    for split in ("val", "test"):
         for number, task in tasks.iterrows():
             group = groups.get((split, number), predictions.iloc[:0])
             preds, target = group.preds.to_numpy(), group.target.to_numpy()

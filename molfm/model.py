@@ -9,6 +9,7 @@ further tasks can be compared pair by pair.
 """
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ from molfm.featurize import ATOM_FIELDS, BOND_FIELDS, Molecules, featurize
 from molfm.store import in_memory, structure
 
 PREDICT_BATCH = 256
+# oneDNN keeps a compiled kernel for each of the last 1,024 shapes, and every batch of molecules has shapes of its own:
+# without this, hundreds of megabytes of kernels that are never used again.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,12 @@ def _seeded(seed: int | None, part: str):
     """Draw a part's first weights from a seed of its own, and leave the caller's random state as it was."""
     state = torch.get_rng_state()
     if seed is not None:
-        torch.manual_seed((seed << 32) + crc32(part.encode()))
-    yield
-    if seed is not None:
-        torch.set_rng_state(state)
+        torch.manual_seed(crc32(f"{seed}/{part}".encode()))  # torch's generator looks at 32 bits only
+    try:
+        yield
+    finally:
+        if seed is not None:
+            torch.set_rng_state(state)
 
 
 class CodeEmbedding(nn.Module):
@@ -209,7 +215,7 @@ class MultiTaskModel(nn.Module):
             raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
         chosen = self._chosen(level, tasks)
-        found = featurize(texts)
+        found = featurize(texts, by_map_number=False)
         if found.rejected:
             first = found.rejected[0]
             warnings.warn(
@@ -253,7 +259,7 @@ class MultiTaskModel(nn.Module):
         if not len(of_level):
             raise ValueError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
         if tasks is None:
-            return of_level.to_numpy()
+            return of_level.to_numpy(copy=True)
         chosen = []
         for name in [tasks] if isinstance(tasks, str) else tasks:
             ids = self.tasks.task[of_level]
@@ -293,7 +299,8 @@ class MultiTaskModel(nn.Module):
         """Read what `save` wrote, onto the CPU."""
         facts = json.loads((Path(folder) / "model.json").read_text())
         tasks = pd.DataFrame(facts["tasks"])
-        tasks[["mean", "std"]] = tasks[["mean", "std"]].astype(float)
+        statistics = ["mean", "std", "positive_rate"]
+        tasks[statistics] = tasks[statistics].astype(float)
         model = cls(ModelConfig(**facts["config"]), tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
         return model.eval()

@@ -134,12 +134,14 @@ def _quiet():
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
-        yield
-    for logger, level in zip(loggers, before, strict=True):
-        logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _predictions(model: MultiTaskModel, mix: Mix, loaders: dict) -> pd.DataFrame:
@@ -197,6 +199,8 @@ def train(
     """
     if model not in MODELS:
         raise ValueError(f"Unknown model {model!r}; expected one of {', '.join(MODELS)}.")
+    if (epochs if steps is None else steps) < 1:
+        raise ValueError(f"Expected epochs or steps of 1 or more, found epochs={epochs}, steps={steps}.")
     if isinstance(batch_size, dict) and steps is None:
         raise ValueError("A batch size for each dataset needs `steps`: its streams have no common epoch.")
     mix = data if isinstance(data, Mix) else load(data)
@@ -251,11 +255,14 @@ def train(
                 enable_progress_bar=progress,
                 enable_model_summary=False,
             )
-            trainer.fit(module, datamodule=module_data)
+            try:
+                trainer.fit(module, datamodule=module_data)
+            except SystemExit as ended:  # what Lightning makes of Ctrl-C; it would end the caller's interpreter
+                raise KeyboardInterrupt from ended
         state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
         module.load_state_dict(state)
         network.save(folder / "model")
-        loaders = {"val": module_data.val_dataloader(), "test": module_data.test_dataloader()}
+        loaders = {split: module_data.in_order(split) for split in ("val", "test")}
         predictions = _predictions(network, mix, loaders)
         predictions.to_parquet(folder / "predictions.parquet")
         results = evaluate(predictions, mix.tasks)

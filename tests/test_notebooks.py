@@ -22,7 +22,9 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
 def test_a_saved_notebook_shows_its_outputs_and_no_error(path):
     notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run all cells in order, then save"
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), (
+        "run all cells in order, then save"
+    )
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)

@@ -1,0 +1,233 @@
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import molfm
+from molfm import cli
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+@pytest.fixture
+def molfm_command(monkeypatch):
+    """A function that runs a `molfm` command in this process, on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def succeeded(result):
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(result):
+    """The one line that a command says when its input is bad."""
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    [line] = result.stderr.splitlines()
+    assert line.startswith("molfm: ")
+    return line
+
+
+def cells(out):
+    """The rows of a printed table, a list of texts each."""
+    rows = [[cell.strip() for cell in re.split("[│┃]", line)] for line in out.splitlines() if re.search("[│┃]", line)]
+    return [row[1:-1] for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------------------------- cards
+
+
+def test_cards_lists_every_card(molfm_command):
+    rows = cells(succeeded(molfm_command("cards")))
+    assert rows[0] == molfm.cards().columns.tolist()
+    assert [row[0] for row in rows[1:] if row[0]] == molfm.cards().name.tolist()
+
+
+def test_a_card_is_shown_with_its_licence_tasks_and_text(molfm_command):
+    out, card = succeeded(molfm_command("cards", "b3db")), molfm.card("b3db")
+    assert out.startswith(card.title)
+    assert card.license in out
+    assert card.text in out
+    names = [row[0] for row in cells(out)]
+    for task in card.tasks:
+        assert task.id in names
+
+
+def test_an_unknown_card_is_one_line_that_names_the_nearest(molfm_command):
+    line = refused(molfm_command("cards", "b3bd"))
+    assert "Unknown dataset 'b3bd'. Did you mean 'b3db'?" in line
+    assert all(name in line for name in molfm.cards().name)
+    assert "Did you mean" not in refused(molfm_command("cards", "zzzzzz"))
+
+
+def test_the_names_of_the_commands_are_listed(molfm_command):
+    out = succeeded(molfm_command("--help"))
+    for name in ("cards", "prepare", "train", "transfer", "predict", "quickstart", "lab"):
+        assert re.search(rf"\b{name}\b", out), name
+
+
+# ----------------------------------------------------------------------------------------------------------------- prepare
+
+
+def test_prepare_shows_the_tasks_and_the_rejected_rows_of_a_table(molfm_command, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("structure,y,active,note\nCCO,1.5,1,a\nc1ccccc1,2.5,0,b\nC(C)(C)(C)(C)C,3,0,c\nCCN,,1,d\n")
+    out = succeeded(molfm_command("prepare", path, "--smiles", "structure"))
+    assert "Mix(mine: 3 molecules, 2 tasks of mine)" in out
+    tasks = {row[0]: row for row in cells(out)[1:]}
+    assert set(tasks) == {"mine/y", "mine/active"}
+    assert sum(map(int, tasks["mine/y"][6:9])) == 2
+    assert tasks["mine/active"][3] == "binary"
+    assert re.search(r"Rejected rows\n.*\n\s*mine\s+2\s+C\(C\)\(C\)\(C\)\(C\)C\s+RDKit cannot parse this SMILES", out)
+
+
+def test_a_table_without_the_smiles_column_is_one_line_with_expected_and_found_columns(molfm_command, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("structure,y\nCCO,1.5\n")
+    assert refused(molfm_command("prepare", path)) == (
+        "molfm: mine.csv: expected the columns smiles; 'smiles' is not there. Found: structure, y."
+    )
+
+
+def test_a_table_that_is_not_there_is_one_line(molfm_command, tmp_path):
+    assert f"There is no table at {tmp_path / 'none.csv'}" in refused(molfm_command("prepare", tmp_path / "none.csv"))
+
+
+# ------------------------------------------------------------------------------------------------------- train and predict
+
+
+def test_train_shows_the_test_results_and_where_the_run_is(molfm_command, toy_card, own_home):
+    words = ["--steps", 2, "--batch-size", 16, "--task", "toy/graph", "--task", "order", "--seed", 3, "--name", "mine"]
+    out = succeeded(molfm_command("train", toy_card, *words, "--learning-rate", 0.002))
+    run = molfm.Run("mine")
+    assert f"Run folder: {run.folder}" in out.replace("\n", "")
+    assert run.folder == own_home / "runs" / "mine"
+    results = run.results.query("split == 'test'")
+    rows = cells(out)
+    assert rows[0] == ["task", "metric", "value", "unit", "n_labels", "undefined"]
+    assert [row[:2] for row in rows[1:]] == results[["task", "metric"]].to_numpy().tolist()
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx(results.value.tolist(), rel=0.01)
+    assert [int(row[4]) for row in rows[1:]] == results.n_labels.tolist()
+    asked = {"steps": 2, "batch_size": 16, "seed": 3, "learning_rate": 0.002}
+    assert {name: run.config[name] for name in asked} == asked
+    assert run.config["tasks"] == ["toy/heavy", "toy/oxygen", "toy/order"]
+
+
+def test_an_existing_run_and_an_unknown_task_are_one_line_each(molfm_command, toy_card, toy_run):
+    line = refused(molfm_command("train", toy_card, "--steps", 1, "--name", "toy"))
+    assert "There is a run at" in line
+    assert "No task 'heavvy'" in refused(molfm_command("train", toy_card, "--task", "heavvy"))
+
+
+def test_predict_shows_a_column_a_molecule_at_graph_level(molfm_command, toy_run):
+    rows = cells(succeeded(molfm_command("predict", toy_run.folder, "CCO", "c1ccccc1")))
+    found = toy_run.model.predict(["CCO", "c1ccccc1"])
+    assert [row[0] for row in rows[1:]] == found.columns.tolist()
+    assert rows[2] == ["smiles", "CCO", "c1ccccc1"]
+    for row in rows[3:]:
+        assert [float(value) for value in row[1:]] == pytest.approx(found[row[0]].tolist(), rel=0.01)
+
+
+def test_predict_shows_a_row_an_atom_at_node_level(molfm_command, toy_run):
+    rows = cells(succeeded(molfm_command("predict", "toy", "CCO", "N", "--level", "node")))
+    assert rows[0] == ["mol", "smiles", "atom", "element", "toy/element"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["0", "CCO", "0", "C"],
+        ["0", "CCO", "1", "C"],
+        ["0", "CCO", "2", "O"],
+        ["1", "N", "0", "N"],
+    ]
+
+
+@pytest.mark.parametrize("level", ["graph", "edge"])
+def test_predict_writes_every_digit_to_a_csv(molfm_command, toy_run, tmp_path, level):
+    out = succeeded(molfm_command("predict", "toy", "CCO", "CN", "--level", level, "--out", tmp_path / "found.csv"))
+    expected = toy_run.model.predict(["CCO", "CN"], level=level)
+    assert f"{len(expected)} rows written to" in out
+    found = pd.read_csv(tmp_path / "found.csv")
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6)
+
+
+def test_an_unknown_run_level_or_option_is_refused(molfm_command, toy_run):
+    assert "There is no run at nowhere" in refused(molfm_command("predict", "nowhere", "CCO"))
+    line = refused(molfm_command("predict", "toy", "CCO", "--level", "bond"))
+    assert line == "molfm: Unknown level 'bond'; expected one of graph, node, edge."
+    assert molfm_command("predict", "toy", "CCO", "--levle", "node").exit_code == 2
+
+
+# ---------------------------------------------------------------------------------------------------------------- transfer
+
+
+def test_a_target_as_its_own_source_and_a_single_seed_are_one_line_each(molfm_command, toy_card, toy):
+    line = refused(molfm_command("transfer", toy_card, "--target", "heavy", "--source", "oxygen,heavy", "--seeds", 2))
+    assert "toy/heavy and toy/heavy are one measurement" in line
+    assert "at least 2 seeds" in refused(
+        molfm_command("transfer", toy_card, "--target", "heavy", "--source", "oxygen", "--seeds", 1)
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------- lab
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """JupyterLab is installed, and what would have been started in place of this process is noted down."""
+    calls = []
+    monkeypatch.setattr(cli, "find_spec", lambda name: object())
+    monkeypatch.setattr(cli.os, "execv", lambda *call: calls.append(call))
+    monkeypatch.setenv("PLOTLY_RENDERER", "as it was")  # `lab` sets it where nobody else did
+    return calls
+
+
+def test_lab_without_jupyterlab_says_how_to_install_it_and_copies_nothing(
+    molfm_command, started, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(cli, "find_spec", asked.append)
+    line = refused(molfm_command("lab", "--folder", tmp_path / "mine"))
+    assert asked == ["jupyterlab"]
+    assert 'pip install "molfm[lab]"' in line
+    assert not (tmp_path / "mine").exists()
+    assert started == []
+
+
+def test_lab_opens_the_first_notebook_of_a_working_copy(molfm_command, started, tmp_path):
+    succeeded(molfm_command("lab", "--folder", tmp_path / "new" / "mine"))
+    copied = {path.name: path.read_bytes() for path in (tmp_path / "new" / "mine").iterdir()}
+    assert copied == {path.name: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")}
+    first = str(tmp_path / "new" / "mine" / min(copied))
+    assert started == [(sys.executable, [sys.executable, "-m", "jupyterlab", first])]
+    assert json.loads(Path(first).read_text("utf-8"))["nbformat"] == 4
+
+
+def test_lab_never_overwrites_a_copy_that_was_worked_on(molfm_command, started, tmp_path):
+    notebook = tmp_path / "00_quickstart.ipynb"
+    notebook.write_text("my own work")
+    (tmp_path / "notes.txt").write_text("mine")
+    succeeded(molfm_command("lab", "--folder", tmp_path))
+    assert notebook.read_text() == "my own work"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert {path.name for path in NOTEBOOKS.glob("*.ipynb")} <= {path.name for path in tmp_path.iterdir()}
+    assert len(started) == 1
+
+
+def test_lab_passes_further_options_to_jupyterlab(molfm_command, started, tmp_path):
+    succeeded(molfm_command("lab", "--folder", tmp_path, "--no-browser", "--port", 9999))
+    [(_, command)] = started
+    assert command[4:] == ["--no-browser", "--port", "9999"]
+
+
+def test_lab_saves_figures_without_plotlys_library_unless_told_otherwise(molfm_command, started, tmp_path, monkeypatch):
+    succeeded(molfm_command("lab", "--folder", tmp_path))
+    assert os.environ["PLOTLY_RENDERER"] == "as it was"
+    monkeypatch.delenv("PLOTLY_RENDERER")
+    succeeded(molfm_command("lab", "--folder", tmp_path))
+    assert os.environ["PLOTLY_RENDERER"] == "plotly_mimetype"

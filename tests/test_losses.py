@@ -1,0 +1,192 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import molfm
+from molfm.batch import to_batch
+from molfm.losses import label_losses, task_sums, total_loss
+from molfm.model import ModelConfig, MultiTaskModel
+
+SHAPE = ModelConfig(hidden_channels=8, num_layers=1, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def mix(make_card, toy_card, toy_table):
+    """The toy dataset and another one on half of its molecules: five heads between them, and unmeasured labels."""
+    more = pd.DataFrame(
+        {
+            "smiles": toy_table.smiles[::2],
+            "carbons": [
+                None if i % 3 == 0 else text.lower().count("c") for i, text in enumerate(toy_table.smiles[::2])
+            ],
+            "ring": [float("1" in text) for text in toy_table.smiles[::2]],
+            "carbon": [[None if z == 7 else float(z == 6) for z in atoms] for atoms in toy_table.element[::2]],
+        }
+    )
+    tasks = {"carbons": {}, "ring": {"kind": "binary"}, "carbon": {"level": "node", "kind": "binary"}}
+    make_card("more", more, tasks, toy_card.parent, split="random", fractions=[0.6, 0.2, 0.2])
+    both = toy_card.with_name("both.md")
+    both.write_text("---\nname: both\ndatasets: [toy, more]\n---\n")
+    # Heads and levels take turns in the numbering of tasks.
+    names = ["more/carbon", "heavy", "order", "ring", "element", "oxygen", "carbons"]
+    return molfm.load(both, progress=False).select(names)
+
+
+@pytest.fixture
+def model(mix):
+    return MultiTaskModel(SHAPE, mix.tasks, seed=0)
+
+
+def batch_of(mix, molecules):
+    return to_batch(mix.gather(np.asarray(molecules), "train"))
+
+
+def dense(model, out, batch):
+    """Losses as a dense implementation has them: for each task one entry an item of the batch, NaN where unmeasured."""
+    losses = {}
+    for number, task in model.tasks.iterrows():
+        predicted = out[task.level][:, model.column[number]]
+        mine = batch[f"{task.level}_task"] == number
+        labels = torch.full_like(predicted, torch.nan)
+        labels[batch[f"{task.level}_item"][mine]] = batch[f"{task.level}_value"][mine]
+        target, p = labels.nan_to_num(), predicted.sigmoid()
+        if task.kind == "binary":
+            loss = -(target * p.log() + (1 - target) * (1 - p).log())
+        else:
+            loss = (predicted - (target - task["mean"]) / task["std"]).abs()
+        losses[number] = torch.where(labels.isnan(), torch.nan, loss)
+    return losses
+
+
+def dense_total(model, out, batch):
+    losses, heads = dense(model, out, batch), []
+    for _, group in model.tasks.groupby(["dataset", "level"]):
+        entries = torch.cat([losses[number] for number in group.index])
+        measured = ~entries.isnan()
+        heads.append(entries[measured].mean() if measured.any() else entries.new_zeros(()))
+    assert len(heads) == 5
+    return sum(heads) / len(heads)
+
+
+def gradients(model, loss):
+    found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
+
+
+def loss_of(model, batch):
+    return total_loss(*task_sums(model, model(batch), batch), model.head)
+
+
+# ------------------------------------------------------------------------------------------------------ dense and triples
+
+
+def test_task_sums_equal_the_sums_over_a_dense_matrix(mix, model):
+    batch = batch_of(mix, np.arange(len(mix)))
+    out = model(batch)
+    sums, counts = task_sums(model, out, batch)
+    losses = dense(model, out, batch)
+    assert counts.tolist() == mix.tasks.n_train.tolist()
+    for number, task in mix.tasks.iterrows():
+        assert int((~losses[number].isnan()).sum()) == counts[number], task.task
+        assert sums[number].item() == pytest.approx(losses[number].nansum().item(), rel=1e-5), task.task
+
+
+def test_a_regression_loss_is_the_absolute_error_in_standard_deviations(mix, model):
+    batch = batch_of(mix, mix.members("train"))
+    predicted, loss = label_losses(model, model(batch), batch, "graph")
+    number = mix.task_number("heavy")
+    mine = batch.graph_task == number
+    task = mix.tasks.loc[number]
+    error = (predicted[mine] * task["std"] + task["mean"] - batch.graph_value[mine]).abs()
+    assert len(error) == task.n_train
+    assert loss[mine].tolist() == pytest.approx((error / task["std"]).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("molecules", [range(42), [0, 2, 6, 20, 24, 34, 38], [5]])
+def test_loss_and_gradients_equal_those_of_a_dense_masked_mean(mix, model, molecules):
+    batch = batch_of(mix, molecules)
+    loss, expected = loss_of(model, batch), dense_total(model, model(batch), batch)
+    assert expected > 0.1
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for mine, reference in zip(gradients(model, loss), gradients(model, expected), strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_every_head_weighs_the_same_however_many_labels_it_has():
+    sums, counts = torch.tensor([8.0, 2.0, 3.0, 0.5]), torch.tensor([80.0, 20.0, 1.0, 1.0])
+    # Head 0 has tasks 0 and 1: 10 / 100; head 1 has tasks 2 and 3: 3.5 / 2.
+    assert total_loss(sums, counts, torch.tensor([0, 0, 1, 1])).item() == pytest.approx((0.1 + 1.75) / 2)
+
+
+# ---------------------------------------------------------------------------------------------------------- without labels
+
+
+def test_a_head_without_labels_adds_nothing_and_gets_no_gradient(mix, model):
+    unlabelled = mix.keep(["order", "more/carbon"], np.zeros(len(mix), bool))
+    batch, complete = batch_of(unlabelled, mix.members("train")), batch_of(mix, mix.members("train"))
+    assert len(batch.edge_task) == 0
+    assert len(batch.node_task) > 0
+    loss = loss_of(model, batch)
+    out = model(complete)
+    sums, counts = task_sums(model, out, complete)
+    without = {"edge:toy", "node:more"}
+    parts = [sums[model.head == h].sum() / counts[model.head == h].sum() for h in range(5)]
+    kept = [part for part, name in zip(parts, model.heads, strict=True) if name not in without]
+    assert len(kept) == 3
+    assert loss.item() == pytest.approx(sum(kept).item() / 5, rel=1e-5)
+    loss.backward()
+    for name, head in model.heads.items():
+        for parameter in head.parameters():
+            silent = parameter.grad is None or not parameter.grad.any()
+            assert silent == (name in without), name
+
+
+def test_a_batch_without_any_label_has_loss_zero_and_can_be_stepped_over(mix, model):
+    nothing = mix.keep(["toy", "more"], np.zeros(len(mix), bool))
+    loss = loss_of(model, batch_of(nothing, [0, 20, 34]))
+    assert loss.item() == 0
+    loss.backward()
+    found = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    assert found
+    assert not any(gradient.any() for gradient in found)  # nor NaN, which counts as true
+
+
+# --------------------------------------------------------------------------------------------------------- two processes
+
+
+def gradients_over_processes(rank, folder, tasks, cases):
+    """Write, for each case, the gradients of this process's batch, averaged over the processes as training does it."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    model = MultiTaskModel(SHAPE, tasks, seed=0)
+    found = []
+    for parts in cases:
+        averaged = gradients(model, loss_of(model, to_batch(parts[rank])))
+        for gradient in averaged:
+            dist.all_reduce(gradient)
+            gradient /= 2
+        found.append(averaged)
+    torch.save(found, f"{folder}/gradients{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_with_uneven_labels_get_the_gradients_of_one_with_all(mix, model, tmp_path):
+    labelled = mix.members("train")
+    bare = np.setdiff1d(np.arange(len(mix)), labelled)
+    atoms = np.intersect1d(labelled, [0, 1, 2])  # molecules of one heavy atom: no labels of bonds
+    assert len(bare)
+    assert len(batch_of(mix, atoms).node_task)
+    assert not len(batch_of(mix, atoms).edge_task)
+    # First a head with labels on one process only, then a process without any label, then none on either.
+    cases = [(atoms, np.setdiff1d(labelled, atoms)), (bare, labelled), (bare, bare[:1])]
+    arrays = [tuple(mix.gather(part, "train") for part in parts) for parts in cases]
+    mp.spawn(gradients_over_processes, (str(tmp_path), mix.tasks, arrays), nprocs=2)
+    first, second = (torch.load(tmp_path / f"gradients{rank}.pt") for rank in (0, 1))
+    for parts, mine, theirs in zip(cases, first, second, strict=True):
+        expected = gradients(model, loss_of(model, batch_of(mix, np.concatenate(parts))))
+        for one, other, reference in zip(mine, theirs, expected, strict=True):
+            assert torch.equal(one, other)
+            torch.testing.assert_close(one, reference, rtol=1e-4, atol=1e-6)

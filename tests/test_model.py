@@ -1,0 +1,431 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from rdkit import Chem
+
+from molfm import model as model_module
+from molfm.batch import to_batch
+from molfm.catalog import LEVELS
+from molfm.featurize import canonical_smiles
+from molfm.losses import task_sums, total_loss
+from molfm.metrics import score
+from molfm.model import ModelConfig, MultiTaskModel
+
+SMALL = ModelConfig(hidden_channels=16, num_layers=2, dropout=0.1)
+# Ring with two groups, a stereo centre, a stereo double bond, a cage, a salt.
+VARIED = ["CC(=O)Oc1ccccc1C(=O)O", "C[C@H](N)C(=O)O", "C/C=C/CO", "C1CC2CCC1O2", "C[N+](C)(C)CC#N.[Cl-]"]
+
+
+@pytest.fixture(scope="module")
+def model(toy):
+    """A small model of all toy tasks, untrained: its predictions differ from atom to atom all the same."""
+    return MultiTaskModel(SMALL, toy.tasks, seed=0)
+
+
+@pytest.fixture(scope="module")
+def doubled(toy):
+    """The toy tasks twice, as of two datasets, in an order that mixes datasets and levels."""
+    more = toy.tasks.assign(dataset="more", task=toy.tasks.task.str.replace("toy/", "more/"))
+    return pd.concat([toy.tasks, more], ignore_index=True).iloc[[6, 0, 7, 3, 1, 4, 2, 5]].reset_index(drop=True)
+
+
+def answering(tasks, z):
+    """A model that predicts z[i] of task i (a logit where binary) for whatever it is shown."""
+    model = MultiTaskModel(SMALL, tasks, seed=0)
+    for name, head in model.heads.items():
+        level, dataset = name.split(":")
+        mine = (tasks.level == level) & (tasks.dataset == dataset)
+        with torch.no_grad():
+            head[-1].weight.zero_()
+            head[-1].bias.copy_(torch.tensor(z[mine]))
+    return model
+
+
+def weights(model, *parts):
+    return {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[0] in parts}
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+# ------------------------------------------------------------------------------------------------------------- overfitting
+
+
+def fitted(mix, steps=200):
+    """A model trained until it knows the training labels by heart."""
+    model = MultiTaskModel(ModelConfig(32, 2, dropout=0.0), mix.tasks, seed=0)
+    batch = to_batch(mix.gather(mix.members("train"), "train"))
+    optimizer = torch.optim.Adam(model.parameters(), 0.005)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        total_loss(*task_sums(model, model(batch), batch), model.head).backward()
+        optimizer.step()
+        schedule.step()
+    return model
+
+
+@pytest.fixture(scope="module")
+def training_rows(toy, toy_table):
+    """The rows of the raw table that are in training, with SMILES in their many atom orders."""
+    assert [canonical_smiles(text) for text in toy_table.smiles] == toy.molecules.smiles.tolist()
+    return toy_table[(toy.molecules.split == "train").to_numpy()]
+
+
+def test_graph_tasks_are_learned_by_heart_in_their_own_units(toy, training_rows):
+    found = fitted(toy.select(["heavy", "oxygen"])).predict(training_rows.smiles)
+    measured = training_rows.heavy.notna().to_numpy()
+    heavy, target = found["toy/heavy"][measured].to_numpy(), training_rows.heavy[measured].to_numpy()
+    assert score("regression", "r2", heavy, target) > 0.99
+    assert np.abs(heavy - target).mean() < 0.1
+    oxygen = found["toy/oxygen"].to_numpy()
+    assert score("binary", "auroc", oxygen, training_rows.oxygen.to_numpy()) == 1
+    assert np.abs(oxygen - training_rows.oxygen).mean() < 0.1
+
+
+def test_node_tasks_are_learned_by_heart_in_the_atom_order_of_each_string(toy, training_rows):
+    found = fitted(toy.select(["element"])).predict(training_rows.smiles, level="node")
+    target = np.concatenate(training_rows.element.tolist())
+    assert score("regression", "r2", found["toy/element"].to_numpy(), target) > 0.99
+    assert np.abs(found["toy/element"] - target).mean() < 0.1
+    assert [Chem.Atom(symbol).GetAtomicNum() for symbol in found.element] == target.tolist()
+
+
+def test_edge_tasks_are_learned_by_heart_in_the_bond_order_of_each_string(toy, training_rows):
+    found = fitted(toy.select(["order"])).predict(training_rows.smiles, level="edge")
+    target = np.concatenate(training_rows.order.tolist())
+    assert score("regression", "r2", found["toy/order"].to_numpy(), target) > 0.99
+    assert np.abs(found["toy/order"] - target).mean() < 0.02
+
+
+# -------------------------------------------------------------------------------------------------------------- symmetries
+
+
+def rewritten(smiles, seed):
+    """Another string of a molecule, and for each of its atoms (in order) the number of that atom in the first string."""
+    mol = Chem.MolFromSmiles(smiles)
+    shuffled = np.random.default_rng(seed).permutation(mol.GetNumAtoms())
+    other = Chem.RenumberAtoms(mol, shuffled.tolist())
+    text = Chem.MolToSmiles(other, canonical=False)
+    written = [int(number) for number in other.GetProp("_smilesAtomOutputOrder").strip("[],").split(",")]
+    return text, shuffled[written]
+
+
+@pytest.mark.parametrize("smiles", VARIED)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_permuting_the_atoms_of_a_smiles_permutes_node_predictions_and_changes_nothing_else(model, smiles, seed):
+    text, old = rewritten(smiles, seed)
+    assert old.tolist() != list(range(len(old)))
+
+    nodes, nodes_again = model.predict(smiles, level="node"), model.predict(text, level="node")
+    assert nodes["toy/element"].std() > 0.01  # else any order would pass
+    assert nodes_again.element.tolist() == nodes.element[old].tolist()
+    np.testing.assert_allclose(nodes_again["toy/element"], nodes["toy/element"][old], atol=1e-5)
+
+    edges, edges_again = model.predict(smiles, level="edge"), model.predict(text, level="edge")
+    value = {frozenset(pair): value for *pair, value in edges.iloc[:, 2:].itertuples(index=False)}
+    again = {
+        frozenset(old[list(pair)].tolist()): value for *pair, value in edges_again.iloc[:, 2:].itertuples(index=False)
+    }
+    assert edges["toy/order"].std() > 0.001
+    assert again == pytest.approx(value, abs=1e-5)
+
+    graph, graph_again = model.predict(smiles), model.predict(text)
+    np.testing.assert_allclose(graph_again.iloc[:, 2:], graph.iloc[:, 2:], atol=1e-5)
+
+
+def test_permuting_the_atoms_of_a_batch_permutes_the_networks_node_output_and_changes_nothing_else(model, toy):
+    batch = to_batch(toy.gather(np.array([30, 1, 34, 41]), "train"))
+    rng, sizes = np.random.default_rng(0), batch.ptr.diff().tolist()
+    old = torch.cat(
+        [start + torch.tensor(rng.permutation(size)) for start, size in zip(batch.ptr[:-1], sizes, strict=True)]
+    )
+    shuffled = batch.clone()
+    shuffled.x, shuffled.walk = batch.x[old], batch.walk[old]
+    shuffled.edge_index = torch.argsort(old)[batch.edge_index]
+    model.eval()
+    with torch.no_grad():
+        before, after = model(batch), model(shuffled)
+    assert not torch.allclose(before["node"], before["node"][old], atol=1e-3)
+    assert torch.allclose(after["node"], before["node"][old], atol=1e-5)
+    assert torch.allclose(after["edge"], before["edge"], atol=1e-5)
+    assert torch.allclose(after["graph"], before["graph"], atol=1e-5)
+
+
+def test_edge_predictions_are_symmetric(model, toy):
+    batch = to_batch(toy.gather(np.array([34, 38, 41]), "train"))
+    turned = batch.clone()
+    turned.edge_index = batch.edge_index.flip(0)  # every bond the other way round
+    model.eval()
+    with torch.no_grad():
+        before, after = model(batch), model(turned)
+    assert before["edge"].std() > 0.001
+    for level in LEVELS:
+        assert torch.allclose(after[level], before[level], atol=1e-6), level
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_predictions_of_a_molecule_do_not_depend_on_its_company(model, toy_table, level, monkeypatch):
+    texts = toy_table.smiles.tolist()
+    together = model.predict(texts, level=level)
+    alone = [model.predict(text, level=level).assign(mol=i) for i, text in enumerate(texts)]
+    alone = pd.concat([part for part in alone if len(part)], ignore_index=True)  # an atom alone has no bonds
+    pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-5)
+    monkeypatch.setattr(model_module, "PREDICT_BATCH", 5)
+    pd.testing.assert_frame_equal(together, model.predict(texts, level=level), rtol=0, atol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- atom-map numbers
+
+
+@pytest.mark.parametrize("smiles", ["[OH:3][CH2:1][C:4]#[N:2]", "[OH:2][CH2:0][C:3]#[N:1]", "[OH:7][CH2][C]#[N:9]"])
+def test_predictions_keep_the_order_of_the_smiles_whatever_its_atom_map_numbers(model, smiles):
+    nodes, plain = model.predict(smiles, level="node"), model.predict("OCC#N", level="node")
+    assert nodes.element.tolist() == ["O", "C", "C", "N"]
+    pd.testing.assert_frame_equal(nodes.drop(columns="smiles"), plain.drop(columns="smiles"), atol=1e-5)
+    edges, plain = model.predict(smiles, level="edge"), model.predict("OCC#N", level="edge")
+    pd.testing.assert_frame_equal(edges.drop(columns="smiles"), plain.drop(columns="smiles"), atol=1e-5)
+
+
+# ----------------------------------------------------------------------------------------------------------------- weights
+
+
+def test_the_trunk_starts_from_the_same_weights_whatever_the_tasks(toy, doubled):
+    parts = ("encoder", "trunk", "norm")
+    alone = MultiTaskModel(SMALL, toy.select(["oxygen"]).tasks, seed=3)
+    for tasks in (toy.tasks, toy.select(["order", "element"]).tasks, doubled):
+        assert same(weights(alone, *parts), weights(MultiTaskModel(SMALL, tasks, seed=3), *parts))
+
+
+def test_a_head_starts_from_the_same_weights_whatever_the_other_heads(toy):
+    alone, among = (MultiTaskModel(SMALL, tasks, seed=3) for tasks in (toy.select(["order"]).tasks, toy.tasks))
+    assert same(alone.heads["edge:toy"].state_dict(), among.heads["edge:toy"].state_dict())
+
+
+@pytest.mark.parametrize("part", ["encoder.atoms.table", "trunk.convs.1.nn.0", "heads.edge:toy.0"])
+def test_another_seed_gives_other_weights(toy, part):
+    first, second, third = (
+        MultiTaskModel(SMALL, toy.tasks, seed=seed).get_submodule(part).weight for seed in (0, 1, 2)
+    )
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, third)
+    assert not torch.equal(second, third)
+
+
+def test_building_a_seeded_model_leaves_the_random_state_of_the_caller_alone(toy):
+    before = torch.get_rng_state()
+    MultiTaskModel(SMALL, toy.tasks, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_without_a_seed_the_callers_random_state_decides(toy):
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        first, second = MultiTaskModel(SMALL, toy.tasks), MultiTaskModel(SMALL, toy.tasks)
+        torch.manual_seed(5)
+        assert same(MultiTaskModel(SMALL, toy.tasks).state_dict(), first.state_dict())
+        assert not same(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("wrong", [{"hidden_channels": 0}, {"num_layers": 0}, {"dropout": 1.0}, {"dropout": -0.1}])
+def test_a_shape_that_makes_no_model_is_refused(wrong):
+    with pytest.raises(ValueError, match="Expected hidden_channels"):
+        ModelConfig(**wrong)
+
+
+# ------------------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("names", [["toy"], ["oxygen"], ["heavy", "element"]])
+def test_a_saved_model_comes_back_with_its_tasks(toy, names, tmp_path):
+    saved = MultiTaskModel(SMALL, toy.select(names).tasks, seed=1)
+    saved.save(tmp_path)
+    loaded = MultiTaskModel.load(tmp_path)
+    assert loaded.config == SMALL
+    pd.testing.assert_frame_equal(loaded.tasks, saved.tasks)
+
+
+def test_a_saved_model_gives_the_same_predictions(toy, toy_table, tmp_path):
+    saved = MultiTaskModel(SMALL, toy.tasks, seed=1)
+    saved.save(tmp_path)
+    loaded = MultiTaskModel.load(tmp_path)
+    assert not loaded.training
+    for level in LEVELS:
+        texts = toy_table.smiles
+        pd.testing.assert_frame_equal(loaded.predict(texts, level), saved.predict(texts, level), check_exact=True)
+    np.testing.assert_array_equal(loaded.embed(toy_table.smiles), saved.embed(toy_table.smiles))
+
+
+def test_a_saved_model_is_weights_and_json(model, tmp_path):
+    model.save(tmp_path / "new" / "folder")
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {"model.safetensors", "model.json"}
+    facts = json.loads((tmp_path / "new" / "folder" / "model.json").read_text())
+    assert facts["config"] == {"hidden_channels": 16, "num_layers": 2, "dropout": 0.1}
+    assert [task["task"] for task in facts["tasks"]] == model.tasks.task.tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------ what is told
+
+
+def test_predictions_are_in_the_units_of_the_labels_and_classes_are_probabilities(doubled):
+    z = np.linspace(-2, 2, len(doubled))
+    model = answering(doubled, z)
+    regression = doubled["mean"] + z * doubled["std"]
+    expected = pd.Series(np.where(doubled.kind == "binary", 1 / (1 + np.exp(-z)), regression), doubled.task)
+    for level in LEVELS:
+        found = model.predict("CCO", level=level)
+        tasks = doubled.task[doubled.level == level].tolist()
+        assert found.columns[-len(tasks) :].tolist() == tasks
+        for task in tasks:
+            assert found[task].tolist() == pytest.approx([expected[task]] * len(found), rel=1e-5), task
+
+
+@pytest.mark.parametrize("logit", [-200.0, 0.3, 200.0])
+def test_probabilities_stay_between_0_and_1(toy, logit):
+    tasks = toy.select(["oxygen"]).tasks
+    [value] = answering(tasks, np.array([logit])).predict("C")["toy/oxygen"]
+    assert 0 <= value <= 1
+    assert value == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
+
+
+@pytest.mark.parametrize("facts", [{"std": 0.0}, {"mean": np.nan, "std": np.nan}])
+def test_a_task_that_cannot_be_normalized_is_left_as_it_is(toy, facts):
+    tasks = toy.select(["heavy"]).tasks.assign(**facts)
+    assert answering(tasks, np.array([1.5])).predict("C")["toy/heavy"].tolist() == [1.5]
+
+
+def test_tasks_are_chosen_by_id_or_bare_name_and_come_in_the_order_asked_for(model):
+    everything = model.predict(["CO", "C"])
+    assert everything.columns.tolist() == ["mol", "smiles", "toy/heavy", "toy/oxygen"]
+    for names in (["oxygen", "toy/heavy"], ["toy/oxygen", "heavy"]):
+        chosen = model.predict(["CO", "C"], tasks=names)
+        pd.testing.assert_frame_equal(chosen, everything[["mol", "smiles", "toy/oxygen", "toy/heavy"]])
+    pd.testing.assert_frame_equal(model.predict(["CO", "C"], tasks="heavy"), everything.drop(columns="toy/oxygen"))
+
+
+def test_an_unknown_level_is_an_error_that_names_the_levels(model):
+    with pytest.raises(ValueError, match="'bond'; expected one of graph, node, edge"):
+        model.predict("CO", level="bond")
+
+
+def test_an_unknown_task_is_an_error_that_names_the_tasks_of_the_level(model):
+    for level, name, known in (("graph", "heavvy", "toy/heavy, toy/oxygen"), ("node", "heavy", "toy/element")):
+        with pytest.raises(ValueError, match=f"0 {level} tasks are called '{name}'; this model has {known}"):
+            model.predict("CO", level=level, tasks=[name])
+
+
+def test_a_name_of_several_tasks_is_an_error_that_names_them(doubled):
+    model = MultiTaskModel(SMALL, doubled, seed=0)
+    with pytest.raises(ValueError, match=r"2 graph tasks are called 'heavy'; .* toy/heavy, .*more/heavy"):
+        model.predict("CO", tasks=["heavy"])
+    assert model.predict("CO", tasks=["more/heavy"]).columns[-1] == "more/heavy"
+
+
+def test_a_level_without_tasks_is_an_error_that_names_the_levels_there_are(toy):
+    model = MultiTaskModel(SMALL, toy.select(["heavy", "element"]).tasks, seed=0)
+    with pytest.raises(ValueError, match="no task at edge level; it has graph, node"):
+        model.predict("CO", level="edge")
+
+
+# ---------------------------------------------------------------------------------------------------------- odd molecules
+
+
+def test_a_smiles_that_is_no_molecule_is_named_and_has_no_values(model):
+    texts = ["C", "junk", "CO", ""]
+    with pytest.warns(UserWarning, match="2 of 4 SMILES have no prediction; the first: 'junk' at place 1: .*parse"):
+        graph = model.predict(texts)
+    assert graph.mol.tolist() == [0, 1, 2, 3]
+    assert graph.smiles.tolist() == texts
+    assert graph[["toy/heavy", "toy/oxygen"]].isna().all(axis=1).tolist() == [False, True, False, True]
+    np.testing.assert_allclose(graph.loc[2, "toy/heavy"], model.predict("CO").loc[0, "toy/heavy"], atol=1e-5)
+    with pytest.warns(UserWarning, match="'junk' at place 1"):
+        nodes = model.predict(texts, level="node")
+    assert nodes.mol.tolist() == [0, 2, 2]
+    assert nodes.smiles.tolist() == ["C", "CO", "CO"]
+    assert nodes.element.tolist() == ["C", "C", "O"]
+    assert nodes["toy/element"].notna().all()
+    with pytest.warns(UserWarning, match="'junk' at place 1"):
+        edges = model.predict(texts, level="edge")
+    assert edges[["mol", "begin", "end"]].to_numpy().tolist() == [[2, 0, 1]]
+
+
+def test_nothing_but_rejected_smiles_gives_rows_without_values(model):
+    with pytest.warns(UserWarning, match="1 of 1"):
+        assert model.predict("junk")["toy/heavy"].isna().tolist() == [True]
+    with pytest.warns(UserWarning, match="1 of 1"):
+        assert len(model.predict("junk", level="node")) == 0
+
+
+def test_a_good_smiles_gives_no_warning(toy, recwarn):
+    model = MultiTaskModel(SMALL, toy.tasks, seed=0)
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else PyTorch warns once a process, and it depends on the tests before this one
+    try:
+        for level in LEVELS:
+            model.predict("CO", level=level)
+        model.embed("CO")
+    finally:
+        torch.set_warn_always(before)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_smiles_may_come_as_a_text(model, level):
+    pd.testing.assert_frame_equal(model.predict("CCO", level), model.predict(["CCO"], level))
+    assert (model.predict("CCO", level).smiles == "CCO").all()
+
+
+@pytest.mark.parametrize(
+    ("level", "columns"),
+    [
+        ("graph", ["toy/heavy", "toy/oxygen"]),
+        ("node", ["atom", "element", "toy/element"]),
+        ("edge", ["begin", "end", "toy/order"]),
+    ],
+)
+def test_no_molecules_give_a_table_without_rows(model, level, columns):
+    found = model.predict([], level=level)
+    assert found.columns.tolist() == ["mol", "smiles", *columns]
+    assert len(found) == 0
+
+
+def test_an_atom_alone_has_a_molecules_and_an_atoms_predictions_and_no_bond(model):
+    assert np.isfinite(model.predict("O").iloc[:, 2:]).all(axis=None)
+    nodes = model.predict(["O", "[Na+]"], level="node")
+    assert nodes[["mol", "atom", "element"]].to_numpy().tolist() == [[0, 0, "O"], [1, 0, "Na"]]
+    assert np.isfinite(nodes["toy/element"]).all()
+    assert model.predict("O", level="edge").columns.tolist() == ["mol", "smiles", "begin", "end", "toy/order"]
+    assert len(model.predict("O", level="edge")) == 0
+
+
+def test_the_pieces_of_a_molecule_do_not_see_each_other(model):
+    whole, alone = (model.predict(text, level="node") for text in ("CCO.[Na+].CN", "CCO"))
+    assert whole.element.tolist() == ["C", "C", "O", "Na", "C", "N"]
+    np.testing.assert_allclose(whole["toy/element"][:3], alone["toy/element"], atol=1e-5)
+    edges = model.predict("CCO.[Na+].CN", level="edge")
+    assert edges[["begin", "end"]].to_numpy().tolist() == [[0, 1], [1, 2], [4, 5]]
+    assert np.isfinite(model.predict("CCO.[Na+].CN").iloc[:, 2:]).all(axis=None)
+
+
+# -------------------------------------------------------------------------------------------------------------- embeddings
+
+
+def test_an_embedding_is_what_the_graph_heads_read(model):
+    vectors = model.embed(["CCO", "c1ccccc1", "C"])
+    assert (vectors.shape, vectors.dtype) == ((3, 32), np.float32)
+    with torch.no_grad():
+        out = model.heads["graph:toy"](torch.tensor(vectors))
+    found = model.predict(["CCO", "c1ccccc1", "C"])
+    assert out[:, 1].sigmoid().tolist() == pytest.approx(found["toy/oxygen"].tolist(), abs=1e-6)
+
+
+def test_an_embedding_of_what_is_no_molecule_is_nan(model):
+    vectors = model.embed(["CCO", "junk", "C"])
+    assert np.isnan(vectors).all(axis=1).tolist() == [False, True, False]
+    assert np.isfinite(vectors[[0, 2]]).all()
+    np.testing.assert_allclose(vectors[2], model.embed("C")[0], atol=1e-5)
+    assert model.embed([]).shape == (0, 32)

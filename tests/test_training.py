@@ -1,0 +1,409 @@
+import json
+import logging
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import molfm
+from molfm import training
+from molfm.metrics import score
+from molfm.splits import SPLITS
+
+SMALL = {"batch_size": 16, "hidden_channels": 8, "num_layers": 1, "progress": False}
+METRICS = {"regression": ["mae", "r2", "spearman"], "binary": ["auroc", "average_precision"]}
+
+
+@pytest.fixture(scope="module")
+def run(toy):
+    return molfm.train(toy, steps=6, seed=1, name="training", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def contrary(make_card, toy):
+    """What is learned in training is wrong in validation, and the test set has one class only."""
+    split = toy.molecules.split.to_numpy()
+    oxygen = toy.labels("oxygen").to_numpy()
+    side = 2 * oxygen - 1
+    table = pd.DataFrame(
+        {
+            "smiles": toy.molecules.smiles,
+            "side": np.where(split == "val", -side, side),
+            "one": np.where(split == "test", 0, oxygen),
+        }
+    )
+    tasks = {"side": {"unit": "V"}, "one": {"kind": "binary"}}
+    path = make_card("contrary", table, tasks, split="random", fractions=[0.6, 0.2, 0.2])
+    mix = molfm.load(path, progress=False)
+    assert mix.molecules.split.tolist() == split.tolist()
+    return mix
+
+
+@pytest.fixture
+def keep_ctrl_c():
+    """What Ctrl-C does; Lightning changes it while it shuts down, and the tests that follow shall be stoppable."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield handler
+    signal.signal(signal.SIGINT, handler)
+
+
+def failing(monkeypatch, error, after=0):
+    """Make training fail with an error once it has taken some steps."""
+    calls, real = [], training.total_loss
+
+    def total_loss(*args):
+        calls.append(args)
+        if len(calls) > after:
+            raise error
+        return real(*args)
+
+    monkeypatch.setattr(training, "total_loss", total_loss)
+
+
+# ---------------------------------------------------------------------------------------------------------- the run folder
+
+
+def test_a_run_folder_holds_what_was_set_measured_and_learned(run):
+    names = {path.name for path in run.folder.iterdir()}
+    files = {"config.json", "status.json", "metrics.jsonl", "results.parquet", "predictions.parquet"}
+    assert files | {"model"} <= names <= files | {"model", "checkpoints"}
+    assert {path.name for path in (run.folder / "model").iterdir()} == {"model.safetensors", "model.json"}
+    assert [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").open()] == run.metrics.step.tolist()
+
+
+def test_the_config_says_what_was_asked_for_and_on_which_versions(run, toy):
+    config = run.config
+    asked = {"model": "gine", "seed": 1, "steps": 6, "batch_size": 16, "hidden_channels": 8, "num_layers": 1}
+    assert {name: config[name] for name in asked} == asked
+    assert config["tasks"] == config["watch"] == toy.tasks.task.tolist()
+    assert config["versions"]["torch"] == torch.__version__
+    assert config["versions"]["molfm"] == molfm.__version__
+    assert molfm.load(**config["data"], progress=False).tasks.equals(toy.tasks)  # it can be opened again
+
+
+def test_a_finished_run_says_so(run):
+    status = run.status
+    assert (status["state"], status["step"], status["total_steps"], status["error"]) == ("finished", 6, 6, "")
+    assert repr(run) == "Run(training: finished, step 6 of 6)"
+
+
+def test_results_have_a_row_for_each_task_split_and_metric(run, toy):
+    results = run.results
+    columns = [
+        "task",
+        "dataset",
+        "level",
+        "domain",
+        "split",
+        "metric",
+        "value",
+        "unit",
+        "n_labels",
+        "undefined",
+        "seed",
+    ]
+    assert results.columns.tolist() == columns
+    expected = {(t.task, s, m) for t in toy.tasks.itertuples() for s in ("val", "test") for m in METRICS[t.kind]}
+    assert len(results) == len(expected)
+    assert set(results[["task", "split", "metric"]].itertuples(index=False, name=None)) == expected
+    assert (results.seed == 1).all()
+    assert (results.undefined == "").all()
+    assert results.value.notna().all()
+    facts = results.merge(toy.tasks, on="task", suffixes=("", "_of_task"))
+    for name in ("dataset", "level", "domain"):
+        assert (facts[name] == facts[f"{name}_of_task"]).all()
+    assert (facts.n_labels == np.where(facts.split == "val", facts.n_val, facts.n_test)).all()
+    heavy = results[(results.task == "toy/heavy") & (results.split == "test")].set_index("metric")
+    assert heavy.unit["mae"] == "atoms"
+    assert heavy.unit[["r2", "spearman"]].isna().all()
+
+
+def test_results_are_the_metrics_of_the_predictions(run, toy):
+    for row in run.results.itertuples():
+        number = toy.task_number(row.task)
+        here = run.predictions[(run.predictions.split == row.split) & (run.predictions.task == number)]
+        value = score(toy.chosen[number].kind, row.metric, here.preds.to_numpy(), here.target.to_numpy())
+        assert row.value == pytest.approx(value)
+
+
+def test_predictions_stand_beside_the_labels_of_their_molecules(run, toy):
+    table = run.predictions
+    assert table.columns.tolist() == ["split", "task", "mol_id", "constitution", "preds", "target"]
+    assert (table.split == toy.molecules.split[table.mol_id].to_numpy()).all()
+    assert (table.constitution == toy.constitution[table.mol_id]).all()
+    for number, task in enumerate(toy.chosen):
+        for code, split in enumerate(SPLITS):
+            mine = table[(table.task == number) & (table.split == split)]
+            molecule, _, where, value = toy._labels_of(number)
+            here = (where == code) & (split != "train")
+            found = sorted(zip(mine.mol_id, mine.target, strict=True))
+            assert found == sorted(zip(molecule[here], value[here], strict=True)), (task.id, split)
+
+
+def test_predictions_are_those_of_the_saved_model_in_the_units_of_the_labels(run, toy):
+    texts = toy.molecules.smiles
+    found = {level: run.model.predict(texts, level) for level in ("graph", "node", "edge")}
+    for number, task in enumerate(toy.chosen):
+        mine = run.predictions[run.predictions.task == number]
+        for molecule, group in mine.groupby("mol_id"):
+            again = found[task.level].loc[found[task.level].mol == molecule, task.id]
+            assert sorted(group.preds) == pytest.approx(sorted(again), abs=1e-4)
+
+
+def test_a_run_writes_into_its_folder_alone(toy, own_home, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    run = molfm.train(toy, steps=2, **SMALL)
+    assert list(work.iterdir()) == []
+    assert [path for path in own_home.rglob("*") if not path.is_relative_to(run.folder)] == [own_home / "runs"]
+
+
+def test_a_run_without_a_name_gets_one_of_its_own(toy, own_home):
+    first, second = (molfm.train(toy, steps=1, **SMALL) for _ in range(2))
+    assert first.folder != second.folder
+    assert first.folder.name.startswith("toy-gine-")
+
+
+def test_metrics_of_a_single_class_are_undefined_and_say_why(contrary, own_home):
+    results = molfm.train(contrary, tasks=["one"], steps=2, **SMALL).results
+    test, val = results[results.split == "test"], results[results.split == "val"]
+    assert test.value.isna().all()
+    assert set(test.undefined) == {f"only class 0 among {contrary.tasks.n_test[1]} labels"}
+    assert val.value.notna().all()
+    assert set(val.undefined) == {""}
+
+
+# ----------------------------------------------------------------------------------------------------- opening a run again
+
+
+def test_a_run_is_opened_by_name_or_by_path(run):
+    for found in (molfm.Run("training"), molfm.Run(run.folder), molfm.Run(str(run.folder))):
+        assert found.folder == run.folder
+        pd.testing.assert_frame_equal(found.results, run.results)
+
+
+def test_a_run_that_does_not_exist_is_an_error_that_says_where_it_was_looked_for(own_home):
+    with pytest.raises(FileNotFoundError, match=f"no run at nowhere or {own_home / 'runs' / 'nowhere'}"):
+        molfm.Run("nowhere")
+
+
+@pytest.fixture
+def going_on(tmp_path):
+    """The folder of a run that was caught in the middle of a line."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "status.json").write_text('{"state": "running", "step": 3, "total_steps": 9}')
+    whole = '{"step": 1, "val_loss": 0.5}\n{"step": 2, "val_loss": 0.25}\n'
+    (tmp_path / "metrics.jsonl").write_text(whole + '{"step": 3, "val_')
+    return molfm.Run(tmp_path)
+
+
+def test_the_metrics_of_a_run_that_goes_on_are_readable_up_to_the_last_whole_line(going_on):
+    assert going_on.metrics.to_dict("list") == {"step": [1, 2], "val_loss": [0.5, 0.25]}
+    (going_on.folder / "metrics.jsonl").unlink()
+    assert len(going_on.metrics) == 0
+
+
+def test_a_run_that_goes_on_has_no_results_yet(going_on):
+    with pytest.raises(FileNotFoundError, match=r"running, step 3 of 9\) has no results yet"):
+        _ = going_on.results
+    with pytest.raises(FileNotFoundError, match="has no predictions yet"):
+        _ = going_on.predictions
+
+
+# ------------------------------------------------------------------------------------------------------------ repeatability
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(toy, run, own_home):
+    same, other = (molfm.train(toy, steps=6, seed=seed, **SMALL) for seed in (1, 2))
+    pd.testing.assert_frame_equal(same.predictions, run.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(same.metrics, run.metrics, check_exact=True)
+    pd.testing.assert_frame_equal(same.results, run.results, check_exact=True)
+    assert not np.allclose(other.predictions.preds, run.predictions.preds, atol=1e-4)
+
+
+# -------------------------------------------------------------------------------------------------------- length and choice
+
+
+@pytest.mark.parametrize(("length", "steps"), [({"epochs": 2}, 8), ({"steps": 5}, 5), ({"steps": 3, "epochs": 9}, 3)])
+def test_epochs_are_passes_over_the_molecules_and_steps_are_batches(toy, own_home, monkeypatch, length, steps):
+    seen, real = [], training.MultiTaskModule.training_step
+
+    def training_step(self, batch):
+        seen.append(batch.mol_id.tolist())
+        return real(self, batch)
+
+    monkeypatch.setattr(training.MultiTaskModule, "training_step", training_step)
+    members = toy.members("train").tolist()
+    size = -(-len(members) // 4)  # four batches a pass
+    run = molfm.train(toy, **SMALL | {"batch_size": size}, **length)
+    assert len(seen) == steps
+    for first in range(0, steps - 3, 4):
+        assert sorted(np.concatenate(seen[first : first + 4])) == members
+    assert run.config["steps"] == run.status["total_steps"] == run.status["step"] == steps
+    assert run.metrics.step.iloc[-1] == steps
+
+
+def test_a_run_of_epochs_is_validated_once_an_epoch(toy, own_home):
+    per_epoch = -(-len(toy.members("train")) // 16)
+    assert molfm.train(toy, epochs=3, **SMALL).metrics.step.tolist() == [per_epoch, 2 * per_epoch, 3 * per_epoch]
+
+
+def test_a_run_of_steps_is_validated_about_twenty_times(toy, own_home):
+    assert molfm.train(toy, steps=44, **SMALL).metrics.step.tolist() == list(range(2, 45, 2))
+
+
+def test_a_batch_size_for_each_dataset_draws_as_many_from_each(toy, own_home, monkeypatch):
+    sizes, real = [], training.MultiTaskModule.training_step
+
+    def training_step(self, batch):
+        sizes.append(batch.num_graphs)
+        return real(self, batch)
+
+    monkeypatch.setattr(training.MultiTaskModule, "training_step", training_step)
+    run = molfm.train(toy, steps=5, **SMALL | {"batch_size": {"toy": 7}})
+    assert sizes == [7] * 5
+    assert run.config["batch_size"] == {"toy": 7}
+
+
+def test_tasks_narrow_what_is_trained(toy, own_home):
+    run = molfm.train(toy, tasks=["toy/graph", "order"], steps=1, **SMALL)
+    assert run.config["tasks"] == run.model.tasks.task.tolist() == ["toy/heavy", "toy/oxygen", "toy/order"]
+    assert set(run.results.task) == {"toy/heavy", "toy/oxygen", "toy/order"}
+
+
+def test_n_labels_limits_the_training_labels_of_a_task(toy, own_home):
+    run = molfm.train(toy, steps=1, n_labels={"heavy": 5}, **SMALL)
+    before, after = (tasks.set_index("task") for tasks in (toy.tasks, run.model.tasks))
+    assert before.n_train["toy/heavy"] > 5
+    assert after.n_train["toy/heavy"] == 5
+    assert after.n_test["toy/heavy"] == before.n_test["toy/heavy"]
+    others = before.index.drop("toy/heavy")
+    assert after.n_train[others].tolist() == before.n_train[others].tolist()
+    assert run.config["n_labels"] == {"heavy": 5}
+
+
+def test_watched_tasks_alone_make_the_validation_loss_and_curves(toy, own_home):
+    run = molfm.train(toy, steps=1, watch=["oxygen"], **SMALL)
+    assert run.metrics.columns.tolist() == ["step", "train_loss", "val_loss", "toy/oxygen/auroc"]
+    mine = run.predictions[(run.predictions.split == "val") & (run.predictions.task == toy.task_number("oxygen"))]
+    p, y = mine.preds.to_numpy(), mine.target.to_numpy()
+    assert run.metrics.val_loss[0] == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), rel=1e-4)
+    assert set(run.results.task) == set(toy.tasks.task)
+
+
+def test_the_validation_loss_is_the_mean_over_heads_of_the_loss_a_label(run, toy):
+    table = run.predictions[run.predictions.split == "val"].merge(toy.tasks, left_on="task", right_index=True)
+    p, y = table.preds, table.target
+    entropy = -(y * np.log(p.where(table.kind == "binary")) + (1 - y) * np.log1p(-p.where(table.kind == "binary")))
+    table["loss"] = entropy.where(table.kind == "binary", (p - y).abs() / table["std"])
+    assert table.groupby("level").loss.mean().mean() == pytest.approx(run.metrics.val_loss.min(), rel=1e-4)
+
+
+def test_the_weights_of_the_lowest_validation_loss_are_kept(contrary, own_home):
+    run = molfm.train(contrary, tasks=["side"], steps=20, learning_rate=0.02, **SMALL)
+    losses = run.metrics.val_loss
+    assert losses.min() < losses.iloc[-1] - 0.1  # the last weights are much worse
+    known = contrary.labels("side")[(contrary.molecules.split == "val").to_numpy()]
+    found = run.model.predict(contrary.molecules.smiles[known.index])["contrary/side"].to_numpy()
+    error = np.abs(found - known.to_numpy()).mean()
+    assert error / contrary.tasks["std"][0] == pytest.approx(losses.min(), rel=1e-4)
+    mae = run.results.query("split == 'val' and metric == 'mae'")
+    assert (mae.value.tolist(), mae.unit.tolist()) == ([pytest.approx(error, rel=1e-4)], ["V"])
+
+
+# ----------------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_an_existing_name_is_refused_and_its_run_left_alone(toy, run):
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    with pytest.raises(FileExistsError, match="choose another name"):
+        molfm.train(toy, steps=1, name="training", **SMALL)
+    assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "transformer"}, "Unknown model 'transformer'; expected one of gine"),
+        ({"batch_size": {"toy": 4}, "steps": None}, "A batch size for each dataset needs `steps`"),
+        ({"tasks": ["heavvy"]}, "No task 'heavvy' in toy. Near: heavy"),
+        ({"n_labels": {"heavy": 9999}}, "9999 were asked for"),
+        ({"n_labels": {"element": 3}}, "Only labels of graph tasks"),
+        ({"hidden_channels": 0}, "Expected hidden_channels"),
+        ({"watch": ["heavvy"]}, "No task 'heavvy'"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_before_a_folder_is_made(toy, own_home, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        molfm.train(toy, **SMALL | {"steps": 1} | wrong)
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize("length", [{"epochs": 0}, {"steps": 0}, {"steps": -1}])
+def test_a_run_of_no_steps_is_refused(toy, own_home, monkeypatch, length):
+    failing(monkeypatch, RuntimeError("It was trained all the same."))
+    with pytest.raises(ValueError, match="steps"):
+        molfm.train(toy, **length, **SMALL)
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "message"), [("train", "has no training labels"), ("val", "No validation labels for toy/heavy")]
+)
+def test_a_split_without_labels_is_refused(toy, own_home, split, message):
+    kept = toy.keep(["toy"], (toy.molecules.split != split).to_numpy())
+    with pytest.raises(ValueError, match=message):
+        molfm.train(kept, tasks=["heavy"], steps=1, **SMALL)
+    assert not own_home.exists()
+
+
+# ----------------------------------------------------------------------------------------------------------------- failures
+
+
+def test_a_failure_leaves_its_traceback_in_the_run_folder(toy, own_home, monkeypatch):
+    failing(monkeypatch, RuntimeError("the loss is on fire"), after=2)
+    with pytest.raises(RuntimeError, match="the loss is on fire"):
+        molfm.train(toy, steps=5, name="burnt", **SMALL)
+    status = molfm.Run("burnt").status
+    assert (status["state"], status["step"], status["total_steps"]) == ("failed", 2, 5)
+    assert status["error"].startswith("Traceback")
+    assert "the loss is on fire" in status["error"]
+    assert len(molfm.Run("burnt").metrics) == 2
+
+
+def test_an_interrupted_run_is_a_failed_one(toy, own_home, monkeypatch, keep_ctrl_c):
+    failing(monkeypatch, KeyboardInterrupt(), after=1)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        molfm.train(toy, steps=5, name="stopped", **SMALL)
+    status = molfm.Run("stopped").status
+    assert (status["state"], status["step"]) == ("failed", 1)
+    assert "KeyboardInterrupt" in status["error"]
+
+
+def test_an_interrupt_reaches_the_caller_as_one_and_leaves_ctrl_c_working(toy, own_home, monkeypatch, keep_ctrl_c):
+    failing(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(BaseException) as caught:
+        molfm.train(toy, steps=5, **SMALL)
+    assert signal.getsignal(signal.SIGINT) is keep_ctrl_c
+    assert caught.type is KeyboardInterrupt
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no")])
+def test_what_lightning_logs_is_silent_during_training_only(toy, own_home, monkeypatch, error):
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    before = [logger.level for logger in loggers]
+    for level, logger in enumerate(loggers, 21):
+        logger.setLevel(level)
+    if error:
+        failing(monkeypatch, error)
+    try:
+        molfm.train(toy, steps=1, **SMALL)
+    except RuntimeError as caught:
+        assert caught is error
+    after = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+    assert after == [21, 22, 23]
