@@ -3,6 +3,7 @@
 Names are loaded when first used, so that `import molfm` stays fast and browsing data never imports torch.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 
@@ -17,6 +18,12 @@ _HOME = {  # public name -> the module it lives in
 }
 __all__ = sorted(_HOME)
 __version__ = version("molfm")
+
+# Read once, when torch's libraries for the CPU are loaded. Threads that spin while they wait for each other make training
+# in a notebook ten times slower as soon as another process wants a core. And a compiled kernel kept for each of the last
+# 1,024 shapes is some 400 MB that are never used again, since every batch of molecules has shapes of its own.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 
 def __getattr__(name: str):

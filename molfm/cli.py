@@ -203,11 +203,15 @@ def lab(
     if find_spec("jupyterlab") is None:
         typer.echo('molfm: JupyterLab is not installed. Install it with: pip install "molfm[lab]"', err=True)
         raise typer.Exit(2)
+    import nbformat.sign  # JupyterLab brings it
+
     folder.mkdir(parents=True, exist_ok=True)
     for source in files("molfm.notebooks").iterdir():
         target = folder / source.name
         if source.name.endswith(".ipynb") and not target.exists():  # a copy that was worked on is never overwritten
             target.write_bytes(source.read_bytes())
+            # Else JupyterLab would hide the molecules drawn in it until they are drawn again.
+            nbformat.sign.NotebookNotary().sign(nbformat.read(target, as_version=4))
     typer.echo(f"Opening {folder.resolve()}; stop with Ctrl-C.")
     # Plotly's own default would also write its library, 5 MB, into every notebook that is saved.
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")

@@ -9,7 +9,6 @@ further tasks can be compared pair by pair.
 """
 
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -33,9 +32,6 @@ from molfm.featurize import ATOM_FIELDS, BOND_FIELDS, Molecules, featurize
 from molfm.store import in_memory, structure
 
 PREDICT_BATCH = 256
-# oneDNN keeps a compiled kernel for each of the last 1,024 shapes, and every batch of molecules has shapes of its own:
-# without this, hundreds of megabytes of kernels that are never used again.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 
 @dataclass(frozen=True)

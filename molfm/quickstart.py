@@ -13,7 +13,7 @@ TARGET = "b3db/logBB"
 SOURCE = ("xtb_b3db", "qm9_mini")
 _SIZES = {
     "fast": {"steps": 20, "seeds": 3, "n_labels": 128, "hidden_channels": 16, "num_layers": 2},
-    "default": {"steps": 250, "seeds": 4, "n_labels": 128, "hidden_channels": 64, "num_layers": 3},
+    "default": {"steps": 250, "seeds": 5, "n_labels": 128, "hidden_channels": 64, "num_layers": 3},
     "full": {"steps": 3000, "seeds": 5, "n_labels": 128, "hidden_channels": 128, "num_layers": 4},
 }
 

@@ -144,6 +144,6 @@ def transfer_page(result: "TransferResult", title: str = "Does it transfer?", co
         + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
         + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
         f"<p>{html.escape(versions)}, Python {platform.python_version()}. "
-        f"Training took {result.seconds:.0f} s.</p></footer>",
+        f"Took {result.seconds:.0f} s; runs that were there already were used again.</p></footer>",
     ]
     return _page(title, body)
