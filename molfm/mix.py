@@ -388,7 +388,7 @@ def load(
     with worker_pool() as pool:
         stores = [prepare(item, progress, pool) for item in cards]
     shards, rows = _join(cards, stores, split, seed)
-    located = cards[0].sources[0].location.removeprefix("file:") if is_table else str(data)
+    located = cards[0].sources[0].locations[0].removeprefix("file:") if is_table else str(data)
     origin = {"data": located, "split": split, "seed": seed}
     if is_table:
         origin |= {"smiles": smiles, "tasks": tasks}

@@ -31,12 +31,10 @@ def locate(card: DataCard) -> tuple[Path, Source]:
         TableError: a file is there but its SHA-256 is not the card's.
     """
     tried = []
-    for source in card.sources:
-        scheme, _, place = source.location.partition(":")
+    for source, location in [(item, place) for item in card.sources for place in item.locations]:
+        scheme, _, place = location.partition(":")
         if scheme not in ("package", "file") or not place:
-            raise TableError(
-                f"Card {card.name}: expected a source package:PATH or file:PATH, found {source.location!r}."
-            )
+            raise TableError(f"Card {card.name}: expected a source package:PATH or file:PATH, found {location!r}.")
         if scheme == "package":
             from importlib.resources import files
 
@@ -205,5 +203,5 @@ def card_from_table(
         made.append(make_task(column, name, {"kind": kind, **(facts[column] or {})}, path.name))
     if not made:
         raise TableError(f"{path.name}: no numeric column beside {smiles!r}. Found: {', '.join(found)}.")
-    source = Source(location=f"file:{path}", smiles=smiles)
+    source = Source(locations=(f"file:{path}",), smiles=smiles)
     return DataCard(name=name, title=path.name, tasks=tuple(made), sources=(source,), folder=path.parent)

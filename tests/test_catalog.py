@@ -3,7 +3,7 @@ import pytest
 import yaml
 
 import molfm
-from molfm.catalog import CardError, card, cards, datasets_of, parse_card
+from molfm.catalog import CardError, card, cards, datasets_of, expand_tasks, parse_card
 
 GOOD = {
     "name": "mine",
@@ -12,6 +12,20 @@ GOOD = {
     "fractions": [0.5, 0.25, 0.25],
     "sources": [{"location": "file:mine.csv", "smiles": "SMILES", "columns": {"pKi": "p_ki"}}],
     "tasks": {"pKi": {"unit": "log10", "domain": "biological"}, "active": {"kind": "binary"}, "bare": None},
+}
+
+
+OFFICIAL = {
+    "location": ["https://example.org/mine.csv.gz", "doi:10.5281/zenodo.1/mine.csv.gz"],
+    "sha256": "0" * 64,
+    "rows": 100,
+    "splits": "https://example.org/mine_splits.pt",
+}
+PACKAGED = {
+    "location": "pypi:mine==1.0#data/part*.csv",
+    "sha256": {"part1.csv": "1" * 64},
+    "columns": {"pKi": "p_ki", "bare": None},
+    "atomization": {"bare": {"column": "u", "atoms": {"H": -0.5, "C": -38}, "factor": 627.5}},
 }
 
 
@@ -44,7 +58,27 @@ def test_card_says_what_its_front_matter_says():
         ({"tasks": ["pKi"]}, "tasks"),
         ({"sources": [{"location": "file:x.csv", "sha": "0"}]}, "source: unknown entry 'sha'"),
         ({"sources": [{"smiles": "SMILES"}]}, "location"),
-        ({"split": "official"}, "split: expected one of scaffold, random, found 'official'"),
+        ({"sources": [{"location": 3}]}, "source: location: expected a string or a list of strings, found 3"),
+        ({"sources": [OFFICIAL | {"splits": [""]}]}, "source: splits: expected a string or a list of strings"),
+        (
+            {"sources": [OFFICIAL | {"sha256": "0"}]},
+            "source: sha256: expected 64 hexadecimal digits or null, found '0'",
+        ),
+        ({"sources": [PACKAGED | {"sha256": {"part1.csv": "1"}}]}, "source: sha256: expected 64 hexadecimal digits"),
+        ({"sources": [OFFICIAL | {"splits_sha256": "x"}]}, "source: splits_sha256: expected 64 hexadecimal digits"),
+        ({"sources": [OFFICIAL | {"rows": "100"}]}, "source: rows: expected a whole number from 1, found '100'"),
+        ({"sources": [OFFICIAL | {"columns": {"pki": "p"}}]}, "source: columns: expected tasks of this card"),
+        (
+            {"sources": [OFFICIAL | {"atomization": {"pKi": {"column": "u"}}}]},
+            "atomization of pKi: expected a column and",
+        ),
+        ({"tasks": {"pKi": {"kind": "ordinal"}}}, "task pKi: kind ordinal needs `classes`"),
+        ({"tasks": {"pKi": {"kind": "binary", "classes": 2}}}, "no other kind has it"),
+        ({"tasks": {"pKi": {"kind": "ordinal", "classes": 1}}}, "classes of task pKi: expected a whole number from 2"),
+        ({"tasks": {"pKi-*": {"count": 0}, "pKi": {}}}, "count of task pKi-*: expected a whole number from 1, found 0"),
+        ({"tasks": {"pKi": {"count": 3}}}, "task pKi: `count` belongs to a name with a `*`"),
+        ({"split": "best"}, "split: expected one of official, scaffold, random, found 'best'"),
+        ({"split": "official"}, "split: official needs a source with `splits`, and none has them"),
         ({"fractions": [0.5, 0.5]}, "three fractions that add up to 1"),
         ({"fractions": [0.5, 0.2, 0.2]}, "three fractions that add up to 1"),
         ({"fractions": [0.9, 0.3, -0.2]}, "three fractions that add up to 1"),
@@ -63,6 +97,69 @@ def test_a_wrong_card_is_an_error_that_names_file_and_entry(changes, message):
         parse_card(text_of(**changes), "mine.md")
     assert "mine.md" in str(error.value)
     assert message in str(error.value)
+
+
+def test_a_source_says_where_its_file_is_and_what_is_true_of_it_alone():
+    official, packaged = parse_card(text_of(sources=[OFFICIAL, PACKAGED], split="official"), "mine.md").sources
+    assert official.locations == ("https://example.org/mine.csv.gz", "doi:10.5281/zenodo.1/mine.csv.gz")
+    assert (official.sha256, official.rows) == ("0" * 64, 100)
+    assert (official.splits, official.splits_sha256) == (("https://example.org/mine_splits.pt",), None)
+    assert [official.column(task) for task in ("pKi", "bare")] == ["pKi", "bare"]
+    assert packaged.locations == ("pypi:mine==1.0#data/part*.csv",)
+    assert packaged.sha256 == {"part1.csv": "1" * 64}
+    assert [packaged.column(task) for task in ("pKi", "active", "bare")] == ["p_ki", "active", None]
+    assert packaged.splits == ()
+    assert packaged.rows is None
+    assert packaged.atomization["bare"].column == "u"
+    assert packaged.atomization["bare"].atoms == {"H": -0.5, "C": -38}
+    assert packaged.atomization["bare"].factor == 627.5
+
+
+def test_the_rows_of_a_card_are_those_of_the_first_source_that_says():
+    assert parse_card(text_of(sources=[PACKAGED, OFFICIAL]), "mine.md").rows == 100
+    assert parse_card(text_of(), "mine.md").rows is None
+
+
+GLOBS = {
+    "gene-*": {"kind": "ordinal", "classes": 5, "count": 3, "domain": "transcriptomic", "description": "a gene"},
+    "gene-7": {"description": "the one that counts"},
+    "dose": {},
+}
+
+
+def test_a_name_with_a_star_stands_for_the_columns_that_match_in_the_order_of_the_file():
+    mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv", "smiles": "gene-smiles"}]), "mine.md")
+    assert mine.n_tasks == 5
+    found = expand_tasks(mine, ["gene-smiles", "gene-9", "dose", "gene-7", "gene-10", "gene-1"])
+    assert [task.name for task in found.tasks] == ["gene-9", "gene-10", "gene-1", "gene-7", "dose"]
+    assert [task.count for task in found.tasks] == [None] * 5
+    assert found.n_tasks == 5
+    assert found.tasks[0].id == "mine/gene-9"
+    assert {(task.kind, task.classes, task.description) for task in found.tasks[:3]} == {("ordinal", 5, "a gene")}
+    assert found.tasks[3].description == "the one that counts"
+
+
+def test_a_star_that_matches_nothing_is_an_error_that_says_what_is_there():
+    mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv"}]), "mine.md")
+    with pytest.raises(CardError, match=r"mine: expected columns gene-\*, found smiles, dose, gene-7, Gene-1"):
+        expand_tasks(mine, ["smiles", "dose", "gene-7", "Gene-1"])
+
+
+def test_a_star_that_matches_another_number_of_columns_than_published_is_a_warning():
+    mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv"}]), "mine.md")
+    with pytest.warns(UserWarning, match=r"mine: 2 columns are gene-\*, its card says 3"):
+        found = expand_tasks(mine, ["smiles", "dose", "gene-7", "gene-1", "gene-2"])
+    assert found.n_tasks == 4
+
+
+def test_a_column_with_a_star_in_its_own_name_is_taken_as_it_stands():
+    mine = parse_card(text_of(tasks={"p[*]": {}}, sources=[{"location": "file:x.csv"}]), "mine.md")
+    assert expand_tasks(mine, ["smiles", "p[*]", "p[x]"]) == mine
+
+
+def test_a_card_without_a_star_is_left_as_it_is():
+    mine = parse_card(text_of(), "mine.md")
+    assert expand_tasks(mine, ["anything"]) == mine
 
 
 def test_a_card_without_front_matter_is_an_error():
@@ -105,7 +202,7 @@ def test_cards_lists_every_shipped_card_and_each_of_them_opens():
     assert set(table.kind) <= {"dataset", "mix"}
     for row in table.itertuples():
         assert card(row.name).title == row.title
-        assert sum(len(member.tasks) for member in datasets_of(row.name)) == row.tasks > 0
+        assert sum(member.n_tasks for member in datasets_of(row.name)) == row.tasks > 0
 
 
 def test_a_mix_of_ones_own_takes_cards_beside_it_first_and_shipped_ones_else(tmp_path):
@@ -114,6 +211,7 @@ def test_a_mix_of_ones_own_takes_cards_beside_it_first_and_shipped_ones_else(tmp
     members = datasets_of(tmp_path / "all.md")
     assert [member.name for member in members] == ["mine", "b3db"]
     assert [member.folder for member in members] == [tmp_path, None]
+    assert datasets_of(card(tmp_path / "all.md")) == members
 
 
 def test_a_mix_with_an_unknown_member_names_it(tmp_path):
