@@ -21,6 +21,7 @@ LEVELS = ("graph", "node", "edge")
 KINDS = ("regression", "binary", "ordinal")
 DOMAINS = ("quantum", "physicochemical", "biological", "transcriptomic")
 SPLIT_METHODS = ("official", "scaffold", "random")
+OPEN_TASKS, SHOWN_TASKS = 30, 60  # in a notebook: a longer list is folded, and a much longer one is cut
 
 
 class CardError(ValueError):
@@ -147,12 +148,42 @@ class DataCard:
         return pd.DataFrame(rows, columns=[name for name in shown if name != "columns" or self.n_tasks > len(rows)])
 
     def _repr_html_(self) -> str:
-        facts = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self.facts().items())
-        tasks = self.table().to_html(index=False, escape=True) if self.tasks else ""
-        return (
-            f"<h3>{html.escape(self.title or self.name)}</h3><table>{facts}</table>{tasks}"
-            f"<div style='white-space: pre-wrap; max-width: 60em'>{html.escape(self.text)}</div>"
-        )
+        facts = "".join(f"<tr><th>{html.escape(k)}</th><td>{_linked(v)}</td></tr>" for k, v in self.facts().items())
+        parts = [_STYLE, f"<h3>{html.escape(self.title or self.name)}</h3><table>{facts}</table>"]
+        if self.tasks:
+            table = self.table().head(SHOWN_TASKS).to_html(index=False, border=0)
+            more = len(self.tasks) - SHOWN_TASKS
+            cut = f"<p>… and {more:,} more: <code>card.table()</code> has them all.</p>" if more > 0 else ""
+            unfolded = " open" if len(self.tasks) <= OPEN_TASKS else ""
+            label = "1 task" if self.n_tasks == 1 else f"{self.n_tasks:,} tasks"
+            parts.append(f"<details{unfolded}><summary>{label}</summary>{table}{cut}</details>")
+        return f"<div class='molfm-card'>{''.join(parts)}{_markdown_to_html(self.text)}</div>"
+
+
+# Colours are the notebook's own, so that light and dark themes both work.
+_STYLE = """<style>
+.molfm-card { max-width: 72em; }
+.molfm-card table { border-collapse: collapse; margin: 0.5em 0; }
+.molfm-card th, .molfm-card td { text-align: left !important; vertical-align: top; padding: 0.2em 1em 0.2em 0;
+  border: 0; border-bottom: 1px solid rgba(128, 128, 128, 0.3); }
+.molfm-card th { white-space: nowrap; }
+.molfm-card summary { cursor: pointer; font-weight: bold; }
+</style>"""
+
+
+def _linked(text: str) -> str:
+    """Escape a fact, and make a link of one that is an address."""
+    escaped = html.escape(text)
+    return f"<a href='{escaped}'>{escaped}</a>" if re.fullmatch(r"https?://\S+", text) else escaped
+
+
+def _markdown_to_html(text: str) -> str:
+    """Render a card's prose: HTML in it is escaped, images are left out and links go to http(s) only."""
+    from markdown_it import MarkdownIt
+
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    markdown.validateLink = lambda url: url.startswith(("https://", "http://"))
+    return markdown.render(text)
 
 
 def _check(value, allowed: tuple[str, ...], where: str) -> str:

@@ -41,6 +41,19 @@ def _print_table(table, title: str = "") -> None:
     Console().print(rich_table)
 
 
+def _print_markdown(text: str) -> None:
+    """Render Markdown on a terminal; in a pipe it stays as it is written."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console(width=min(100, Console().width))
+    if console.is_terminal:
+        console.print()
+        console.print(Markdown(text))
+    else:
+        typer.echo(f"\n{text}")
+
+
 Data = Annotated[
     str, typer.Argument(help="a dataset's or mix's name, a card of your own (*.md), or a table (CSV, Parquet)")
 ]
@@ -62,7 +75,7 @@ def cards(name: Annotated[str | None, typer.Argument(help="a dataset or mix; non
             typer.echo(f"{key}: {value}")
         if found.tasks:
             _print_table(found.table())
-        typer.echo(f"\n{found.text}")
+        _print_markdown(found.text)
 
 
 @app.command()

@@ -1,8 +1,14 @@
+import re
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import molfm
+from molfm import cli
 from molfm.catalog import CardError, card, cards, datasets_of, expand_tasks, parse_card
 
 GOOD = {
@@ -221,11 +227,61 @@ def test_a_mix_with_an_unknown_member_names_it(tmp_path):
 
 
 def test_the_html_of_a_card_shows_its_facts_and_escapes_them():
-    shown = parse_card(text_of(), "mine.md")._repr_html_()
+    shown = parse_card(text_of(homepage="https://example.org/?a=1&b='2'"), "mine.md")._repr_html_()
     assert "<b>assay</b>" not in shown
     assert "&lt;b&gt;assay&lt;/b&gt;" in shown
     assert "scaffold 0.5/0.25/0.25" in shown
     assert "mine/pKi" in shown
+    assert "<a href='https://example.org/?a=1&amp;b=&#x27;2&#x27;'>" in shown
+
+
+PROSE = """# How
+
+**Made** with `care`, see [paper](https://example.org/a) and [trick](javascript:alert(1)) and [file](file:///etc/passwd).
+
+| a | b |
+|---|---|
+| 1 | <script>alert(2)</script> |
+
+- ![image](https://example.org/x.png)
+"""
+
+
+def test_the_prose_of_a_card_is_rendered_and_cannot_smuggle_anything_in():
+    card_text = text_of().split("Prose.")[0] + PROSE
+    shown = parse_card(card_text, "mine.md")._repr_html_()
+    for part in ("<h1>How</h1>", "<strong>Made</strong>", "<code>care</code>", "<td>1</td>", "<li>"):
+        assert part in shown
+    assert '<a href="https://example.org/a">paper</a>' in shown
+    assert "<script>" not in shown
+    assert "<img" not in shown
+    assert set(re.findall(r"href=[\"']([a-z]+):", shown)) == {"https"}
+
+
+def test_the_html_of_a_card_takes_its_colours_from_the_notebook():
+    shown = card("qm9_mini")._repr_html_()
+    assert not re.findall(r"(?<!border-)color:|background|#[0-9a-f]{3,6}\b|\b(?:black|white)\b(?!-)", shown)
+
+
+@pytest.mark.parametrize(
+    ("number", "folded", "rows"), [(3, False, 3), (30, False, 30), (31, True, 31), (60, True, 60), (1328, True, 60)]
+)
+def test_a_long_list_of_tasks_is_folded_and_a_very_long_one_cut(number, folded, rows):
+    tasks = {f"assay {i}": {} for i in range(number)}
+    shown = parse_card(text_of(tasks=tasks, sources=[{"location": "file:x.csv"}]), "mine.md")._repr_html_()
+    assert f"<summary>{number:,} tasks</summary>" in shown
+    assert ("<details open>" in shown) != folded
+    assert shown.count("mine/assay") == rows
+    assert (f"and {number - 60:,} more" in shown) == (number > 60)
+
+
+def test_the_command_renders_the_prose_on_a_terminal_and_leaves_it_alone_in_a_pipe(monkeypatch):
+    piped = CliRunner().invoke(cli.app, ["cards", "b3db"]).stdout
+    assert card("b3db").text in piped
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    rendered = CliRunner().invoke(cli.app, ["cards", "b3db"]).stdout
+    assert "Traps, counted." in rendered
+    assert "**Traps" not in rendered
 
 
 def test_the_table_of_a_card_has_a_row_a_task():
@@ -238,3 +294,8 @@ def test_the_table_of_a_card_has_a_row_a_task():
         columns=["task", "level", "kind", "unit", "domain", "description"],
     )
     pd.testing.assert_frame_equal(parse_card(text_of(), "mine.md").table(), expected)
+
+
+def test_reading_a_card_never_imports_torch():
+    code = "import sys, molfm; molfm.cards(), molfm.card('qm9_mini')._repr_html_()"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
