@@ -259,7 +259,7 @@ def test_the_prose_of_a_card_is_rendered_and_cannot_smuggle_anything_in():
 
 
 def test_the_html_of_a_card_takes_its_colours_from_the_notebook():
-    shown = card("qm9_mini")._repr_html_()
+    shown = card("qm9")._repr_html_()
     assert not re.findall(r"(?<!border-)color:|background|#[0-9a-f]{3,6}\b|\b(?:black|white)\b(?!-)", shown)
 
 
@@ -275,11 +275,19 @@ def test_a_long_list_of_tasks_is_folded_and_a_very_long_one_cut(number, folded, 
     assert (f"and {number - 60:,} more" in shown) == (number > 60)
 
 
+def test_a_star_is_one_row_of_html_that_says_how_many_columns_it_is():
+    shown = card("pcba_1328")._repr_html_()
+    assert "<summary>1,328 tasks</summary>" in shown
+    assert shown.count("pcba_1328/assayID-*") == 1
+    assert "<td>1328</td>" in shown
+
+
 def test_the_command_renders_the_prose_on_a_terminal_and_leaves_it_alone_in_a_pipe(monkeypatch):
-    piped = CliRunner().invoke(cli.app, ["cards", "b3db"]).stdout
-    assert card("b3db").text in piped
+    piped = CliRunner().invoke(cli.app, ["cards", "tox21"]).stdout
+    assert card("tox21").text in piped
+    assert "rows: 7,831\n" in piped
     monkeypatch.setenv("FORCE_COLOR", "1")
-    rendered = CliRunner().invoke(cli.app, ["cards", "b3db"]).stdout
+    rendered = CliRunner().invoke(cli.app, ["cards", "tox21"]).stdout
     assert "Traps, counted." in rendered
     assert "**Traps" not in rendered
 
@@ -296,6 +304,133 @@ def test_the_table_of_a_card_has_a_row_a_task():
     pd.testing.assert_frame_equal(parse_card(text_of(), "mine.md").table(), expected)
 
 
+def test_the_table_of_a_card_with_a_star_says_how_many_columns_and_classes():
+    table = card("l1000_vcap").table()
+    assert table.loc[0, ["task", "columns", "kind"]].tolist() == ["l1000_vcap/geneID-*", 978, "ordinal, 5 classes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "n_tasks", "levels", "kinds", "domains"),
+    [
+        ("qm9", 133_885, 19, {"graph"}, {"regression"}, {"quantum"}),
+        ("tox21", 7_831, 12, {"graph"}, {"binary"}, {"biological"}),
+        ("zinc12k", 12_000, 3, {"graph"}, {"regression"}, {"physicochemical"}),
+        ("l1000_vcap", 15_220, 978, {"graph"}, {"ordinal"}, {"transcriptomic"}),
+        ("l1000_mcf7", 11_622, 978, {"graph"}, {"ordinal"}, {"transcriptomic"}),
+        ("pcba_1328", 1_563_664, 1_328, {"graph"}, {"binary"}, {"biological"}),
+        ("pcqm4m_g25_n4", 3_810_323, 25 + 4, {"graph", "node"}, {"regression"}, {"quantum"}),
+        ("pm6_83m", 83_746_835, 62 + 7, {"graph", "node"}, {"regression"}, {"quantum"}),
+    ],
+)
+def test_the_published_datasets_have_their_published_rows_and_tasks(name, rows, n_tasks, levels, kinds, domains):
+    found = card(name)
+    assert (found.rows, found.n_tasks, found.split) == (rows, n_tasks, "official")
+    assert {task.level for task in found.tasks} == levels
+    assert {task.kind for task in found.tasks} == kinds
+    assert {task.domain for task in found.tasks} == domains
+    assert all(task.classes == 5 for task in found.tasks if task.kind == "ordinal")
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "n_tasks"),
+    [
+        ("toymix", ["qm9", "tox21", "zinc12k"], 34),
+        ("largemix", ["l1000_vcap", "l1000_mcf7", "pcba_1328", "pcqm4m_g25_n4"], 3_313),
+        ("ultralarge", ["pm6_83m"], 69),
+    ],
+)
+def test_the_published_mixes_have_their_published_datasets(name, members, n_tasks):
+    assert [member.name for member in datasets_of(name)] == members
+    assert card(name).split == "official"
+    assert cards().set_index("name").tasks[name] == n_tasks
+
+
+def test_every_task_of_a_shipped_card_has_a_domain_and_a_description():
+    tasks = [task for name in cards().name for task in card(name).tasks]
+    assert not [task.id for task in tasks if task.domain is None or not task.description]
+
+
+def test_every_shipped_card_names_licence_citation_and_how_it_must_not_be_used():
+    for name in cards().name:
+        found = card(name)
+        assert found.license, name
+        assert found.citation, name
+        assert found.datasets or "**Limits of use.**" in found.text, name
+
+
+def test_every_official_source_names_its_split_file_where_it_names_its_table():
+    for name in ("qm9", "tox21", "zinc12k", "l1000_vcap", "l1000_mcf7", "pcba_1328", "pcqm4m_g25_n4", "pm6_83m"):
+        source = card(name).sources[0]
+        places = [[place.rsplit("/", 1)[0] for place in group] for group in (source.locations, source.splits)]
+        assert places[0] == places[1], name
+
+
+@pytest.mark.parametrize("name", ["l1000_vcap", "l1000_mcf7", "pcba_1328", "pcqm4m_g25_n4", "pm6_83m"])
+def test_the_split_sizes_in_the_prose_add_up_to_the_rows(name):
+    found = card(name)
+    header, sizes = re.search(r"\| (train \|.*) \|\n\|[-|]+\n\| (.*) \|", found.text).groups()
+    numbers = [int(size.replace(",", "")) for size in sizes.split(" | ")]
+    assert sum(numbers) == found.rows
+    expected = ["train", "val", "test"] + ["test_seen"] * (name.startswith("l1000") or name == "pcba_1328")
+    assert header.split(" | ") == expected
+
+
+UNITS = {
+    "qm9": {
+        **dict.fromkeys(["A", "B", "C"], "GHz"),
+        **dict.fromkeys(["homo", "lumo", "gap", "zpve", "u0", "u298", "h298", "g298"], "hartree"),
+        **dict.fromkeys(["u0_atom", "u298_atom", "h298_atom", "g298_atom"], "kcal/mol"),
+        **{"mu": "debye", "alpha": "bohr^3", "r2": "bohr^2", "cv": "cal/mol/K"},
+    },
+    "pcqm4m_g25_n4": {"alpha_homo": "eV", "energy_total": "eV", "charges_lowdin": "e", "spherocity": None},
+    "zinc12k": {"SA": None, "logp": None, "score": None},
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_tasks_of_the_published_datasets_have_their_units(name):
+    units = {task.name: task.unit for task in card(name).tasks}
+    assert {task: units[task] for task in UNITS[name]} == UNITS[name]
+
+
+def test_pcqm4m_names_its_columns_in_the_order_of_the_file_misspelling_included():
+    found = card("pcqm4m_g25_n4")
+    columns = [found.sources[0].column(task.name) for task in found.tasks]
+    assert columns == [f"graph_{task.name}" for task in found.tasks[:25]] + [f"node_{t.name}" for t in found.tasks[25:]]
+    assert [task.level for task in found.tasks] == ["graph"] * 25 + ["node"] * 4
+    inertia = [column for column in columns if "charges" in column and column.startswith("graph")]
+    assert inertia == [
+        *["graph_inertia_charges_mulliken_a", "graph_inertia_charges_mullkien_b", "graph_inertia_charges_mulliken_c"],
+        *["graph_inertia_charges_lowdin_a", "graph_inertia_charges_lowdin_b", "graph_inertia_charges_lowdin_c"],
+    ]
+
+
+def test_the_atomization_energies_of_packaged_qm9_are_those_published_for_methane():
+    official, packaged = card("qm9").sources
+    energies = {"u0_atom": -40.47893, "u298_atom": -40.476062, "h298_atom": -40.475117, "g298_atom": -40.498597}
+    published = {"u0_atom": -395.9999, "u298_atom": -398.6436, "h298_atom": -401.0149, "g298_atom": -372.4721}
+    for task, energy in energies.items():
+        how = packaged.atomization[task]
+        computed = (energy - how.atoms["C"] - 4 * how.atoms["H"]) * how.factor
+        assert computed == pytest.approx(published[task], abs=5e-4)
+    assert {task for task, column in packaged.columns.items() if column is None} == set(energies)
+    assert not packaged.splits
+    assert official.splits
+
+
+def test_packaged_qm9_is_described_as_the_embedded_part_of_it_was_built():
+    minimix = pytest.importorskip("molfm.minimix")
+    packaged = card("qm9").sources[1]
+    assert {column: task for task, column in packaged.columns.items() if column} == minimix.QM9_COLUMNS
+    for task, how in packaged.atomization.items():
+        assert how.atoms == minimix.ATOM_ENERGIES[task.removesuffix("_atom")]
+        assert how.factor == minimix.HARTREE_IN_KCAL
+        assert minimix.QM9_COLUMNS[how.column] == task.removesuffix("_atom")
+    requirement, sha256 = minimix.QM9
+    assert packaged.locations[0].startswith(f"pypi:{requirement}#")
+    assert packaged.sha256 == sha256
+
+
 def test_reading_a_card_never_imports_torch():
-    code = "import sys, molfm; molfm.cards(), molfm.card('qm9_mini')._repr_html_()"
+    code = "import sys, molfm; molfm.cards(), molfm.card('qm9')._repr_html_()"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
