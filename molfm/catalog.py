@@ -147,6 +147,12 @@ class DataCard:
         shown = ["task", "columns", "level", "kind", "unit", "domain", "description"]
         return pd.DataFrame(rows, columns=[name for name in shown if name != "columns" or self.n_tasks > len(rows)])
 
+    def to_croissant(self) -> dict:
+        """Return the card as Croissant 1.1 metadata (JSON-LD), see `molfm.croissant`."""
+        from molfm.croissant import to_croissant
+
+        return to_croissant(self)
+
     def _repr_html_(self) -> str:
         facts = "".join(f"<tr><th>{html.escape(k)}</th><td>{_linked(v)}</td></tr>" for k, v in self.facts().items())
         parts = [_STYLE, f"<h3>{html.escape(self.title or self.name)}</h3><table>{facts}</table>"]

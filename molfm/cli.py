@@ -1,5 +1,6 @@
 """The command line: each command a thin wrapper over one function; bad input is one line and exit code 2."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -61,15 +62,22 @@ Steps = Annotated[int | None, typer.Option(help="batches in all")]
 
 
 @app.command()
-def cards(name: Annotated[str | None, typer.Argument(help="a dataset or mix; none: list them")] = None) -> None:
+def cards(
+    name: Annotated[str | None, typer.Argument(help="a dataset or mix; none: list them")] = None,
+    croissant: Annotated[bool, typer.Option("--croissant", help="print Croissant metadata (JSON-LD)")] = False,
+) -> None:
     """List the data cards, or show one."""
     with _clear_errors():
         from molfm.catalog import card
         from molfm.catalog import cards as all_cards
 
         if name is None:
+            if croissant:
+                raise ValueError("--croissant describes one card: name it, as in molfm cards b3db --croissant.")
             return _print_table(all_cards())
         found = card(name)
+        if croissant:
+            return typer.echo(json.dumps(found.to_croissant(), indent=2, ensure_ascii=False))
         typer.echo(f"{found.title or found.name}\n")
         for key, value in found.facts().items():
             typer.echo(f"{key}: {value}")

@@ -432,5 +432,5 @@ def test_packaged_qm9_is_described_as_the_embedded_part_of_it_was_built():
 
 
 def test_reading_a_card_never_imports_torch():
-    code = "import sys, molfm; molfm.cards(), molfm.card('qm9')._repr_html_()"
+    code = "import sys, molfm; molfm.cards(), molfm.card('qm9')._repr_html_(), molfm.card('toymix').to_croissant()"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
