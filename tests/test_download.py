@@ -1,34 +1,169 @@
+"""Getting files, against a server on this machine that can be told to misbehave."""
+
 import hashlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import socket
 import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from molfm import download
-from molfm.download import fetch_pypi, home, sha256
+from molfm.download import DownloadError, digest, fetch, fetch_pypi, home, sha256
 
 WHEEL = b"not really a wheel"
 HASH = hashlib.sha256(WHEEL).hexdigest()
+DATA = random.Random(0).randbytes(300_000)
+DATA_HASH = hashlib.sha256(DATA).hexdigest()
+PATH = "/neurips_2023/Small-dataset/ToyMix/qm9.csv.gz"  # as the official home has it
+PARTS = {f"qm9_part{i}.csv": f"smiles,mu\nC{'C' * i},{i}\n".encode() for i in (1, 2, 3)}
 
 
 @pytest.fixture
 def pip(monkeypatch):
-    """A pip that leaves `WHEEL` in the folder it is told, or fails with `pip.error`; it counts its calls."""
+    """A pip that leaves `pip.wheel` in the folder it is told, or fails with `pip.error`; it counts its calls."""
 
     class Pip:
-        calls, error = 0, ""
+        calls, error, wheel = 0, "", WHEEL
 
         def run(self, command, **_):
             self.calls += 1
             if self.error:
                 return subprocess.CompletedProcess(command, 1, "", self.error)
-            folder = command[command.index("-d") + 1]
-            with open(f"{folder}/toy-1.0-py3-none-any.whl", "wb") as file:
-                file.write(WHEEL)
+            folder = Path(command[command.index("-d") + 1])
+            (folder / "toy-1.0-py3-none-any.whl").write_bytes(self.wheel)
             return subprocess.CompletedProcess(command, 0, "", "")
 
     fake = Pip()
     monkeypatch.setattr(download.subprocess, "run", fake.run)
     return fake
+
+
+@pytest.fixture
+def wheel_of(pip, tmp_path):
+    """A function that makes pip give a wheel with these members (name -> bytes), and returns its SHA-256."""
+
+    def make(members):
+        with ZipFile(tmp_path / "toy.whl", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        pip.wheel = (tmp_path / "toy.whl").read_bytes()
+        return hashlib.sha256(pip.wheel).hexdigest()
+
+    return make
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `server.files` with ranges; each request takes one fault from `server.faults`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server, fault = self.server, self.server.faults.pop(0) if self.server.faults else {}
+        asked = {"path": self.path, "range": self.headers.get("Range"), "sent": 0}
+        server.requests.append(asked)
+        time.sleep(fault.get("wait", 0))
+        if fault.get("status") or self.path not in server.files:
+            return self.answer(fault.get("status", 404), {"Content-Length": "0"})
+        data, start = server.files[self.path], 0
+        if asked["range"] and not fault.get("no_range"):
+            start = int(asked["range"].removeprefix("bytes=").removesuffix("-"))
+            if start >= len(data):
+                return self.answer(416, {"Content-Range": f"bytes */{len(data)}", "Content-Length": "0"})
+        resumed = asked["range"] and not fault.get("no_range")
+        headers = {"ETag": fault.get("etag", '"one"')} if server.etags else {}
+        headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if resumed else {}
+        headers["Content-Length"] = str(len(data) - start + fault.get("lie", 0))
+        self.answer(206 if resumed else 200, headers)
+        body = data[start : start + fault.get("drop", len(data))]
+        self.wfile.write(body)
+        asked["sent"] = len(body)
+        if "stall" in fault:
+            self.wfile.flush()
+            time.sleep(fault["stall"])
+        if fault:
+            self.close_connection = True
+
+    def answer(self, status, headers):
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """A loopback server: `files` (path -> bytes), `faults` (one a request), `requests` (what was asked and sent)."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.files, server.faults, server.requests, server.etags = {PATH: DATA}, [], [], True
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def quick_and_alone(monkeypatch):
+    """No proxy, no mirror of the user's, and no waiting between tries."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("MOLFM_MIRROR", raising=False)
+    monkeypatch.setattr(download, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(download, "TIMEOUT", (5, 5))
+
+
+@pytest.fixture
+def cut_network(monkeypatch):
+    """A function after whose call any socket, and any call of pip, fails the test."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    def cut():
+        monkeypatch.setattr(socket, "socket", refuse)
+        monkeypatch.setattr(download.subprocess, "run", refuse)
+
+    return cut
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """The paths whose bytes were hashed so far."""
+    seen = []
+
+    def spy(path):
+        seen.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr(download, "sha256", spy)
+    return seen
+
+
+def get(*locations, expected=None, **options):
+    return fetch(locations, "qm9", expected, progress=False, **options)
+
+
+def left_over(own_home):
+    """What lies beside the data, other than locks."""
+    return sorted(path.name for path in (own_home / "raw" / "qm9").iterdir() if path.suffix != ".lock")
+
+
+def age(path):
+    """Let a file be older than the two seconds in which its modification time proves nothing."""
+    os.utime(path, (time.time() - 60, time.time() - 60))
 
 
 def test_home_is_the_folder_that_the_environment_names(monkeypatch, tmp_path):
@@ -41,6 +176,9 @@ def test_home_is_the_folder_that_the_environment_names(monkeypatch, tmp_path):
 def test_sha256_is_that_of_the_content(tmp_path):
     (tmp_path / "file").write_bytes(WHEEL)
     assert sha256(tmp_path / "file") == HASH
+
+
+# Wheels, through pip
 
 
 def test_a_wheel_is_downloaded_once_and_reused(own_home, pip):
@@ -58,7 +196,7 @@ def test_a_damaged_wheel_in_the_cache_is_downloaded_again(own_home, pip):
 
 
 def test_a_wheel_with_another_hash_is_deleted(own_home, pip):
-    with pytest.raises(ValueError, match="expected 0000") as error:
+    with pytest.raises(DownloadError, match="expected 0000") as error:
         fetch_pypi("toy==1.0", "0" * 64)
     assert HASH in str(error.value)
     assert "Deleted the download" in str(error.value)
@@ -76,7 +214,7 @@ def test_a_wheel_laid_there_by_hand_needs_no_pip(own_home, pip):
 
 def test_a_failure_of_pip_tells_its_last_line_and_what_to_do(own_home, pip):
     pip.error = "WARNING: slow\nERROR: No matching distribution found for toy==1.0"
-    with pytest.raises(RuntimeError) as error:
+    with pytest.raises(DownloadError) as error:
         fetch_pypi("toy==1.0", HASH)
     assert "No matching distribution found for toy==1.0" in str(error.value)
     assert "slow" not in str(error.value)
@@ -84,9 +222,578 @@ def test_a_failure_of_pip_tells_its_last_line_and_what_to_do(own_home, pip):
     assert HASH in str(error.value)
 
 
+def test_without_pip_the_message_says_how_to_get_it_or_where_to_put_the_wheel(own_home, pip):
+    pip.error = "/env/bin/python: No module named pip"
+    with pytest.raises(DownloadError, match="-m ensurepip` once, or place the wheel") as error:
+        fetch_pypi("toy==1.0", HASH)
+    assert f"(SHA-256 {HASH}) in {own_home / 'wheels' / 'toy==1.0'} by hand" in str(error.value)
+
+
 def test_a_pip_that_succeeds_without_a_wheel_is_an_error(own_home, pip, monkeypatch):
     monkeypatch.setattr(
         download.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", "")
     )
-    with pytest.raises(RuntimeError, match=r"Could not download toy==1\.0"):
+    with pytest.raises(DownloadError, match=r"Could not download toy==1\.0"):
         fetch_pypi("toy==1.0", HASH)
+
+
+def test_the_members_that_fit_the_glob_are_taken_out_of_the_wheel(own_home, wheel_of, pip):
+    members = {f"qm9pack/data/{name}": content for name, content in PARTS.items()}
+    others = {
+        "qm9pack/data/readme.txt": b"no",
+        "qm9pack/old/qm9_part9.csv": b"no",
+        "qm9pack/data/more/qm9_part8.csv": b"no",
+    }
+    known = wheel_of(members | others)
+    location = "pypi:toy==1.0#qm9pack/data/qm9_part*.csv"
+    found = get(location, expected=known)
+    assert {path.name: path.read_bytes() for path in found} == PARTS
+    assert [path.name for path in found] == sorted(PARTS)
+    assert found[0].parent == own_home / "raw" / "qm9"
+    assert get(location, expected=known) == found
+    assert pip.calls == 1
+
+
+def test_the_hash_given_for_a_package_is_that_of_its_wheel(own_home, wheel_of):
+    wheel_of({"pack/qm9.csv": b"x"})
+    with pytest.raises(DownloadError, match=r"expected 0000.*Deleted the download for safety"):
+        get("pypi:toy==1.0#pack/qm9.csv", expected="0" * 64)
+    with pytest.raises(DownloadError, match=r"expected 1111.*Deleted the download for safety"):
+        get("pypi:toy==1.0#pack/qm9.csv", expected={"toy==1.0": "1" * 64})
+    good = hashlib.sha256(b"x").hexdigest()
+    assert len(get("pypi:toy==1.0#pack/qm9.csv", expected={"qm9.csv": good})) == 1
+
+
+@pytest.mark.parametrize("member", ["data/../../../evil.csv", "../evil.csv", "/evil.csv", "data/..", "evil.csv/.."])
+def test_no_member_of_a_wheel_escapes_the_folder(own_home, wheel_of, tmp_path, member):
+    known = wheel_of({member: b"evil", "data/good.csv": b"good"})
+    for pattern in ("data/*", "../*", "data/../../../*", "/*", "*"):
+        try:
+            get(f"pypi:toy==1.0#{pattern}", expected=known)
+        except DownloadError as error:
+            assert "no file is known there" in str(error)
+    raw = own_home / "raw" / "qm9"
+    inside = {path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"evil"}
+    assert all(path.parent == raw for path in inside)
+    assert not (tmp_path.parent / "evil.csv").exists()
+    assert (raw / "good.csv").read_bytes() == b"good"
+
+
+def test_a_wheel_without_the_member_or_that_is_no_zip_file_is_an_error(own_home, wheel_of, pip):
+    wheel_of({"pack/other.csv": b"x"})
+    with pytest.raises(DownloadError, match=r"no file is known there that fits pack/qm9\.csv"):
+        get("pypi:toy==1.0#pack/qm9.csv")
+    shutil.rmtree(own_home)
+    pip.wheel = WHEEL
+    with pytest.raises(DownloadError, match="not a wheel"):
+        get("pypi:toy==1.0#pack/qm9.csv")
+
+
+# Downloads
+
+
+def test_a_download_lies_under_its_official_name_beside_its_hash(own_home, server):
+    (path,) = get(server.url + PATH, server.url + "/never-asked.csv")
+    assert path == own_home / "raw" / "qm9" / "qm9.csv.gz"
+    assert path.read_bytes() == DATA
+    assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
+
+
+def test_a_dropped_download_asks_only_for_the_rest(own_home, server):
+    server.faults = [{"drop": 100_000}, {"drop": 100_000}]
+    (path,) = get(server.url + PATH, expected=DATA_HASH)
+    assert path.read_bytes() == DATA
+    assert [asked["range"] for asked in server.requests] == [None, "bytes=100000-", "bytes=200000-"]
+    assert [asked["sent"] for asked in server.requests] == [100_000, 100_000, 100_000]
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(own_home, server):
+    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
+    with pytest.raises(DownloadError, match="100,000 bytes are kept, the next call goes on from there"):
+        get(server.url + PATH)
+    assert len(server.requests) == 4
+    (path,) = get(server.url + PATH, expected=DATA_HASH)
+    assert path.read_bytes() == DATA
+    assert server.requests[-1]["range"] == "bytes=100000-"
+    assert server.requests[-1]["sent"] == 200_000
+    assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
+
+
+def test_the_number_of_tries_is_counted_anew_while_the_file_grows(own_home, server):
+    server.faults = [{"drop": 40_000}] * 7
+    assert get(server.url + PATH)[0].read_bytes() == DATA
+    assert len(server.requests) == 8
+
+
+def test_a_server_that_never_gets_further_is_given_up(own_home, server):
+    server.faults = [{"drop": 100_000, "no_range": True}] * 20
+    with pytest.raises(DownloadError):
+        get(server.url + PATH)
+    assert len(server.requests) == 4
+
+
+def test_a_server_without_ranges_makes_it_start_over(own_home, server):
+    server.faults = [{"drop": 100_000}, {"no_range": True}]
+    assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
+    assert [asked["sent"] for asked in server.requests] == [100_000, 300_000]
+
+
+@pytest.mark.parametrize("how", ["etag", "size"])
+def test_a_file_that_changed_on_the_server_is_not_glued_to_its_old_beginning(own_home, server, how):
+    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
+    with pytest.raises(DownloadError):
+        get(server.url + PATH)
+    if how == "size":
+        server.etags = False
+        server.files[PATH] = DATA[::-1] + b"more"
+    else:
+        server.files[PATH] = DATA[::-1]
+        server.faults = [{"etag": '"two"'}] * 2
+    assert get(server.url + PATH)[0].read_bytes() == server.files[PATH]
+    assert [asked["range"] for asked in server.requests[-2:]] == ["bytes=100000-", None]
+
+
+def test_a_file_that_became_shorter_than_what_is_here_is_downloaded_from_its_start(own_home, server):
+    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
+    with pytest.raises(DownloadError):
+        get(server.url + PATH)
+    server.files[PATH] = DATA[:1000]
+    assert get(server.url + PATH)[0].read_bytes() == DATA[:1000]
+
+
+def test_what_came_from_one_place_is_not_continued_from_another(own_home, server):
+    server.files["/other/qm9.csv.gz"] = DATA[::-1]
+    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
+    with pytest.warns(UserWarning, match="503"):
+        (path,) = get(server.url + PATH, server.url + "/other/qm9.csv.gz")
+    assert path.read_bytes() == DATA[::-1]
+
+
+def test_a_truncated_file_is_noticed_and_completed(own_home, server):
+    server.files[PATH] = DATA[:-7]
+    server.faults = [{"lie": 7}]  # announces all of it, sends less
+    server.etags = False
+    assert get(server.url + PATH)[0].read_bytes() == DATA[:-7]
+    assert len(server.requests) == 3  # the rest, which there is not, then all anew
+
+
+def test_a_file_that_stays_shorter_than_announced_is_never_taken(own_home, server):
+    server.faults = [{"lie": 7, "no_range": True}] * 20
+    with pytest.raises(DownloadError):
+        get(server.url + PATH)
+    assert get(server.url + PATH, download=False) == []
+
+
+def test_a_complete_part_that_was_only_not_checked_is_not_downloaded_again(own_home, server, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(download, "_check", killed)
+        get(server.url + PATH)
+    assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_falls_silent_is_left_and_asked_again(own_home, server, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (1, 0.3))
+    server.faults = [{"drop": 100_000, "stall": 20}, {"wait": 20}]
+    start = time.monotonic()
+    assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
+    assert time.monotonic() - start < 15
+    assert server.requests[-1]["range"].startswith("bytes=")
+
+
+def test_an_error_of_the_server_is_tried_again_but_a_missing_file_is_not(own_home, server):
+    server.faults = [{"status": 500}, {"status": 429}]
+    assert get(server.url + PATH)[0].read_bytes() == DATA
+    assert len(server.requests) == 3
+    with pytest.raises(DownloadError, match="404"):
+        get(server.url + "/nowhere.csv")
+    assert len(server.requests) == 4
+
+
+def test_an_altered_file_is_deleted_and_the_next_location_is_asked(own_home, server):
+    server.files["/altered/qm9.csv.gz"] = b"x" + DATA[1:]
+    with pytest.warns(UserWarning, match=f"expected {DATA_HASH}. Deleted the download for safety"):
+        (path,) = get(server.url + "/altered/qm9.csv.gz", server.url + PATH, expected=DATA_HASH)
+    assert path.read_bytes() == DATA
+    assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
+
+
+def test_an_altered_file_without_another_location_is_an_error_that_names_both_hashes(own_home, server):
+    server.files[PATH] = b"x" + DATA[1:]
+    found = hashlib.sha256(server.files[PATH]).hexdigest()
+    with pytest.raises(DownloadError, match=f"SHA-256 is {found}, expected {DATA_HASH}. Deleted the download"):
+        get(server.url + PATH, expected=DATA_HASH)
+    assert not list(own_home.rglob("qm9.csv.gz"))
+    assert not list(own_home.rglob("*.part"))
+
+
+def test_two_processes_download_a_file_once(own_home, server):
+    server.faults = [{"wait": 1.5}]
+    arguments = [([server.url + PATH], "qm9", DATA_HASH, None, False)] * 2
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.starmap(fetch, arguments, chunksize=1)
+    assert first == second
+    assert first[0].read_bytes() == DATA
+    assert len(server.requests) == 1
+
+
+def test_a_bar_counts_bytes_and_goes_on_after_a_drop(own_home, server, capsys):
+    server.faults = [{"drop": 100_000}]
+    fetch([server.url + PATH], "qm9")
+    shown = capsys.readouterr().err
+    assert "qm9.csv.gz: 100%" in shown
+    assert "300k/300k" in shown
+    assert get(server.url + PATH)
+    assert capsys.readouterr().err == ""
+
+
+# What is on this disk already
+
+
+def test_what_is_cached_needs_no_network(own_home, server, wheel_of, cut_network, monkeypatch):
+    wheel_of({f"data/{name}": content for name, content in PARTS.items()})
+    sources = [[server.url + PATH], ["pypi:toy==1.0#data/qm9_part*.csv"]]
+    before = [get(*source) for source in sources]
+    cut_network()
+    monkeypatch.setenv("MOLFM_MIRROR", server.url)
+    assert [get(*source) for source in sources] == before
+    assert get(server.url + "/elsewhere/qm9.csv.gz", "doi:10.5281/zenodo.7998401/qm9.csv.gz") == before[0]
+    assert get("doi:10.5281/zenodo.7998401/else.csv", "pypi:toy==1.0#data/qm9_part*.csv") == before[1]
+
+
+def test_without_download_nothing_is_asked_for(own_home, cut_network):
+    cut_network()
+    assert get("https://nowhere.invalid/qm9.csv.gz", "pypi:toy==1.0#a/b.csv", "file:none.csv", download=False) == []
+
+
+def test_the_hash_of_a_first_download_is_recorded_as_sha256sum_writes_it(own_home, server):
+    (path,) = get(server.url + PATH)
+    record = path.with_name("qm9.csv.gz.sha256")
+    assert record.read_text().splitlines()[-1] == f"{DATA_HASH}  qm9.csv.gz"
+    age(path)
+    get(server.url + PATH)
+    assert record.read_text().startswith("# 300000 bytes, modified at ")
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", record.name], cwd=record.parent, check=True)
+
+
+@pytest.mark.parametrize("content", [b"x" + DATA[1:], DATA[:-1], DATA + b"x", b""])
+def test_a_file_that_changed_since_its_first_download_is_an_error_that_says_what_to_do(own_home, server, content):
+    (path,) = get(server.url + PATH)
+    for _ in range(2):  # the new hash must not become the expected one
+        path.write_bytes(content)
+        with pytest.raises(DownloadError, match="altered or truncated: put the right one back, or delete it") as error:
+            get(server.url + PATH)
+    found = hashlib.sha256(content).hexdigest()
+    assert f"{path}: SHA-256 is {found}, expected {DATA_HASH} (from {path}.sha256)" in str(error.value)
+    assert path.read_bytes() == content
+    path.unlink()
+    Path(f"{path}.sha256").unlink()
+    assert get(server.url + PATH)[0].read_bytes() == DATA
+
+
+def test_a_file_that_is_downloaded_anew_has_to_be_what_it_was_at_first(own_home, server):
+    (path,) = get(server.url + PATH)
+    path.unlink()
+    server.files[PATH] = b"new edition"
+    with pytest.raises(
+        DownloadError, match=rf"expected {DATA_HASH} \(from .*qm9.csv.gz.sha256\). Deleted the download"
+    ):
+        get(server.url + PATH)
+
+
+def test_a_file_is_hashed_again_only_when_its_size_or_time_changed(own_home, server, hashed):
+    (path,) = get(server.url + PATH, expected=DATA_HASH)
+    age(path)
+    get(server.url + PATH, expected=DATA_HASH)
+    hashed.clear()
+    assert get(server.url + PATH, expected=DATA_HASH) == get(server.url + PATH) == [path]
+    assert digest(path, "qm9") == DATA_HASH
+    assert hashed == []
+    os.utime(path, (1, 1))
+    assert get(server.url + PATH) == [path]
+    assert hashed == [path]
+
+
+def test_a_file_this_young_is_hashed_again_since_its_time_proves_nothing(own_home, server):
+    (path,) = get(server.url + PATH)
+    status = path.stat()
+    path.write_bytes(b"x" + DATA[1:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DownloadError, match="altered"):
+        get(server.url + PATH)
+
+
+def test_a_file_placed_by_hand_is_found_before_any_download(own_home, cut_network):
+    raw = own_home / "raw" / "qm9"
+    raw.mkdir(parents=True)
+    (raw / "qm9.csv.gz").write_bytes(DATA)
+    cut_network()
+    assert get("https://nowhere.invalid/small/qm9.csv.gz", expected=DATA_HASH) == [raw / "qm9.csv.gz"]
+    with pytest.raises(DownloadError, match=f"SHA-256 is {DATA_HASH}, expected 0000.*altered or truncated"):
+        get("https://nowhere.invalid/small/qm9.csv.gz", expected="0" * 64)
+    assert (raw / "qm9.csv.gz").exists()  # it is the user's
+
+
+def test_a_file_placed_by_hand_has_to_fit_the_hash_placed_beside_it(own_home, cut_network):
+    raw = own_home / "raw" / "qm9"
+    raw.mkdir(parents=True)
+    (raw / "qm9.csv.gz").write_bytes(DATA)
+    (raw / "qm9.csv.gz.sha256").write_text(f"{'0' * 64} *qm9.csv.gz\n")
+    with pytest.raises(DownloadError, match="expected 0000"):
+        get("https://nowhere.invalid/qm9.csv.gz")
+
+
+def test_shards_placed_by_hand_are_found_by_their_glob(own_home, cut_network):
+    raw = own_home / "raw" / "qm9"
+    raw.mkdir(parents=True)
+    for name, content in PARTS.items():
+        (raw / name).write_bytes(content)
+    cut_network()
+    for _ in range(2):  # the second time the hashes lie beside them
+        assert get("doi:10.5281/zenodo.8370547/qm9_part*") == [raw / name for name in PARTS]
+
+
+def test_half_of_the_shards_never_pass_for_all(own_home, server, wheel_of):
+    location = "pypi:toy==1.0#data/qm9_part*.csv"
+    wheel_of({f"data/{name}": content for name, content in PARTS.items()})
+    found = get(location)
+    found[1].unlink()
+    assert get(location, download=False) == []
+    assert [path.read_bytes() for path in get(location)] == list(PARTS.values())
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in PARTS.items()}
+    shutil.rmtree(own_home)
+    (own_home / "raw" / "qm9").mkdir(parents=True)
+    (own_home / "raw" / "qm9" / "qm9_part1.csv").write_bytes(PARTS["qm9_part1.csv"])
+    assert get(location, expected=hashes, download=False) == []
+
+
+# Files and packages
+
+
+def test_a_file_is_looked_for_from_the_folder_of_its_card(own_home, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "my.csv").write_bytes(b"smiles\n")
+    assert get("file:data/my.csv", folder=tmp_path) == [tmp_path / "data" / "my.csv"]
+    assert get(f"file:{tmp_path}/data/my.csv") == [tmp_path / "data" / "my.csv"]
+    monkeypatch.chdir(tmp_path)
+    assert get("file:data/my.csv") == [tmp_path / "data" / "my.csv"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert get("file:~/data/my.csv", folder=tmp_path / "data") == [tmp_path / "data" / "my.csv"]
+
+
+def test_a_glob_of_files_gives_them_sorted_by_name(own_home, tmp_path):
+    for name in ("b_2.csv", "b_1.csv", "a.csv"):
+        (tmp_path / name).write_text(name)
+    assert [path.name for path in get("file:b_*.csv", folder=tmp_path)] == ["b_1.csv", "b_2.csv"]
+
+
+def test_the_hash_of_a_file_in_place_is_checked_and_nothing_is_left_beside_it(own_home, tmp_path, hashed):
+    path = tmp_path / "my.csv"
+    path.write_bytes(DATA)
+    age(path)
+    assert get("file:my.csv", folder=tmp_path, expected=DATA_HASH.upper()) == [path]
+    assert get("file:my.csv", folder=tmp_path, expected=DATA_HASH) == [path]
+    assert hashed == [path]
+    assert [item.name for item in tmp_path.iterdir() if item != own_home] == ["my.csv"]
+    with pytest.raises(DownloadError, match="expected 0000"):
+        get("file:my.csv", folder=tmp_path, expected="0" * 64)
+
+
+def test_a_table_of_the_users_own_without_a_hash_may_change(own_home, tmp_path):
+    path = tmp_path / "my.csv"
+    for content in (b"one", b"two", b"three"):
+        path.write_bytes(content)
+        assert get("file:my.csv", folder=tmp_path) == [path]
+        assert digest(path, "qm9") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_is_shipped_with_molfm_is_found():
+    (path,) = fetch(["package:minimix/b3db.parquet"], "b3db")
+    assert path.name == "b3db.parquet"
+    assert path.is_file()
+
+
+# The user's mirror
+
+
+@pytest.mark.parametrize("place", ["", "qm9/"])
+def test_a_mirror_folder_comes_before_the_network_and_is_used_in_place(
+    own_home, tmp_path, cut_network, monkeypatch, place
+):
+    mirror = tmp_path / "mirror"
+    (mirror / place).mkdir(parents=True)
+    (mirror / place / "qm9.csv.gz").write_bytes(DATA)
+    for name, content in PARTS.items():
+        (mirror / place / name).write_bytes(content)
+    monkeypatch.setenv("MOLFM_MIRROR", str(mirror))
+    cut_network()
+    assert get("https://nowhere.invalid/qm9.csv.gz", expected=DATA_HASH) == [mirror / place / "qm9.csv.gz"]
+    assert get("doi:10.5281/zenodo.1/qm9_part*.csv") == [mirror / place / name for name in PARTS]
+    # The hash of the wheel says nothing about a file that comes without it.
+    assert get("pypi:toy==1.0#data/qm9_part*.csv", expected="0" * 64) == [mirror / place / name for name in PARTS]
+    assert not list(own_home.rglob("*.csv*gz"))
+    with pytest.raises(DownloadError, match="expected 0000"):
+        get("https://nowhere.invalid/qm9.csv.gz", expected="0" * 64)
+
+
+@pytest.mark.parametrize("place", ["/official", "/official/qm9"])
+def test_a_mirror_url_comes_before_every_other(own_home, server, monkeypatch, place, recwarn):
+    server.files = {f"{place}/qm9.csv.gz": DATA}
+    monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/official/")
+    (path,) = get("https://nowhere.invalid/a/qm9.csv.gz", "doi:10.5281/zenodo.1/qm9.csv.gz", expected=DATA_HASH)
+    assert path.read_bytes() == DATA
+    assert not recwarn
+
+
+def test_a_mirror_url_serves_the_shards_that_the_hashes_name(own_home, server, monkeypatch):
+    server.files = {f"/official/{name}": content for name, content in PARTS.items()}
+    monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/official")
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in PARTS.items()}
+    found = get("https://nowhere.invalid/a/qm9_part*.csv", expected=hashes)
+    assert {path.name: path.read_bytes() for path in found} == PARTS
+
+
+def test_no_name_in_a_card_leads_out_of_the_folder(own_home, server):
+    server.files["/evil.csv"] = b"evil"
+    with pytest.raises(DownloadError, match="no file is known there"):
+        get(server.url + "/a/*.csv", expected={"../evil.csv": hashlib.sha256(b"evil").hexdigest()})
+    assert not list(own_home.rglob("evil.csv"))
+
+
+def test_a_mirror_without_the_file_leaves_the_other_locations(own_home, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLFM_MIRROR", str(tmp_path / "empty"))
+    with pytest.warns(UserWarning, match="empty/qm9/qm9.csv.gz .MOLFM_MIRROR.: there is no such file"):
+        assert get(server.url + PATH)[0].read_bytes() == DATA
+
+
+def test_a_mirror_is_not_asked_for_a_users_own_file(own_home, server, monkeypatch):
+    monkeypatch.setenv("MOLFM_MIRROR", server.url)
+    with pytest.raises(DownloadError, match="no such file"):
+        get("file:my.csv")
+    assert server.requests == []
+
+
+# Repositories with a DOI
+
+
+@pytest.fixture
+def zenodo(server, monkeypatch):
+    """Record 8370547 on the loopback server; only the step from doi.org to Zenodo is replaced."""
+    from pooch import downloaders
+
+    def entry(name, content):
+        return {
+            "key": name,
+            "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+            "links": {"self": f"{server.url}/api/records/8370547/files/{name}/content"},
+        }
+
+    shards = {f"pm6_processed_{i}.parquet": random.Random(i).randbytes(1000) for i in range(3)}
+    contents = {"pm6_random_splits.pt": b"splits", **shards}
+    listing = {"id": 8370547, "files": [entry(*item) for item in contents.items()]}
+    server.files = {f"/api/records/8370547/files/{name}/content": content for name, content in contents.items()}
+    server.files["/api/records/8370547"] = json.dumps(listing).encode()
+    monkeypatch.setattr(downloaders.ZenodoRepository, "base_api_url", f"{server.url}/api/records")
+    monkeypatch.setattr(downloaders, "doi_to_url", lambda doi, **_: f"https://zenodo.org/records/{doi.split('.')[-1]}")
+    return shards
+
+
+def test_the_shards_of_a_doi_come_by_their_glob(own_home, zenodo, server):
+    found = get("doi:10.5281/zenodo.8370547/pm6_processed_*.parquet")
+    assert {path.name: path.read_bytes() for path in found} == zenodo
+    assert [path.name for path in found] == sorted(zenodo)
+    assert len(server.requests) == 4
+    assert get("doi:10.5281/zenodo.8370547/pm6_processed_*.parquet") == found
+    assert len(server.requests) == 4
+
+
+def test_an_interrupted_row_of_shards_goes_on_with_those_that_lack(own_home, zenodo, server):
+    location = "doi:10.5281/zenodo.8370547/pm6_processed_*.parquet"
+    server.faults = [{}, {}, {"drop": 500}, *[{"status": 503}] * 9]
+    with pytest.raises(DownloadError):
+        get(location)
+    assert get(location, download=False) == []
+    server.faults, server.requests = [], []
+    assert [path.read_bytes() for path in get(location)] == list(zenodo.values())
+    assert [asked["sent"] for asked in server.requests[1:]] == [500, 1000]
+
+
+def test_a_file_of_a_doi_has_to_fit_the_md5_of_its_record(own_home, zenodo, server):
+    server.files["/api/records/8370547/files/pm6_processed_1.parquet/content"] = b"x" * 1000
+    with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:.*Deleted the download"):
+        get("doi:10.5281/zenodo.8370547/pm6_processed_1.parquet")
+    assert not list(own_home.rglob("*.part"))
+
+
+def test_a_doi_without_the_file_or_without_a_list_says_so(own_home, zenodo, server):
+    with pytest.raises(DownloadError, match=r"no file is known there that fits other\.parquet"):
+        get("doi:10.5281/zenodo.8370547/other.parquet")
+    with pytest.raises(DownloadError, match="the list of files could not be read"):
+        get("doi:10.5281/zenodo.1/pm6_processed_1.parquet")
+
+
+# When nothing works
+
+
+def test_the_message_names_every_try_and_how_to_place_the_file_by_hand(own_home, server, pip, monkeypatch):
+    pip.error = "ERROR: No matching distribution found"
+    monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/mirror")
+    locations = [f"{server.url}/a/qm9.csv.gz", "pypi:toy==1.0#data/qm9_part*.csv", "file:my/qm9.csv"]
+    with pytest.raises(DownloadError) as error:
+        get(*locations, expected={"qm9.csv.gz": DATA_HASH, "toy==1.0": HASH})
+    lines = str(error.value).splitlines()
+    assert lines[0] == "Could not get qm9. Tried:"
+    tried = [line.split(": ")[0].removeprefix("- ").removesuffix(" (MOLFM_MIRROR)") for line in lines[1:-1]]
+    mirrored = [f"{server.url}/mirror/{name}" for name in ("qm9/qm9.csv.gz", "qm9.csv.gz")]
+    mirrored += [f"{server.url}/mirror/{name}" for name in ("qm9/qm9_part*.csv", "qm9_part*.csv")]
+    assert tried == mirrored + locations
+    assert [("404" in line) for line in lines[1:-1]] == [True, True, False, False, True, False, False]
+    assert "No matching distribution found" in lines[-3]
+    assert f"Place by hand in {own_home / 'raw' / 'qm9'}: qm9.csv.gz (SHA-256 {DATA_HASH}), qm9_part*.csv." in lines[-1]
+    assert "MOLFM_MIRROR" in lines[-1]
+
+
+def test_the_message_for_a_file_of_the_users_own_speaks_of_no_download(own_home, tmp_path):
+    with pytest.raises(DownloadError) as error:
+        get("file:my.csv", folder=tmp_path)
+    assert str(error.value) == "Could not get qm9. Tried:\n- file:my.csv: there is no such file."
+
+
+def test_a_machine_without_network_gets_a_message_not_a_hang(own_home, server):
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DownloadError, match="refused"):
+        get(server.url + PATH)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp:a.csv",
+        "s3://bucket/a.csv",
+        "a.csv",
+        "pypi:toy#a.csv",
+        "pypi:--index-url=evil==1#a.csv",
+        "pypi:../toy==1#a.csv",
+        "pypi:toy==1.0",
+        "doi:a.csv",
+        "https://host/",
+    ],
+)
+def test_a_location_of_an_unknown_form_is_an_error_that_names_the_known_ones(own_home, location):
+    with pytest.raises(ValueError, match=r"expected one of https://HOST/FILE, .*doi:.*pypi:.*file:.*package:PATH"):
+        get("file:other.csv", location)
+
+
+def test_a_single_hash_for_several_files_is_an_error(own_home):
+    with pytest.raises(ValueError, match="several files need several hashes"):
+        get("doi:10.5281/zenodo.1/pm6_*.parquet", expected=DATA_HASH)
+
+
+def test_getting_data_imports_neither_torch_nor_rdkit():
+    code = "import sys, molfm.download; print([m for m in ('torch', 'rdkit', 'requests', 'pooch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
