@@ -19,10 +19,12 @@ app = typer.Typer(
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
+    from molfm.download import DownloadError
+
     try:
         yield
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        typer.echo(f"molfm: {' '.join(str(error).split())}", err=True)
+    except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
+        typer.echo(f"molfm: {error}", err=True)
         raise typer.Exit(2) from error
 
 

@@ -5,7 +5,8 @@ views of the same files. A molecule that several datasets know is one molecule, 
 labels and split for it. Nothing here imports torch; `datamodule` hands over to `batch.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,31 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from molfm.catalog import LEVELS, CardError, DataCard, Task, card, datasets_of
+from molfm.catalog import LEVELS, SPLIT_METHODS, CardError, DataCard, Task, card, datasets_of
 from molfm.featurize import spans
-from molfm.splits import GROUPS, SPLITS, assign, uniform
+from molfm.rows import Rows, join, split_codes
+from molfm.splits import SPLITS, UNUSED, uniform
 from molfm.store import Shard, molecules_of, open_shard, pointer, prepare, structure, worker_pool
-from molfm.tables import card_from_table
+from molfm.tables import card_from_table, locate
 
 if TYPE_CHECKING:
     from molfm.batch import MixDataModule
     from molfm.quality import Audit
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of all datasets of a mix, sorted by molecule: molecule i owns rows ptr[i]:ptr[i+1]."""
-
-    ptr: np.ndarray  # (n_molecules + 1,) int64
-    shard: np.ndarray  # (n_rows,) index into Mix.shards
-    local: np.ndarray  # (n_rows,) molecule in that shard
-    dataset: np.ndarray  # (n_rows,) index into Mix.cards
-    split: np.ndarray  # (n_rows,) 0, 1, 2: splits.SPLITS
-    order: np.ndarray  # (n_rows,) place of the row when all shards are simply read one after the other
-
-    @property
-    def molecule(self) -> np.ndarray:
-        return np.repeat(np.arange(len(self.ptr) - 1), np.diff(self.ptr))
 
 
 @dataclass(frozen=True)
@@ -121,7 +107,7 @@ class Mix:
         molecule, _, split, _ = self._labels_of(number)
         molecule, first = np.unique(molecule, return_index=True)  # one that is listed twice counts once
         split = split[first]
-        available = np.bincount(split, minlength=3)
+        available = np.bincount(split, minlength=len(SPLITS))
         if not 0 < n_labels <= available[0]:
             raise ValueError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
         mask = np.ones(len(self), bool)
@@ -173,51 +159,63 @@ class Mix:
     @cached_property
     def tasks(self) -> pd.DataFrame:
         """The tasks, a row each, with label counts a split and statistics of the training labels (in the task's unit)."""
-        rows = []
-        for number, task in enumerate(self.chosen):
-            _, _, split, value = self._labels_of(number)
-            train = value[split == 0].astype(np.float64)
-            n = np.bincount(split, minlength=3)
-            binary = task.kind == "binary"
-            rows.append(
-                {
-                    "task": task.id,
-                    "dataset": task.dataset,
-                    "level": task.level,
-                    "kind": task.kind,
-                    "domain": task.domain or "",
-                    "unit": task.unit or "",
-                    "n_train": n[0],
-                    "n_val": n[1],
-                    "n_test": n[2],
-                    "mean": train.mean() if len(train) and not binary else np.nan,
-                    "std": train.std() if len(train) and not binary else np.nan,
-                    "positive_rate": train.mean() if len(train) and binary else np.nan,
-                }
-            )
-        return pd.DataFrame(rows)
+        n, counts = len(self.chosen), np.zeros((len(self.chosen), len(SPLITS)), np.int64)
+        size, mean, square = np.zeros((3, n))  # of the training labels: their number, mean, summed squared deviation
+        for number, _, _, split, value in self._labels():
+            counts += np.bincount(number * len(SPLITS) + split, minlength=counts.size).reshape(counts.shape)
+            number, value = number[split == 0], value[split == 0].astype(np.float64)
+            more = np.bincount(number, minlength=n)
+            there = np.maximum(more, 1)
+            here = np.bincount(number, value, n) / there
+            away, total = here - mean, np.maximum(size + more, 1)
+            square += np.bincount(number, (value - here[number]) ** 2, n) + away**2 * size * more / total
+            mean += away * more / total
+            size += more
+        known, binary = size > 0, np.array([task.kind == "binary" for task in self.chosen], bool)
+        facts = {
+            "task": [task.id for task in self.chosen],
+            **{
+                name: [getattr(task, name) or "" for task in self.chosen]
+                for name in ("dataset", "level", "kind", "domain", "unit")
+            },
+            **{f"n_{split}": counts[:, code] for code, split in enumerate(SPLITS)},
+            "mean": np.where(known & ~binary, mean, np.nan),
+            "std": np.where(known & ~binary, np.sqrt(square / np.maximum(size, 1)), np.nan),
+            "positive_rate": np.where(known & binary, mean, np.nan),
+        }
+        shown = facts if (self.rows.split == SPLITS.index("test_seen")).any() else facts.keys() - {"n_test_seen"}
+        return pd.DataFrame({name: values for name, values in facts.items() if name in shown})
+
+    def _labels(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the labels of some tasks (None: all) as this view keeps them, a shard and level at a time.
+
+        Each time (number of the task, molecule, item, split, value); labels of rows that are in no split are left out.
+        """
+        for index, shard in enumerate(self.shards):
+            row_of = self.rows.of_shard(index)
+            if not len(row_of):
+                continue
+            numbering = self._numbering[self.rows.dataset[row_of[0]]]
+            if wanted is not None:
+                numbering = np.where(np.isin(numbering, wanted), numbering, -1)
+            for level, labels in shard.labels.items():
+                if not any(self.chosen[number].level == level for number in numbering[numbering >= 0]):
+                    continue
+                number = numbering[labels.task]
+                hit = np.flatnonzero(number >= 0)
+                row = row_of[np.searchsorted(labels.ptr, hit, side="right") - 1]
+                number, molecule, split = number[hit], self.rows.molecule[row], self.rows.split[row]
+                here = split != UNUSED
+                for task, mask in self.kept.items():
+                    here &= (number != task) | mask[molecule]
+                found = (number, molecule, labels.item[hit], split, labels.value[hit])
+                yield tuple(array[here] for array in found)
 
     def _labels_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return all labels of one task as (molecule, item, split, value), as this view keeps them."""
-        task = self.chosen[number]
-        dataset = [c.name for c in self.cards].index(task.dataset)
-        column = [t.name for t in self.cards[dataset].tasks].index(task.name)
-        parts = [(np.zeros(0, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int8), np.zeros(0, np.float32))]
-        for index, shard in enumerate(self.shards):
-            mine = np.flatnonzero((self.rows.shard == index) & (self.rows.dataset == dataset))
-            if not len(mine):
-                continue
-            labels = shard.labels[task.level]
-            row_of = np.empty(len(shard.identity), np.int64)  # every molecule of a shard is one row of the mix
-            row_of[self.rows.local[mine]] = mine
-            hit = np.flatnonzero(labels.task == column)
-            row = row_of[np.searchsorted(labels.ptr, hit, side="right") - 1]
-            parts.append((self.rows.molecule[row], labels.item[hit], self.rows.split[row], labels.value[hit]))
-        molecule, item, split, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        if number in self.kept:
-            here = self.kept[number][molecule]
-            molecule, item, split, value = molecule[here], item[here], split[here], value[here]
-        return molecule, item, split, value
+        empty = (np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int8, np.float32))
+        parts = [tuple(empty), *(found[1:] for found in self._labels([number]))]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def labels(self, task: str) -> pd.Series:
         """Return one task's labels aligned with `molecules`, in the task's unit, missing where unmeasured.
@@ -262,25 +260,29 @@ class Mix:
 
     def members(self, split: str, tasks: Sequence[str] | None = None) -> np.ndarray:
         """Return the molecules that carry at least one label in a split, of these tasks (see `expand`) or of any."""
+        wanted = None if tasks is None else [self.task_number(name) for name in self.expand(tasks)]
         code, found = SPLITS.index(split), np.zeros(len(self), bool)
-        for name in self.expand(tasks) if tasks is not None else [task.id for task in self.chosen]:
-            molecule, _, where, _ = self._labels_of(self.task_number(name))
+        for _, molecule, _, where, _ in self._labels(wanted):
             found[molecule[where == code]] = True
         return np.flatnonzero(found)
 
-    def gather(self, molecules: np.ndarray, split: str, only: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def gather(
+        self, molecules: np.ndarray, split: str, only: np.ndarray | None = None, encodings: bool = True
+    ) -> dict[str, np.ndarray]:
         """Return the arrays of a batch: structures of `molecules` and their labels of one split.
 
         Args:
             molecules: (n,) numbers of molecules; they come back in the order of their shards, see `mol_id`.
             only: (n,) dataset whose labels are wanted for each of them, by number; None: all.
+            encodings: whether positional encodings come along.
         """
         rows = self.rows
         sort = np.argsort(rows.shard[rows.ptr[molecules]], kind="stable")
         molecules, only = molecules[sort], None if only is None else only[sort]
         first = rows.ptr[molecules]
         parts = [
-            structure(self.shards[s], rows.local[first[rows.shard[first] == s]]) for s in np.unique(rows.shard[first])
+            structure(self.shards[s], rows.local[first[rows.shard[first] == s]], encodings)
+            for s in np.unique(rows.shard[first])
         ]
         out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         sizes = {"graph": np.ones_like(molecules), "node": out["num_atoms"], "edge": out["num_bonds"]}
@@ -334,28 +336,6 @@ class Mix:
         return MixDataModule(self, **settings)
 
 
-def _join(
-    cards: Sequence[DataCard], stores: list[list[Path]], method: str | None, seed: int
-) -> tuple[list[Shard], Rows]:
-    """Open the shards of several datasets and number the molecules that they share once."""
-    shards, dataset, local, split, keys = [], [], [], [], []
-    for number, (item, folders) in enumerate(zip(cards, stores, strict=True)):
-        for folder in folders:
-            shard = open_shard(folder)
-            shards.append(shard)
-            keys.append(np.asarray(shard.identity[:, 0]))
-            local.append(np.arange(len(shard.identity)))
-            dataset.append(np.full(len(shard.identity), number, np.int16))
-            split.append(assign(shard.identity[:, GROUPS[method or item.split]], seed, item.fractions))
-    index = np.repeat(np.arange(len(shards)), [len(k) for k in keys])
-    _, first, code = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
-    code = np.argsort(np.argsort(first))[code]  # molecules are numbered as they come, not by hash
-    order = np.argsort(code, kind="stable")
-    ptr = np.searchsorted(code[order], np.arange(len(first) + 1))
-    arrays = (index, np.concatenate(local), np.concatenate(dataset), np.concatenate(split))
-    return shards, Rows(ptr, *(array[order] for array in arrays), order=order)
-
-
 def load(
     data: "str | Path | pd.DataFrame",
     smiles: str = "smiles",
@@ -363,35 +343,46 @@ def load(
     split: str | None = None,
     seed: int = 0,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Mix:
-    """Open a dataset or mix; the first time, featurize it into the cache, with a progress bar.
+    """Open a dataset or mix; the first time, download it and featurize it into the cache, with progress bars.
 
     Args:
         data: the name of a shipped card, the path of a card of your own (`*.md`), or a table of your own: CSV, Parquet
             or a DataFrame.
         smiles, tasks: of a table of your own, see `tables.card_from_table`.
-        split: "scaffold" or "random" (by constitution); None: as each card says.
+        split: "official" (where a table's source has none: "random"), "scaffold", "random" (by constitution), or a
+            column of the table that says train, val or test; None: as each card says.
         seed: of the split.
+        executor: featurizes large tables; any of `concurrent.futures`, such as `dask.distributed.Client(…).get_executor()`.
+            None: processes on this machine.
 
     Raises:
-        CardError: an unknown name or a card that is wrong.
+        CardError: an unknown name, a card that is wrong, or an unknown split.
+        DownloadError: a table or official split cannot be had; the message says how to place it by hand.
         TableError: a table that does not hold what its card says.
     """
-    if split not in (None, *GROUPS):
-        raise CardError(f"Unknown split {split!r}; expected one of {', '.join(GROUPS)}.")
     is_table = isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
     if is_table:
-        cards = [card_from_table(data, smiles, tasks)]
+        cards = [card_from_table(data, smiles, tasks, () if split in SPLIT_METHODS else (split,))]
         name = cards[0].name
     else:
         cards, name = datasets_of(data), card(data).name
+    shards, dataset, codes = [], [], []
+    tables = [locate(item, progress) for item in cards]
     with worker_pool() as pool:
-        stores = [prepare(item, progress, pool) for item in cards]
-    shards, rows = _join(cards, stores, split, seed)
+        for number, table in enumerate(tables):
+            opened = [
+                open_shard(folder) for folder in prepare(table, progress, (lambda: executor) if executor else pool)
+            ]
+            shards += opened
+            dataset += [number] * len(opened)
+            codes += split_codes(table, opened, split, seed, progress)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if is_table else str(data)
     origin = {"data": located, "split": split, "seed": seed}
     if is_table:
         origin |= {"smiles": smiles, "tasks": tasks}
+    cards = tuple(table.card for table in tables)
     chosen = tuple(task for item in cards for task in item.tasks)
-    mix = Mix(name, tuple(cards), tuple(shards), rows, chosen, origin=origin)
+    mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)
     return mix.select(tasks) if tasks and not is_table else mix

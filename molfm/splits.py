@@ -1,14 +1,21 @@
-"""Train, val and test as a property of the molecule, not of its row.
+"""Train, val and test, as a property of the molecule or as the table's authors gave it.
 
-A group of molecules (a scaffold, or a constitution: all stereoisomers) is hashed with the seed, and the hash says where
-it goes. So the same molecule falls on the same side in every dataset that is split with the same method, seed and
-fractions, whatever other rows there are, and a table can be split while it streams by. The price: the sizes are right
-on average, not exactly; `data.tasks` shows the label counts that came out.
+By scaffold or constitution: the group of a molecule (all molecules of a scaffold, all stereoisomers) is hashed with the
+seed, and the hash says where it goes. So the same molecule falls on the same side in every dataset that is split with the
+same method, seed and fractions, whatever other rows there are, and a table can be split while it streams by. The price:
+the sizes are right on average, not exactly; `data.tasks` shows the label counts that came out.
+
+Official: a file of row numbers, or a column of the table. It belongs to that one table; rows it does not name are in no
+split. `test_seen` are test molecules that another dataset of the mix has in training.
 """
+
+import json
+from pathlib import Path
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "test_seen")
+UNUSED = -1  # the code of a row that is in no split
 GROUPS = {"random": 1, "scaffold": 2}  # column of `Molecules.identity` that is kept together
 
 
@@ -24,3 +31,51 @@ def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
 def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float]) -> np.ndarray:
     """Return 0, 1 or 2 (train, val, test) for each of `groups`, (n,) uint64 hashes; equal groups, equal split."""
     return np.searchsorted(np.cumsum(fractions)[:2], uniform(groups, seed), side="right").astype(np.int8)
+
+
+def read_official(path: Path) -> np.ndarray:
+    """Read a split file into a code for each row of its table, (n_rows,) int8 as in `SPLITS`; `UNUSED` where unnamed.
+
+    Args:
+        path: `.pt` (`torch.save` of a dict of lists; read with `weights_only=True`) or `.json` (the same as an object):
+            {"train": [row, …], "val": […], "test": […], "test_seen": […]}, the last optional.
+
+    Raises:
+        ValueError: the file is not that, or a row stands in two splits.
+    """
+    expected = f"expected {', '.join(SPLITS[:3])} and perhaps {SPLITS[3]}, each a list of row numbers"
+    try:
+        if path.suffix == ".json":
+            parts = json.loads(path.read_text("utf-8"))
+        else:
+            import torch  # once, when a table is first split; opening what is prepared never needs it
+
+            parts = torch.load(path, weights_only=True)
+        rows = {name: np.asarray(numbers, np.int64).ravel() for name, numbers in parts.items()}
+    except Exception as error:  # whatever a broken or foreign file raises
+        raise ValueError(f"{path}: {expected}, but it cannot be read as that: {error}") from error
+    if not set(SPLITS[:3]) <= set(rows) <= set(SPLITS):
+        raise ValueError(f"{path}: {expected}, found {', '.join(map(str, rows)) or 'nothing'}.")
+    every = np.concatenate(list(rows.values()))
+    if len(every) and every.min() < 0:
+        raise ValueError(f"{path}: {expected}, found row {every.min()}.")
+    codes = np.full(every.max() + 1 if len(every) else 0, UNUSED, np.int8)
+    for name, numbers in rows.items():
+        if len(again := numbers[codes[numbers] != UNUSED]) or len(np.unique(numbers)) < len(numbers):
+            row = again[0] if len(again) else np.sort(numbers)[np.flatnonzero(np.diff(np.sort(numbers)) == 0)[0]]
+            raise ValueError(f"{path}: row {row} stands in more than one place.")
+        codes[numbers] = SPLITS.index(name)
+    return codes
+
+
+def codes_of(names: np.ndarray, where: str) -> np.ndarray:
+    """Return the codes, (n,) int8, of a split column, (n,) of names or None; `UNUSED` where nothing stands.
+
+    Raises:
+        ValueError: a name that is no split; the message names the row.
+    """
+    known = {name: code for code, name in enumerate(SPLITS)} | {"valid": 1, "validation": 1, None: UNUSED}
+    for row, name in enumerate(names):
+        if name not in known:
+            raise ValueError(f"{where}, row {row}: expected one of {', '.join(SPLITS)} or nothing, found {name!r}.")
+    return np.array([known[name] for name in names], np.int8)

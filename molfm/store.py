@@ -3,11 +3,12 @@
     <name>-<hash of table, card and featurizer>/shard-00000/
         molecules.parquet   row, smiles (the key)
         rejected.parquet    row, smiles, reason
+        row.npy             (n,) row of the table: what an official split goes by
         identity.npy        (n, 3) hashes of key, constitution, scaffold: joins and splits
         atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see featurize.Molecules
-        walk.npy            (n_atoms, 16) random-walk encoding
         {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, molecule by molecule
         manifest.json       written last: sizes of all files, so that a half-written shard is seen and redone
+        encoding-*.npy      positional encodings, a file each, made when they are first asked for
 
 A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task the
 column in the card. What was not measured is not there.
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -33,11 +34,12 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from molfm import featurize as _featurize
+from molfm import tables
 from molfm.catalog import LEVELS, DataCard
-from molfm.download import home, sha256
-from molfm.encodings import random_walk
+from molfm.download import digest, home
+from molfm.encodings import RANDOM_WALK_STEPS, random_walk
 from molfm.featurize import Molecules, featurize, spans
-from molfm.tables import TableError, count_rows, locate, read_chunks
+from molfm.tables import Table, TableError, read_chunks
 
 SHARD_CHUNKS = 100  # chunks of CHUNK_ROWS rows in a shard: 100,000 rows
 POOL_FROM_ROWS = 4_000  # below it, starting processes costs more than it saves
@@ -56,18 +58,31 @@ class Labels(NamedTuple):
 class Shard:
     """One opened shard; its arrays are memory maps, or plain arrays for molecules that never were on disk."""
 
+    row: np.ndarray
     identity: np.ndarray
     atoms: np.ndarray
     atom_ptr: np.ndarray
     bonds: np.ndarray
     bond_ptr: np.ndarray
-    walk: np.ndarray
     labels: dict[str, Labels]  # by level
     folder: Path | None = None
 
     def __reduce__(self):
         """A shard on disk travels to another process as its folder's name, not as its arrays."""
         return open_shard, (self.folder,)
+
+    @cached_property
+    def walk(self) -> np.ndarray:
+        """(n_atoms, 16) float16, the random-walk encoding; computed once, then read from beside the shard."""
+        if self.folder is None:
+            return random_walk(self.atom_ptr, self.bonds, self.bond_ptr)
+        path = self.folder / f"encoding-walk-{RANDOM_WALK_STEPS}.npy"
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                temporary = path.with_suffix(".tmp.npy")
+                np.save(temporary, random_walk(self.atom_ptr, self.bonds, self.bond_ptr))
+                temporary.replace(path)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _triples(dense: np.ndarray, ptr: np.ndarray) -> Labels:
@@ -114,18 +129,13 @@ def pointer(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def structure(shard: Shard, local: np.ndarray) -> dict[str, np.ndarray]:
-    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it."""
+def structure(shard: Shard, local: np.ndarray, encodings: bool = True) -> dict[str, np.ndarray]:
+    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it, with their encodings or without."""
     num_atoms = shard.atom_ptr[local + 1] - shard.atom_ptr[local]
     num_bonds = shard.bond_ptr[local + 1] - shard.bond_ptr[local]
     atoms, bonds = spans(shard.atom_ptr[local], num_atoms), spans(shard.bond_ptr[local], num_bonds)
-    return {
-        "num_atoms": num_atoms,
-        "num_bonds": num_bonds,
-        "atoms": shard.atoms[atoms],
-        "bonds": shard.bonds[bonds],
-        "walk": shard.walk[atoms],
-    }
+    out = {"num_atoms": num_atoms, "num_bonds": num_bonds, "atoms": shard.atoms[atoms], "bonds": shard.bonds[bonds]}
+    return out | {"walk": shard.walk[atoms]} if encodings else out
 
 
 def _joined(pointers: list[np.ndarray]) -> np.ndarray:
@@ -146,13 +156,13 @@ def _write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]])
     temporary.mkdir(parents=True)
     found = [molecules for molecules, _ in parts]
     arrays = {
+        "row": np.concatenate([m.row for m in found]),
         "identity": np.concatenate([m.identity for m in found]),
         "atoms": np.concatenate([m.atoms for m in found]),
         "atom_ptr": _joined([m.atom_ptr for m in found]),
         "bonds": np.concatenate([m.bonds for m in found]),
         "bond_ptr": _joined([m.bond_ptr for m in found]),
     }
-    arrays["walk"] = random_walk(arrays["atom_ptr"], arrays["bonds"], arrays["bond_ptr"])
     for level in LEVELS:
         blocks = [labels[level] for _, labels in parts]
         arrays[f"{level}_ptr"] = _joined([block.ptr for block in blocks])
@@ -160,13 +170,14 @@ def _write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]])
             arrays[f"{level}_{name}"] = np.concatenate([getattr(block, name) for block in blocks])
     for name, array in arrays.items():
         np.save(temporary / f"{name}.npy", array)
-    rows = np.concatenate([m.row for m in found])
     smiles = [key for m in found for key in m.smiles]
-    pd.DataFrame({"row": rows, "smiles": pd.Series(smiles, dtype=str)}).to_parquet(temporary / "molecules.parquet")
+    pd.DataFrame({"row": arrays["row"], "smiles": pd.Series(smiles, dtype=str)}).to_parquet(
+        temporary / "molecules.parquet"
+    )
     rejected = pd.DataFrame([r for m in found for r in m.rejected], columns=["row", "smiles", "reason"])
     rejected.astype({"row": int, "smiles": str, "reason": str}).to_parquet(temporary / "rejected.parquet")
     sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
-    (temporary / "manifest.json").write_text(json.dumps({"molecules": len(rows), "sizes": sizes}, indent=1))
+    (temporary / "manifest.json").write_text(json.dumps({"molecules": len(smiles), "sizes": sizes}, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     temporary.replace(folder)
 
@@ -196,7 +207,7 @@ def open_shard(folder: Path) -> Shard:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     labels = {level: Labels(*(load(f"{level}_{name}") for name in Labels._fields)) for level in LEVELS}
-    arrays = {name: load(name) for name in ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "walk")}
+    arrays = {name: load(name) for name in ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr")}
     return Shard(**arrays, labels=labels, folder=folder)
 
 
@@ -204,23 +215,21 @@ def in_memory(found: Molecules) -> Shard:
     """Return featurized molecules as a shard without labels, for predictions."""
     nothing = np.zeros(0, np.int64)
     labels = Labels(np.zeros(len(found.row) + 1, np.int64), nothing, nothing, nothing)
-    walk = random_walk(found.atom_ptr, found.bonds, found.bond_ptr)
-    return Shard(
-        found.identity, found.atoms, found.atom_ptr, found.bonds, found.bond_ptr, walk, dict.fromkeys(LEVELS, labels)
-    )
+    arrays = (found.row, found.identity, found.atoms, found.atom_ptr, found.bonds, found.bond_ptr)
+    return Shard(*arrays, dict.fromkeys(LEVELS, labels))
 
 
-def store_folder(card: DataCard) -> Path:
-    """Return the folder of a dataset's store: named after the content of its table and all that shapes the arrays."""
-    path, source = locate(card)
+def store_folder(table: Table) -> Path:
+    """Return the folder of a table's store: named after its content and all that shapes the arrays."""
+    card, source = table.card, table.source
     settings = {
-        "table": sha256(path),
-        "source": [source.smiles, source.columns],
-        "tasks": [(task.name, task.level, task.kind) for task in card.tasks],
+        "table": [digest(path, card.name) for path in table.paths],
+        "source": [source.smiles, source.columns, {name: vars(item) for name, item in source.atomization.items()}],
+        "tasks": [(task.name, task.level, task.kind, task.classes) for task in card.tasks],
         "featurizer": [_featurize.VERSION, rdkit.__version__],
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    return home() / "prepared" / f"{card.name}-{digest}"
+    text = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return home() / "prepared" / f"{card.name}-{text}"
 
 
 def _mapped(function, chunks: Iterable, executor: Executor | None) -> Iterator:
@@ -259,32 +268,38 @@ def worker_pool() -> Iterator[Callable[[], Executor | None]]:
             pool.shutdown()
 
 
-def prepare(card: DataCard, progress: bool = True, pool: Callable[[], Executor | None] = lambda: None) -> list[Path]:
-    """Featurize a dataset's table into its store unless that is there already, and return the shards' folders.
+def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | None] = lambda: None) -> list[Path]:
+    """Featurize a table into its store unless that is there already, and return the shards' folders.
 
-    Finished shards are kept when the work is interrupted; a damaged one is redone, with a warning.
+    Finished shards are kept when the work is interrupted, and their rows are not even read again from Parquet; a damaged
+    shard is redone, with a warning. Memory is bounded by one shard, whatever the table's length.
 
     Args:
-        card: of the dataset.
+        table: of the dataset.
         progress: show a bar.
-        pool: gives the processes that featurize a table of more than a few thousand rows (`worker_pool`); None: this one.
+        pool: gives the executor that featurizes a table of more than a few thousand rows (`worker_pool`, or any of
+            `concurrent.futures`, such as a Dask client's); None: this process.
 
     Raises:
         TableError: the table does not hold what the card says.
     """
-    folder = store_folder(card)
+    card, folder = table.card, store_folder(table)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if finished := _finished_shards(folder):
             return finished
         if any(folder.glob("shard-*")):
-            warnings.warn(
-                f"The store of {card.name} is incomplete or damaged; the missing shards are made again.", stacklevel=2
-            )
+            message = f"The store of {card.name} is incomplete or damaged; the missing shards are made again."
+            warnings.warn(message, stacklevel=2)
         shards: list[Path] = []
-        chunks = read_chunks(card)
-        rows = count_rows(locate(card)[0])
-        with tqdm(total=rows, desc=f"Preparing {card.name}", unit=" rows", disable=not progress) as bar:
+        while is_whole(ready := folder / f"shard-{len(shards):05d}"):
+            shards.append(ready)
+        if shards and len(rejected_of(shards[-1])) + len(molecules_of(shards[-1])) < SHARD_CHUNKS * tables.CHUNK_ROWS:
+            shards.pop()  # the table's last one: reading on from it would start beyond the end
+        first_row = len(shards) * SHARD_CHUNKS * tables.CHUNK_ROWS
+        chunks = read_chunks(table, first_row)
+        desc, unit = f"Preparing {card.name}", " rows"
+        with tqdm(total=table.n_rows(), initial=first_row, desc=desc, unit=unit, disable=not progress) as bar:
             while group := list(islice(chunks, SHARD_CHUNKS)):
                 shard = folder / f"shard-{len(shards):05d}"
                 shards.append(shard)

@@ -1,20 +1,22 @@
-"""From a raw file to checked chunks: SMILES and label columns, numbers where numbers belong.
+"""From a raw table to checked chunks: SMILES and label columns, numbers where numbers belong.
 
 Labels are checked here, once: a text, an infinity or an undeclared class is an error that names row and column. Whether
 a SMILES is a molecule is decided later (`featurize.py`), since that is no error but a rejected row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from molfm.catalog import DataCard, Source, Task
-from molfm.download import home, sha256
+from molfm.catalog import DataCard, Source, Task, expand_tasks, make_task
+from molfm.download import DownloadError, fetch, home, sha256
 
 CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
 
@@ -23,33 +25,66 @@ class TableError(ValueError):
     """A raw table does not hold what its card says; the message names row, column, expected and found."""
 
 
-def locate(card: DataCard) -> tuple[Path, Source]:
-    """Return the first of the card's sources that is there, as a local file whose hash was checked.
+@dataclass(frozen=True)
+class Table:
+    """A dataset's table on this disk: one file, or several that are read one after the other."""
+
+    card: DataCard  # its tasks are the columns that this table has, patterns replaced by names
+    source: Source
+    paths: tuple[Path, ...]
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns without reading rows."""
+        return column_names(self.paths[0])
+
+    def n_rows(self) -> int | None:
+        """Return the number of rows where the files say so by themselves (Parquet), else None."""
+        if any(path.suffix != ".parquet" for path in self.paths):
+            return None
+        return sum(pq.read_metadata(path).num_rows for path in self.paths)
+
+
+def locate(card: DataCard, progress: bool = True) -> Table:
+    """Return the first of the card's sources that is on this disk, else the first that can be downloaded.
 
     Raises:
-        FileNotFoundError: none of the sources is there; the message lists what was tried.
-        TableError: a file is there but its SHA-256 is not the card's.
+        DownloadError: none can be had, or a file is not what the card says; the message lists what was tried.
+        TableError: the table lacks columns of the card.
     """
-    tried = []
-    for source, location in [(item, place) for item in card.sources for place in item.locations]:
-        scheme, _, place = location.partition(":")
-        if scheme not in ("package", "file") or not place:
-            raise TableError(f"Card {card.name}: expected a source package:PATH or file:PATH, found {location!r}.")
-        if scheme == "package":
-            from importlib.resources import files
+    failures = []
+    for download in (False, True):  # an unreachable first source must not be asked again while the second is here
+        for source in card.sources:
+            try:
+                paths = fetch(source.locations, card.name, source.sha256, card.folder, progress, download)
+            except DownloadError as error:
+                failures.append(str(error))
+                continue
+            if paths:
+                return _described(card, source, tuple(paths))
+    raise DownloadError("\n".join(dict.fromkeys(failures)))
 
-            path = Path(str(files("molfm.data_cards") / place))
-        else:
-            path = (card.folder or Path.cwd()) / Path(place).expanduser()
-        tried.append(str(path))
-        if not path.is_file():
-            continue
-        if source.sha256 and (found := sha256(path)) != source.sha256:
-            raise TableError(
-                f"{path}: SHA-256 is {found}, expected {source.sha256}: the file was altered or truncated."
-            )
-        return path, source
-    raise FileNotFoundError(f"None of the sources of {card.name} is there. Tried: {', '.join(tried)}.")
+
+def _described(card: DataCard, source: Source, paths: tuple[Path, ...]) -> Table:
+    """Reduce the card's tasks to what this source has, and check that its columns are there."""
+    found = column_names(paths[0])
+    known = [task for task in card.tasks if source.column(task.name) or task.name in source.atomization]
+    card = expand_tasks(replace(card, tasks=tuple(known)), found)
+    wanted = _wanted(card, source)
+    if missing := [name for name in wanted if name not in found]:
+        raise TableError(
+            f"{paths[0].name}: expected the columns {', '.join(wanted[:30])} of card {card.name}, "
+            f"but {', '.join(missing[:10])} {'is' if len(missing) == 1 else 'are'} not there. Found: {', '.join(found[:30])}."
+        )
+    return Table(card, source, paths)
+
+
+def _column(source: Source, task: Task) -> str:
+    computed = source.atomization.get(task.name)
+    return computed.column if computed else source.column(task.name)
+
+
+def _wanted(card: DataCard, source: Source) -> list[str]:
+    return list(dict.fromkeys([source.smiles, *(_column(source, task) for task in card.tasks)]))
 
 
 def column_names(path: Path) -> list[str]:
@@ -63,34 +98,53 @@ def _separator(path: Path) -> str:
     return "\t" if ".tsv" in path.suffixes else ","
 
 
-def _raw_chunks(path: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
-    if path.suffix == ".parquet":
-        for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns):
-            yield batch.to_pandas()
-    else:
-        # Texts stay texts, so that a bad label can be quoted as it stands in the file.
-        with pd.read_csv(path, sep=_separator(path), usecols=columns, dtype=object, chunksize=CHUNK_ROWS) as chunks:
-            yield from (chunk for chunk in chunks if len(chunk))
+def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator[pd.DataFrame], int]:
+    """Return a Parquet file's chunks without the row groups that end before row `skip`, and how many rows are left to skip."""
+    file, first = pq.ParquetFile(path), 0
+    while first < file.num_row_groups and file.metadata.row_group(first).num_rows <= skip:
+        skip -= file.metadata.row_group(first).num_rows
+        first += 1
+    batches = file.iter_batches(CHUNK_ROWS, columns=columns, row_groups=list(range(first, file.num_row_groups)))
+    return (batch.to_pandas() for batch in batches), skip
 
 
-def count_rows(path: Path) -> int | None:
-    """Return the number of rows where the file says so by itself (Parquet), else None."""
-    return pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+def _raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
+    """Read files as one table from row `skip` on, exactly `CHUNK_ROWS` rows at a time but for the last chunk.
+
+    Columns in `texts` stay as they are written; others become numbers where a chunk holds nothing else.
+    """
+    waiting: list[pd.DataFrame] = []
+    for path in paths:
+        if path.suffix == ".parquet":
+            chunks, skip = _parquet_chunks(path, columns, skip)
+        else:
+            settings = {"sep": _separator(path), "usecols": columns, "dtype": dict.fromkeys(texts, object)}
+            chunks = pd.read_csv(path, chunksize=CHUNK_ROWS, **settings)
+        for chunk in chunks:
+            start, skip = min(skip, len(chunk)), max(0, skip - len(chunk))
+            waiting.append(chunk.iloc[start:])
+            if sum(map(len, waiting)) >= CHUNK_ROWS:
+                joined = pd.concat(waiting, ignore_index=True) if len(waiting) > 1 else waiting[0]
+                yield joined.iloc[:CHUNK_ROWS]
+                waiting = [joined.iloc[CHUNK_ROWS:]]
+    if rest := [chunk for chunk in waiting if len(chunk)]:
+        yield pd.concat(rest, ignore_index=True)
 
 
 def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") -> np.ndarray:
     """Return checked float64 values, NaN where unmeasured."""
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    text = (
-        np.isnan(numbers) & values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
-    )
-    wrong = text | (
-        np.abs(numbers) > np.finfo(np.float32).max
-    )  # an infinity, or one to be: labels are stored as float32
+    if values.dtype.kind in "biuf":
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        wrong = np.abs(numbers) > np.finfo(np.float32).max  # an infinity, or one to be: labels are stored as float32
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
+        wrong = (np.isnan(numbers) & said) | (np.abs(numbers) > np.finfo(np.float32).max)
     expected = "a finite number"
-    if task.kind == "binary":
-        wrong |= ~np.isnan(numbers) & (numbers != 0) & (numbers != 1)
-        expected = "0 or 1"
+    if task.kind != "regression":
+        classes = task.classes or 2
+        wrong |= ~np.isnan(numbers) & ~np.isin(numbers, np.arange(classes))
+        expected = "0 or 1" if classes == 2 else f"a class from 0 to {classes - 1}"
     if wrong.any():
         i = int(np.flatnonzero(wrong)[0])
         raise TableError(
@@ -104,11 +158,17 @@ def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | 
     """Return one checked array a row for a node or edge task, None where the row has no block."""
     out: list[np.ndarray | None] = []
     for row, value in enumerate(values, first_row):
+        block = value
+        if isinstance(value, str) and value.lstrip().startswith("["):  # in a CSV
+            try:
+                block = orjson.loads(value.replace("nan", "null").replace("NaN", "null"))
+            except orjson.JSONDecodeError:
+                block = value
         if value is None or (np.isscalar(value) and pd.isna(value)):
             out.append(None)
-        elif isinstance(value, (list, tuple, np.ndarray)):
-            block = pd.Series(list(value), dtype=object)
-            out.append(_floats(block, task, 0, f"row {row}, entry"))
+        elif isinstance(block, (list, tuple, np.ndarray)):
+            entries = pd.Series(block if isinstance(block, np.ndarray) and block.dtype.kind in "biuf" else list(block))
+            out.append(_floats(entries, task, 0, f"row {row}, entry"))
         else:
             raise TableError(
                 f"{task.dataset}: row {row}, column {task.name!r}: expected a list with one number a "
@@ -117,38 +177,65 @@ def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | 
     return out
 
 
-def read_chunks(card: DataCard) -> Iterator[tuple[int, list, dict[str, np.ndarray | list]]]:
-    """Read a dataset's table, `CHUNK_ROWS` rows at a time.
+def _atoms_energy(smiles: list, energies: dict[str, float]) -> np.ndarray:
+    """Return the summed energies (n,) of the molecules' isolated atoms, hydrogens included; NaN for what is no molecule."""
+    from rdkit import Chem, rdBase
+
+    def energy(text: object) -> float:
+        mol = Chem.MolFromSmiles(text) if isinstance(text, str) else None
+        atoms = Chem.AddHs(mol).GetAtoms() if mol else ()
+        return sum(energies.get(atom.GetSymbol(), np.nan) for atom in atoms) if mol else np.nan
+
+    with rdBase.BlockLogs():
+        return np.array([energy(text) for text in smiles])
+
+
+def read_chunks(table: Table, skip: int = 0) -> Iterator[tuple[int, list, dict[str, np.ndarray | list]]]:
+    """Read a dataset's table from row `skip` on, `CHUNK_ROWS` rows at a time.
 
     Yields:
         The first row's number, the SMILES, and the labels by task name: float64 (n,) for graph tasks, a list of n
         arrays (or None) for node and edge tasks, each in the order of the input SMILES.
 
     Raises:
-        TableError: a column is missing, or a label is not what the card declares.
+        TableError: a label is not what the card declares.
     """
-    path, source = locate(card)
-    column = {task.name: source.columns.get(task.name, task.name) for task in card.tasks}
-    wanted = [source.smiles, *column.values()]
-    found = column_names(path)
-    if missing := [name for name in wanted if name not in found]:
-        raise TableError(
-            f"{path.name}: expected the columns {', '.join(wanted[:30])} of card {card.name}, "
-            f"but {', '.join(missing[:10])} {'is' if len(missing) == 1 else 'are'} not there. Found: {', '.join(found[:30])}."
-        )
-    first_row = 0
-    for chunk in _raw_chunks(path, wanted):
+    card, source, first_row = table.card, table.source, skip
+    for chunk in _raw_chunks(table.paths, _wanted(card, source), [source.smiles], skip):
+        smiles = [None if pd.isna(text) else text for text in chunk[source.smiles]]
         labels = {
-            task.name: (_floats if task.level == "graph" else _arrays)(chunk[column[task.name]], task, first_row)
+            task.name: (_floats if task.level == "graph" else _arrays)(chunk[_column(source, task)], task, first_row)
             for task in card.tasks
         }
-        smiles = [None if pd.isna(text) else text for text in chunk[source.smiles]]
+        isolated: dict[str, np.ndarray] = {}
+        for name, computed in source.atomization.items():
+            if name in labels:
+                key = str(sorted(computed.atoms.items()))
+                if key not in isolated:
+                    isolated[key] = _atoms_energy(smiles, computed.atoms)
+                labels[name] = (labels[name] - isolated[key]) * computed.factor
         yield first_row, smiles, labels
         first_row += len(chunk)
 
 
+def read_column(table: Table, name: str) -> np.ndarray:
+    """Return one column of a table as texts, (n_rows,) object, None where nothing stands; such as a split.
+
+    Raises:
+        TableError: no such column.
+    """
+    if name not in (found := table.columns()):
+        raise TableError(f"{table.paths[0].name}: no column {name!r}. Found: {', '.join(found[:30])}.")
+    chunks = [chunk[name].astype(object) for chunk in _raw_chunks(table.paths, [name], [name])]
+    values = pd.concat(chunks, ignore_index=True)
+    return values.where(values.notna(), None).to_numpy(object)
+
+
 def card_from_table(
-    data: str | Path | pd.DataFrame, smiles: str = "smiles", tasks: list[str] | dict[str, dict] | None = None
+    data: str | Path | pd.DataFrame,
+    smiles: str = "smiles",
+    tasks: list[str] | dict[str, dict] | None = None,
+    besides: Sequence[str | None] = (),
 ) -> DataCard:
     """Describe a user's own table as a data card.
 
@@ -157,12 +244,11 @@ def card_from_table(
         smiles: the SMILES column.
         tasks: label columns, or column -> facts as in a card; None: every other numeric column. A column of zeros and
             ones is binary unless its facts say otherwise.
+        besides: columns that are no task in any case, such as a split.
 
     Raises:
         TableError: a column is missing or no numeric column is left.
     """
-    from molfm.catalog import make_task
-
     if isinstance(data, pd.DataFrame):
         folder = home() / "tables"
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,11 +266,11 @@ def card_from_table(
         raise TableError(
             f"{path.name}: expected the columns {', '.join(wanted)}; {missing[0]!r} is not there. Found: {', '.join(found)}."
         )
-    candidates = [column for column in found if column != smiles] if tasks is None else list(tasks)
+    candidates = [column for column in found if column not in (smiles, *besides)] if tasks is None else list(tasks)
     facts = dict.fromkeys(candidates) if not isinstance(tasks, dict) else dict(tasks)
     # One pass over all rows: a column that is text in its last row only must not be half a task.
     binary, numeric, measured = dict.fromkeys(candidates, True), dict.fromkeys(candidates, True), set()
-    for chunk in _raw_chunks(path, candidates):
+    for chunk in _raw_chunks((path,), candidates, []):
         for column in candidates:
             values = chunk[column].dropna()
             if values.map(lambda v: isinstance(v, (list, np.ndarray))).any():

@@ -208,6 +208,8 @@ def train(
         mix = mix.select(tasks)
     for task, count in (n_labels or {}).items():
         mix = mix.limit(task, count, seed)
+    if ordinal := [task.id for task in mix.chosen if task.kind == "ordinal"]:
+        raise ValueError(f"Ordinal tasks cannot be trained on yet, and {len(ordinal)} are: {', '.join(ordinal[:3])}, …")
     watched = mix.expand(watch) if watch is not None else [task.id for task in mix.chosen]
     if not len(mix.members("train")):
         raise ValueError(f"{mix!r} has no training labels.")

@@ -12,7 +12,7 @@ from molfm.catalog import datasets_of
 from molfm.download import sha256
 from molfm.featurize import canonical_smiles
 from molfm.minimix import _spread, heavy_atom_order
-from molfm.tables import column_names, locate
+from molfm.tables import locate
 
 FOLDER = files("molfm.data_cards") / "minimix"
 
@@ -39,9 +39,9 @@ def minimix():
 
 @pytest.mark.parametrize("card", datasets_of("minimix"), ids=lambda card: card.name)
 def test_each_card_pins_its_table_and_names_its_columns(card):
-    path, source = locate(card)
-    assert source.sha256 == sha256(path)
-    assert {task.name for task in card.tasks} <= set(column_names(path))
+    table = locate(card)
+    assert table.source.sha256 == sha256(table.paths[0])
+    assert {task.name for task in card.tasks} <= set(table.columns())
     assert card.license == "CC0-1.0" and card.citation and card.text
     undescribed = [task.name for task in card.tasks if not task.description or not task.domain]
     assert not undescribed
@@ -51,7 +51,7 @@ def test_all_rows_are_molecules_and_no_molecule_stands_twice(minimix):
     audit = minimix.audit()
     assert audit.rejected.empty
     for card in minimix.cards:
-        table = pd.read_parquet(locate(card)[0], columns=["smiles"])
+        table = pd.read_parquet(locate(card).paths[0], columns=["smiles"])
         assert table.smiles.map(canonical_smiles).is_unique, card.name
 
 

@@ -429,7 +429,9 @@ def test_a_users_table_without_a_column_is_an_error(arguments):
 
 
 def test_an_unknown_split_is_an_error_that_lists_those_that_exist(toy_card):
-    with pytest.raises(CardError, match="Unknown split 'time'; expected one of random, scaffold"):
+    with pytest.raises(
+        CardError, match="Unknown split 'time' of toy; expected official, random, scaffold, or a column"
+    ):
         molfm.load(toy_card, split="time")
 
 

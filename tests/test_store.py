@@ -20,7 +20,7 @@ from molfm.store import (
     structure,
     worker_pool,
 )
-from molfm.tables import TableError
+from molfm.tables import TableError, locate
 
 SMILES = ["CO", "OCC", "nonsense", "c1ccccc1", "O", "CC(=O)O", "N", "C1CC1", "", "CCN", "C#N", "[Na+].[Cl-]"]
 ARRAYS = ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "walk")
@@ -79,7 +79,7 @@ def featurized(monkeypatch):
 
 
 def quiet(item, **settings):
-    return prepare(item, progress=False, **settings)
+    return prepare(locate(item), progress=False, **settings)
 
 
 def content(folder):
@@ -244,7 +244,7 @@ def test_a_change_in_the_last_row_makes_another_store(make_card, table, featuriz
     first = card(make_card("toy", table, TASKS))
     changed = table.assign(y=[*table.y[:-1], 99.0])
     second = card(make_card("toy", changed, TASKS))
-    assert store_folder(first) != store_folder(second)
+    assert store_folder(locate(first)) != store_folder(locate(second))
     quiet(first)
     [folder] = quiet(second)
     assert featurized == [0, 0]
@@ -252,16 +252,18 @@ def test_a_change_in_the_last_row_makes_another_store(make_card, table, featuriz
 
 
 def test_an_equal_table_elsewhere_is_the_same_store(make_card, table):
-    assert store_folder(card(make_card("toy", table, TASKS))) == store_folder(card(make_card("toy", table, TASKS)))
+    assert store_folder(locate(card(make_card("toy", table, TASKS)))) == store_folder(
+        locate(card(make_card("toy", table, TASKS)))
+    )
 
 
 def test_other_tasks_or_another_version_of_the_codes_make_another_store(make_card, table, monkeypatch):
     folders = [
-        store_folder(card(make_card("toy", table, tasks)))
+        store_folder(locate(card(make_card("toy", table, tasks))))
         for tasks in (TASKS, {"y": None}, {"y": None, "b": None}, {"b": {"kind": "binary"}})
     ]
     monkeypatch.setattr(store._featurize, "VERSION", 10**6)
-    folders.append(store_folder(card(make_card("toy", table, TASKS))))
+    folders.append(store_folder(locate(card(make_card("toy", table, TASKS)))))
     assert len(set(folders)) == 5
 
 
