@@ -26,6 +26,8 @@ from molfm.featurize import BOND_CODES
 from molfm.mix import Mix
 from molfm.store import pointer
 
+WINDOW = 1_048_576  # molecules that are shuffled together
+BLOCK = 1_024  # neighbours that are read together where there are more
 # What a graph adds to the numbers in a field, in units of its molecules, atoms or bonds.
 _COUNTED_IN = {"edge_index": "node", "graph_item": "graph", "node_item": "node", "edge_item": "edge"}
 
@@ -72,6 +74,22 @@ class MixDataset(Dataset):
         return to_batch(self.mix.gather(request[0], self.split, request[1]))
 
 
+def shuffled(members: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield all of `members` in a random order, in pieces.
+
+    Up to `WINDOW` of them the order is a full permutation. More are cut into blocks of neighbours, the blocks are drawn at
+    random, and as many as fill a window are shuffled together: what one window reads fits in the page cache, so that
+    a store larger than memory is read in long runs and never molecule by molecule.
+    """
+    if len(members) <= WINDOW:
+        yield rng.permutation(members)
+        return
+    starts = rng.permutation(np.arange(0, len(members), BLOCK))
+    for first in range(0, len(starts), WINDOW // BLOCK):
+        blocks = [members[start : start + BLOCK] for start in starts[first : first + WINDOW // BLOCK]]
+        yield rng.permutation(np.concatenate(blocks))
+
+
 class EpochSampler(Sampler):
     """Every molecule once an epoch, all its labels together; a new order each epoch, set by the seed."""
 
@@ -87,19 +105,42 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, None]]:
-        order = self.molecules
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-        for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size], None
+        rng, waiting = np.random.default_rng([self.seed, self.epoch]), np.zeros(0, np.int64)
+        for piece in shuffled(self.molecules, rng) if self.shuffle else [self.molecules]:
+            waiting = np.concatenate([waiting, piece])
+            whole = len(waiting) // self.batch_size * self.batch_size
+            for start in range(0, whole, self.batch_size):
+                yield waiting[start : start + self.batch_size], None
+            waiting = waiting[whole:]
+        if len(waiting):
+            yield waiting, None
+
+
+class _Stream:
+    """A dataset's molecules, endlessly: reshuffled each time they have all been drawn, by seed and name alone."""
+
+    def __init__(self, members: np.ndarray, seed: int, name: str):
+        self.members, self.key, self.lap = members, [seed, crc32(name.encode())], -1
+
+    def take(self, start: int, count: int) -> np.ndarray:
+        """Return the molecules at places start … start + count - 1 of the stream."""
+        parts = []
+        while count > 0:
+            lap, offset = divmod(start, len(self.members))
+            if lap != self.lap:
+                rng = np.random.default_rng([*self.key, lap])
+                self.order, self.lap = np.concatenate(list(shuffled(self.members, rng))), lap
+            parts.append(self.order[offset : offset + count])
+            start, count = start + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts)
 
 
 class StreamSampler(Sampler):
     """`steps` batches with a fixed number of molecules from each dataset, for comparisons at equal budget.
 
-    Each dataset is a stream of its own, reshuffled when it ends, whose order depends on the seed and its name alone. So
-    a target sees the same molecules in the same steps whatever is trained beside it. A molecule drawn for one dataset
-    carries that dataset's labels only.
+    Each dataset is a stream of its own, whose order depends on the seed and its name alone. So a target sees the same
+    molecules in the same steps whatever is trained beside it. A molecule drawn for one dataset carries that dataset's
+    labels only.
     """
 
     def __init__(
@@ -110,21 +151,76 @@ class StreamSampler(Sampler):
     def __len__(self) -> int:
         return self.steps
 
-    def _drawn(self, name: str) -> Iterator[np.ndarray]:
-        members, size, waiting, lap = self.streams[name], self.sizes[name], np.zeros(0, np.int64), 0
-        while True:
-            while len(waiting) < size:
-                shuffled = np.random.default_rng([self.seed, crc32(name.encode()), lap]).permutation(members)
-                waiting, lap = np.concatenate([waiting, shuffled]), lap + 1
-            yield waiting[:size]
-            waiting = waiting[size:]
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        streams = {name: _Stream(members, self.seed, name) for name, members in self.streams.items()}
+        datasets = np.concatenate([np.full(self.sizes[name], self.numbers[name]) for name in streams])
+        for step in range(self.steps):
+            drawn = [stream.take(step * self.sizes[name], self.sizes[name]) for name, stream in streams.items()]
+            yield np.concatenate(drawn), datasets
+
+
+class ShareSampler(Sampler):
+    """Epochs in which each dataset has a given number of molecules, shuffled together.
+
+    Drawn as by `StreamSampler`: over the epochs a dataset's molecules all get their turn before any comes again, and each
+    carries the labels of the dataset that it was drawn for.
+    """
+
+    def __init__(
+        self,
+        streams: dict[str, np.ndarray],
+        numbers: dict[str, int],
+        shares: dict[str, int],
+        batch_size: int,
+        seed: int,
+    ):
+        self.streams, self.numbers, self.shares = streams, numbers, shares
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return -(-sum(self.shares.values()) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        drawn = {name: self._drawn(name) for name in self.streams}
-        for _ in range(self.steps):
-            parts = {name: next(stream) for name, stream in drawn.items()}
-            datasets = [np.full(len(part), self.numbers[name]) for name, part in parts.items()]
-            yield np.concatenate(list(parts.values())), np.concatenate(datasets)
+        drawn = [
+            _Stream(members, self.seed, name).take(self.epoch * self.shares[name], self.shares[name])
+            for name, members in self.streams.items()
+        ]
+        molecules = np.concatenate(drawn)
+        datasets = np.repeat([self.numbers[name] for name in self.streams], [len(part) for part in drawn])
+        order = np.concatenate(
+            list(shuffled(np.arange(len(molecules)), np.random.default_rng([self.seed, self.epoch])))
+        )
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield molecules[chosen], datasets[chosen]
+
+
+def shares(sizes: dict[str, int], fractions: dict[str, float], temperature: float) -> dict[str, int]:
+    """Return how many molecules of each dataset an epoch has.
+
+    Args:
+        sizes: molecules of each dataset.
+        fractions: the part of a dataset that an epoch takes; of those not named, all.
+        temperature: T; the epoch's molecules are dealt out in proportion to (size · fraction)^(1/T). 1: as they are; more:
+            small datasets come more often, large ones less; very much: all the same.
+
+    Raises:
+        ValueError: an unknown dataset, a fraction that is not above 0, or a temperature below 1.
+    """
+    if unknown := [name for name in fractions if name not in sizes]:
+        raise ValueError(f"Unknown dataset {unknown[0]!r} in fractions; expected {', '.join(sizes)}.")
+    if temperature < 1 or any(fraction <= 0 for fraction in fractions.values()):
+        raise ValueError(
+            f"Expected fractions above 0 and a temperature of 1 or more, found {fractions}, {temperature}."
+        )
+    wanted = {name: size * fractions.get(name, 1.0) for name, size in sizes.items()}
+    weights = {name: size ** (1 / temperature) for name, size in wanted.items()}
+    total = sum(wanted.values())
+    return {name: max(1, round(total * weight / sum(weights.values()))) for name, weight in weights.items()}
 
 
 class MixDataModule(lightning.LightningDataModule):
@@ -135,6 +231,7 @@ class MixDataModule(lightning.LightningDataModule):
         batch_size: molecules a batch; or molecules a batch from each dataset, which needs `steps`.
         steps: length of a training epoch in batches, where batch_size is given a dataset.
         seed: of the order in training.
+        fractions, temperature: how often the molecules of each dataset come in an epoch, see `shares`; None: once.
         watch: tasks (see `Mix.expand`) whose molecules make up the val loader; None: all.
         num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
     """
@@ -145,10 +242,15 @@ class MixDataModule(lightning.LightningDataModule):
         batch_size: int | dict[str, int] = 128,
         steps: int | None = None,
         seed: int = 0,
+        fractions: dict[str, float] | None = None,
+        temperature: float | None = None,
         watch: list[str] | None = None,
         num_workers: int = 0,
     ):
         super().__init__()
+        if isinstance(batch_size, dict) and (fractions or temperature):
+            raise ValueError("A batch size for each dataset leaves no room for fractions or a temperature.")
+        self.fractions, self.temperature = fractions, temperature
         self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
         self.watch, self.num_workers = watch, num_workers
 
@@ -156,17 +258,22 @@ class MixDataModule(lightning.LightningDataModule):
         return DataLoader(MixDataset(self.mix, split), sampler=sampler, batch_size=None, num_workers=self.num_workers)
 
     def train_dataloader(self) -> DataLoader:
-        if isinstance(self.batch_size, dict):
-            names = [item.name for item in self.mix.cards]
-            streams = {name: self.mix.members("train", [name]) for name in self.batch_size}
-            if empty := [name for name, members in streams.items() if not len(members)]:
-                raise ValueError(
-                    f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it."
-                )
-            numbers = {name: names.index(name) for name in streams}
+        by_dataset = isinstance(self.batch_size, dict)
+        if not by_dataset and self.fractions is None and self.temperature is None:
+            sampler = EpochSampler(self.mix.members("train"), self.batch_size, self.seed, shuffle=True)
+            return self._loader("train", sampler)
+        names = [item.name for item in self.mix.cards]
+        chosen = list(self.batch_size) if by_dataset else list(dict.fromkeys(task.dataset for task in self.mix.chosen))
+        streams = {name: self.mix.members("train", [name]) for name in chosen}
+        if empty := [name for name, members in streams.items() if not len(members)]:
+            raise ValueError(f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it.")
+        numbers = {name: names.index(name) for name in streams}
+        if by_dataset:
             sampler = StreamSampler(streams, numbers, self.batch_size, self.steps, self.seed)
         else:
-            sampler = EpochSampler(self.mix.members("train"), self.batch_size, self.seed, shuffle=True)
+            sizes = {name: len(members) for name, members in streams.items()}
+            counts = shares(sizes, self.fractions or {}, self.temperature or 1.0)
+            sampler = ShareSampler(streams, numbers, counts, self.batch_size, self.seed)
         return self._loader("train", sampler)
 
     def in_order(self, split: str, tasks: list[str] | None = None) -> DataLoader:

@@ -13,6 +13,7 @@ from molfm.mix import Mix
 from molfm.runs import Run
 
 if TYPE_CHECKING:
+    from molfm.quality import Audit
     from molfm.study import TransferResult
 
 DOMAIN_COLORS = {
@@ -83,6 +84,38 @@ def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
     figure.update_layout(margin_l=210, legend={"font_size": 11})
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(tickfont_size=11, categoryorder="array", categoryarray=tasks.task)
+    return figure
+
+
+def audit_overview(audit: "Audit") -> go.Figure:
+    """Show an audit's shares: of test molecules known to a training set, of duplicated molecules, of contradicting labels.
+
+    Each is a percentage of its own total (`of` in the audit's table, told on hover). A check that found nothing is a mark
+    at 0; one that had nothing to look at is left out.
+    """
+    table = audit.summary[audit.summary["of"] > 0].copy()
+    table["percent"] = 100 * table["count"] / table["of"]
+    many = table.groupby(["check", "dataset", "other"], sort=False)  # a row a task becomes its worst
+    table = table.loc[many.percent.idxmax()]
+    pair = np.where(table.split == "", " and ", " " + table.split + " in training of ") + table.other
+    where = table.dataset + np.where(table.other == "", "", pair)
+    figure = _figure("What the audit found", "percent", "", height=150 + 24 * where[::-1].nunique())
+    marks = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "circle-open")
+    colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+    for place, (check, group) in enumerate(table.groupby("check", sort=False)):
+        figure.add_scatter(
+            x=group.percent,
+            y=where[group.index],
+            mode="markers",
+            name=check,
+            marker={"symbol": marks[place % 9], "color": colors[place % 8], "size": 10, "opacity": 0.85},
+            customdata=group[["count", "of", "note", "task"]],
+            hovertemplate=f"{check}: %{{customdata[0]:,}} of %{{customdata[1]:,}} (%{{x:.1f}}%)"
+            "<br>%{customdata[3]} %{customdata[2]}<extra>%{y}</extra>",
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=list(dict.fromkeys(where))[::-1], tickfont_size=11)
+    figure.update_layout(margin={"l": 230, "t": 140}, legend={"font_size": 11})
+    figure.update_xaxes(range=[-3, 103])
     return figure
 
 

@@ -18,6 +18,8 @@ from molfm.splits import SPLITS
 from molfm.store import molecules_of, rejected_of
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from molfm.mix import Mix
 
 BLOCK_ROWS = 50_000  # rows whose labels are held at once
@@ -50,6 +52,12 @@ class Audit:
                 more = f" (the first {_SHOWN} of {len(table):,})" if len(table) > _SHOWN else ""
                 shown[title + more] = table.head(_SHOWN)
         return shown
+
+    def figure(self) -> "go.Figure":
+        """Return what test and training share, and what contradicts itself, as a plotly figure."""
+        from molfm.figures import audit_overview
+
+        return audit_overview(self)
 
     def __repr__(self) -> str:
         return "\n\n".join(f"{title}\n{_aligned(table)}" for title, table in self._shown().items())

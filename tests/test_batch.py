@@ -7,7 +7,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import molfm
-from molfm.batch import EpochSampler, StreamSampler, to_batch
+from molfm import batch as batch_module
+from molfm.batch import EpochSampler, StreamSampler, shares, to_batch
 from molfm.catalog import LEVELS
 from molfm.featurize import featurize
 from molfm.store import in_memory, structure
@@ -245,3 +246,60 @@ def test_loader_processes_give_the_same_batches(toy):
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(mine[name], theirs[name]) for name in (*STRUCTURE, "mol_id", *LABELS))
     pd.testing.assert_series_equal(toy.labels("heavy"), toy.labels("heavy"))
+
+
+# -------------------------------------------------------------------------------------------------- shares of datasets
+
+
+def test_a_large_set_is_shuffled_in_windows_of_random_blocks_and_nothing_is_lost(monkeypatch):
+    monkeypatch.setattr(batch_module, "WINDOW", 64)
+    monkeypatch.setattr(batch_module, "BLOCK", 4)
+    members = np.arange(1000, 1403)
+    pieces = list(batch_module.shuffled(members, np.random.default_rng(0)))
+    assert len(pieces) == 7
+    assert max(map(len, pieces)) == 64
+    order = np.concatenate(pieces)
+    assert sorted(order) == members.tolist()
+    assert not np.array_equal(order, members)
+    for piece in pieces:  # what is read together lies in whole blocks of neighbours
+        blocks, counts = np.unique((piece - 1000) // 4, return_counts=True)
+        assert all(count == 4 or block == 100 for block, count in zip(blocks, counts, strict=True))
+
+
+def test_an_epoch_of_a_large_set_has_full_batches_across_windows(monkeypatch):
+    monkeypatch.setattr(batch_module, "WINDOW", 8)
+    monkeypatch.setattr(batch_module, "BLOCK", 2)
+    sampler = EpochSampler(np.arange(23), batch_size=5, seed=0, shuffle=True)
+    epoch = [molecules.tolist() for molecules, _ in sampler]
+    assert [len(part) for part in epoch] == [5, 5, 5, 5, 3]
+    assert sorted(number for part in epoch for number in part) == list(range(23))
+
+
+def test_shares_follow_fractions_and_temperature():
+    sizes = {"large": 900, "small": 100}
+    assert shares(sizes, {}, 1) == sizes
+    assert shares(sizes, {"large": 0.1}, 1) == {"large": 90, "small": 100}
+    assert shares(sizes, {}, 2) == {"large": 750, "small": 250}  # 30 to 10
+    assert shares(sizes, {}, 1e9) == {"large": 500, "small": 500}
+
+
+@pytest.mark.parametrize(("fractions", "temperature"), [({"other": 0.5}, 1), ({"large": 0}, 1), ({}, 0.5)])
+def test_shares_that_make_no_sense_are_errors(fractions, temperature):
+    with pytest.raises(ValueError, match=r"Unknown dataset 'other'|above 0 and a temperature of 1 or more"):
+        shares({"large": 900, "small": 100}, fractions, temperature)
+
+
+def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_drawn_for(two_datasets):
+    settings = {"batch_size": 8, "fractions": {two_datasets.cards[0].name: 0.5}, "seed": 3}
+    loader = two_datasets.datamodule(**settings).train_dataloader()
+    seen = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        drawn = [(m, d) for molecules, datasets in loader.sampler for m, d in zip(molecules, datasets, strict=True)]
+        counts = np.bincount([d for _, d in drawn])
+        n = [len(two_datasets.members("train", [card.name])) for card in two_datasets.cards]
+        assert counts.tolist() == [round(n[0] / 2), n[1]]
+        seen += [m for m, d in drawn if d == 0]
+    assert len(set(seen)) == len(seen)  # the second epoch goes on where the first stopped
+    for batch, (_, datasets) in zip(loader, loader.sampler, strict=True):
+        assert np.bincount(batch.graph_task, minlength=2).tolist() == np.bincount(datasets, minlength=2).tolist()
