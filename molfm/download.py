@@ -5,7 +5,6 @@ A file that was put there by hand is as good as a downloaded one. What is inside
 """
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -25,19 +24,12 @@ from zipfile import BadZipFile, ZipFile
 
 import platformdirs
 from filelock import FileLock
-from tqdm.auto import tqdm
+
+from molfm.http import HEADERS, TIMEOUT, DownloadError, stream, write_at_once
 
 FORMS = "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH"
 ON_DISK = ("file", "package", "mirror")  # the last stands for a folder that MOLFM_MIRROR names
 OURS = (".sha256", ".part", ".json", ".lock", ".files", ".tmp")  # what is kept beside the data
-TIMEOUT = (10, 30)  # seconds to connect, and of silence after which a server counts as dead
-WAITS = (1, 2, 4)  # seconds before each new try; they start anew whenever the file has grown
-# A server that compresses on the fly would make sizes and ranges meaningless.
-HEADERS = {"User-Agent": "molfm", "Accept-Encoding": "identity"}
-
-
-class DownloadError(RuntimeError):
-    """A file cannot be had, or is not what it should be; the message says why and what to do."""
 
 
 class _Location(NamedTuple):
@@ -240,16 +232,8 @@ def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
     if recorded != found or stamp not in text:
         # A clock tick is long enough for two writes: the time of a file that is this young proves nothing yet.
         settled = time.time_ns() - status.st_mtime_ns > 2_000_000_000
-        _write(record, f"{stamp if settled else ''}{found}  {title}\n")
+        write_at_once(record, f"{stamp if settled else ''}{found}  {title}\n")
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file at once, so that nobody reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
@@ -262,14 +246,14 @@ def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
         writers = _in_repository(location, raw, progress)
     elif "*" in location.file:
         urls = {name: urljoin(location.place, quote(name)) for name in _names(location, raw)}
-        writers = {name: partial(_stream, url, progress) for name, url in urls.items()}
+        writers = {name: partial(stream, url, progress=progress) for name, url in urls.items()}
     else:
-        writers = {location.file: partial(_stream, location.place, progress)}
+        writers = {location.file: partial(stream, location.place, progress=progress)}
     writers = {name: write for name, write in writers.items() if name and name == Path(name).name != ".."}
     if not writers:
         raise DownloadError(f"no file is known there that fits {location.path}.")
     if "*" in location.file:
-        _write(_listing(location, raw), "\n".join(sorted(writers)))
+        write_at_once(_listing(location, raw), "\n".join(sorted(writers)))
     return [_save(raw / name, writers[name], location.hashes.get(name)) for name in sorted(writers)]
 
 
@@ -319,62 +303,4 @@ def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, 
         urls = {name: repository.download_url(name) for name in found}
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise DownloadError(f"the list of files could not be read: {error!r}") from error
-    return {Path(name).name: partial(_stream, urls[name], progress, md5=found[name]) for name in found}
-
-
-# pooch has neither resumed downloads nor a lock, and deletes what a broken download leaves: so requests, by hand.
-def _stream(url: str, progress: bool, part: Path, md5: str | None = None) -> None:
-    """Download `url` to `part`, going on where an earlier try stopped.
-
-    Raises:
-        DownloadError: the server refuses, or failed after some tries; `part` is kept then. Or the MD5 is another.
-    """
-    import pooch
-    import requests
-    import urllib3
-
-    waits, most = list(WAITS), 0
-    while True:
-        try:
-            _stream_on(url, progress, part)
-            break
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            status = getattr(getattr(error, "response", None), "status_code", 500)
-            size = part.stat().st_size if part.exists() else 0
-            if size > most:
-                waits, most = list(WAITS), size
-            if not waits or (status < 500 and status not in (408, 429)):
-                kept = f" {size:,} bytes are kept, the next call goes on from there." if size else ""
-                raise DownloadError(f"{error}.{kept}") from error
-            time.sleep(waits.pop(0))
-    if md5 and (found := pooch.file_hash(part, "md5")) != md5.removeprefix("md5:"):
-        part.unlink()
-        raise DownloadError(f"{url}: MD5 is {found}, expected {md5}. Deleted the download for safety.")
-
-
-def _stream_on(url: str, progress: bool, part: Path) -> None:
-    """Ask once for what `part` lacks; an answer that belongs to another file makes the next call start over."""
-    import requests
-
-    notes = Path(f"{part}.json")
-    noted = json.loads(notes.read_text("utf-8")) if notes.exists() and part.exists() else {}
-    start = part.stat().st_size if noted.get("url") == url else 0
-    if start and start == noted["size"]:
-        return  # all is there; it was only not checked yet
-    ask = HEADERS | ({"Range": f"bytes={start}-"} if start else {})
-    with requests.get(url, headers=ask, stream=True, timeout=TIMEOUT) as answer:
-        resumed, span = answer.status_code == 206, answer.headers.get("Content-Range", "")
-        length = span.rpartition("/")[2] if resumed else answer.headers.get("Content-Length", "")
-        told = {"url": url, "size": int(length) if length.isdigit() else None}
-        told |= {key: answer.headers.get(key) for key in ("ETag", "Last-Modified")}
-        if answer.status_code == 416 or (resumed and (told != noted or not span.startswith(f"bytes {start}-"))):
-            part.unlink(missing_ok=True)
-            raise requests.RequestException("the file on the server has changed")
-        answer.raise_for_status()
-        _write(notes, json.dumps(told))
-        shown = {"desc": part.stem, "total": told["size"], "unit": "B", "unit_scale": True, "disable": not progress}
-        with open(part, "ab" if resumed else "wb") as file, tqdm(initial=resumed * start, **shown) as bar:
-            for chunk in answer.raw.stream(2**16, decode_content=False):
-                bar.update(file.write(chunk))
-    if told["size"] not in (None, part.stat().st_size):
-        raise requests.RequestException(f"{part.stat().st_size:,} bytes came, {told['size']:,} were announced")
+    return {Path(name).name: partial(stream, urls[name], progress=progress, md5=found[name]) for name in found}

