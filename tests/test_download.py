@@ -1,6 +1,7 @@
 """Getting files, from a server on this machine, through pip, from a mirror or from where they lie."""
 
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import test_http
@@ -24,6 +25,8 @@ WHEEL = b"not really a wheel"
 HASH = hashlib.sha256(WHEEL).hexdigest()
 DATA_HASH = hashlib.sha256(DATA).hexdigest()
 PARTS = {f"qm9_part{i}.csv": f"smiles,mu\nC{'C' * i},{i}\n".encode() for i in (1, 2, 3)}
+TABLE, SPLITS = b"smiles,mu\n" + DATA, b"row numbers"
+MEMBERS = {"qm9/": b"", "qm9/qm9.csv.gz": TABLE, "qm9/qm9_random_splits.pt": SPLITS, "qm9/readme.txt": b"of qm9.csv"}
 server, quick = test_http.server, test_http.quick  # fixtures, which an import would let look unused
 
 
@@ -48,14 +51,11 @@ def pip(monkeypatch):
 
 
 @pytest.fixture
-def wheel_of(pip, tmp_path):
+def wheel_of(pip):
     """A function that makes pip give a wheel with these members (name -> bytes), and returns its SHA-256."""
 
     def make(members):
-        with ZipFile(tmp_path / "toy.whl", "w") as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        pip.wheel = (tmp_path / "toy.whl").read_bytes()
+        pip.wheel = zip_of(members)
         return hashlib.sha256(pip.wheel).hexdigest()
 
     return make
@@ -94,8 +94,20 @@ def hashed(monkeypatch):
     return seen
 
 
-def get(*locations, expected=None, **options):
-    return fetch(locations, "qm9", expected, progress=False, **options)
+def zip_of(members):
+    """The bytes of a zip file with these members (name -> bytes)."""
+    content = io.BytesIO()
+    with ZipFile(content, "w", ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+QM9 = zip_of(MEMBERS)
+
+
+def get(*locations, expected=None, name="qm9", **options):
+    return fetch(locations, name, expected, progress=False, **options)
 
 
 def left_over(own_home):
@@ -206,28 +218,31 @@ def test_the_hash_given_for_a_package_is_that_of_its_wheel(own_home, wheel_of):
     assert len(get("pypi:toy==1.0#pack/qm9.csv", expected={"qm9.csv": good})) == 1
 
 
+@pytest.mark.parametrize("pattern", ["data/*", "../*", "data/../../../*", "/*", "*"])
 @pytest.mark.parametrize("member", ["data/../../../evil.csv", "../evil.csv", "/evil.csv", "data/..", "evil.csv/.."])
-def test_no_member_of_a_wheel_escapes_the_folder(own_home, wheel_of, tmp_path, member):
-    known = wheel_of({member: b"evil", "data/good.csv": b"good"})
-    for pattern in ("data/*", "../*", "data/../../../*", "/*", "*"):
-        try:
-            get(f"pypi:toy==1.0#{pattern}", expected=known)
-        except DownloadError as error:
-            assert "no file is known there" in str(error)
+@pytest.mark.parametrize("archive", ["wheel", "zip"])
+def test_no_member_of_an_archive_escapes_the_folder(own_home, server, wheel_of, tmp_path, archive, member, pattern):
+    members = {member: b"evil", "data/good.csv": b"good"}
+    wheel_of(members)
+    server.files["/toy.zip"] = zip_of(members)
+    try:
+        get(f"{'pypi:toy==1.0' if archive == 'wheel' else server.url + '/toy.zip'}#{pattern}")
+    except DownloadError as error:
+        assert "no member that fits" in str(error)
     raw = own_home / "raw" / "qm9"
     inside = {path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"evil"}
     assert all(path.parent == raw for path in inside)
     assert not (tmp_path.parent / "evil.csv").exists()
-    assert (raw / "good.csv").read_bytes() == b"good"
+    assert (raw / "good.csv").exists() == (pattern in ("data/*", "*"))
 
 
 def test_a_wheel_without_the_member_or_that_is_no_zip_file_is_an_error(own_home, wheel_of, pip):
     wheel_of({"pack/other.csv": b"x"})
-    with pytest.raises(DownloadError, match=r"no file is known there that fits pack/qm9\.csv"):
+    with pytest.raises(DownloadError, match=r"has no member that fits pack/qm9\.csv"):
         get("pypi:toy==1.0#pack/qm9.csv")
     shutil.rmtree(own_home)
     pip.wheel = WHEEL
-    with pytest.raises(DownloadError, match="not a wheel"):
+    with pytest.raises(DownloadError, match="is no zip file"):
         get("pypi:toy==1.0#pack/qm9.csv")
 
 
@@ -296,6 +311,172 @@ def test_two_processes_download_a_file_once(own_home, server):
     assert first == second
     assert first[0].read_bytes() == DATA
     assert len(server.requests) == 1
+
+
+# Members of zip files
+
+
+@pytest.fixture
+def qm9(server):
+    """The URL of a zip that holds a table and its split file in a folder."""
+    server.files["/toymix/qm9.zip"] = QM9
+    return f"{server.url}/toymix/qm9.zip"
+
+
+def test_a_member_comes_out_under_its_last_name_and_the_zip_goes(own_home, qm9, server):
+    (path,) = get(f"{qm9}#qm9/qm9.csv.gz")
+    assert path == own_home / "raw" / "qm9" / "qm9.csv.gz"
+    assert path.read_bytes() == TABLE
+    assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
+    assert get(f"{qm9}#qm9/qm9.csv.gz") == [path]
+    assert len(server.requests) == 1
+
+
+def test_a_star_stands_for_the_folder_that_a_card_does_not_know(own_home, qm9, server):
+    server.files["/toymix/qm9.zip?download=1"] = QM9
+    (path,) = get(f"{qm9}?download=1#*qm9.csv*")
+    assert path.name == "qm9.csv.gz"
+    assert path.read_bytes() == TABLE
+    assert get(f"{qm9}#*qm9.csv*", download=False) == [path]
+    assert len(server.requests) == 1
+
+
+def test_a_zip_whose_hash_is_known_stays_and_serves_the_next_member(own_home, qm9, server, cut_network):
+    known = {"qm9.zip": hashlib.sha256(QM9).hexdigest()}
+    assert get(f"{qm9}#*qm9.csv*", expected=known)[0].read_bytes() == TABLE
+    cut_network()
+    assert get(f"{qm9}#*qm9_random_splits.pt")[0].read_bytes() == SPLITS
+    assert (own_home / "raw" / "qm9" / "qm9.zip").read_bytes() == QM9
+    assert not list(own_home.rglob("*.part*"))
+
+
+def test_a_zip_whose_hash_is_not_known_is_downloaded_by_each_call_that_needs_it(own_home, qm9, server):
+    assert get(f"{qm9}#*qm9.csv*")[0].read_bytes() == TABLE
+    assert get(f"{qm9}#*qm9_random_splits.pt")[0].read_bytes() == SPLITS
+    assert len(server.requests) == 2
+    assert not list(own_home.rglob("*.zip"))
+
+
+def test_a_zip_placed_by_hand_is_used_and_stays(own_home, cut_network):
+    raw = own_home / "raw" / "qm9"
+    raw.mkdir(parents=True)
+    (raw / "qm9.zip").write_bytes(QM9)
+    cut_network()
+    locations = "https://nowhere.invalid/qm9.csv", "doi:10.5281/zenodo.1/qm9.zip#*qm9*.gz"
+    (path,) = get(*locations, download=False)
+    assert path.read_bytes() == TABLE
+    assert (raw / "qm9.zip").exists()
+    with pytest.raises(
+        DownloadError, match=rf"{raw / 'qm9.zip'} .put the right one in its place.* no member that fits"
+    ):
+        get("doi:10.5281/zenodo.1/qm9.zip#other.csv")
+
+
+def test_a_member_placed_by_hand_comes_first_and_what_lies_beside_it_is_no_member(own_home, cut_network):
+    raw = own_home / "raw" / "qm9"
+    raw.mkdir(parents=True)
+    (raw / "qm9.csv.gz").write_bytes(TABLE)
+    for other in ("qm9.csv.gz.part", "qm9.csv.gz.part.json", "qm9.csv.gz.lock", "._qm9.csv.gz", "qm9.zip"):
+        (raw / other).write_bytes(b"no table")
+    cut_network()
+    for _ in range(2):  # the second time its hash lies beside it
+        assert get("doi:10.5281/zenodo.1/qm9.zip#*qm9.csv*") == [raw / "qm9.csv.gz"]
+        assert get("doi:10.5281/zenodo.1/qm9.zip#*qm9*") == [raw / "qm9.csv.gz"]
+
+
+def test_a_member_in_the_mirror_comes_before_its_zip(own_home, qm9, server, tmp_path, monkeypatch):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "qm9.csv.gz").write_bytes(b"mirrored")
+    monkeypatch.setenv("MOLFM_MIRROR", str(tmp_path / "mirror"))
+    assert get(f"{qm9}#*qm9.csv*") == [tmp_path / "mirror" / "qm9.csv.gz"]
+    server.files["/mirror/qm9/qm9_random_splits.pt"] = b"mirrored"
+    monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/mirror")
+    assert get(f"{qm9}#qm9/qm9_random_splits.pt")[0].read_bytes() == b"mirrored"
+    assert [asked["path"] for asked in server.requests] == ["/mirror/qm9/qm9_random_splits.pt"]
+
+
+def test_no_member_takes_the_place_of_a_record_or_of_its_own_zip(own_home, server):
+    names = ["a.csv", "a.csv.sha256", "a.csv.part", "a.csv.lock", "_.files", "toy.zip", "deep/", "deep/er/"]
+    server.files["/toy.zip"] = zip_of(dict.fromkeys([*names, "__MACOSX/._a.csv"], b"x"))
+    assert [path.name for path in get(f"{server.url}/toy.zip#*")] == ["a.csv"]
+    with pytest.raises(DownloadError, match="no member that fits"):
+        get(f"{server.url}/toy.zip#toy.zip")
+    with pytest.raises(DownloadError, match="no member that fits"):
+        get(f"{server.url}/toy.zip#a.csv.sha256", name="other")
+
+
+def test_two_members_of_one_name_are_an_error_that_names_both(own_home, server):
+    server.files["/toy.zip"] = zip_of({"train/a.csv": b"1", "test/a.csv": b"2"})
+    with pytest.raises(DownloadError, match=r"train/a.csv and test/a.csv both fit \*a.csv and have the same name"):
+        get(f"{server.url}/toy.zip#*a.csv")
+    assert get(f"{server.url}/toy.zip#test/a.csv")[0].read_bytes() == b"2"
+
+
+def test_one_hash_is_that_of_the_member(own_home, qm9):
+    for location in (f"{qm9}#*qm9.csv*", f"{qm9}#qm9/qm9.csv.gz"):
+        with pytest.raises(DownloadError, match=r"qm9.csv.gz.part: SHA-256 is .* expected 0000.*Deleted the download"):
+            get(location, expected="0" * 64)
+        assert get(location, expected=hashlib.sha256(TABLE).hexdigest())[0].read_bytes() == TABLE
+        with pytest.raises(DownloadError, match="expected 0000"):
+            get(location, expected="0" * 64)
+        shutil.rmtree(own_home)
+
+
+def test_a_zip_with_another_hash_is_deleted_before_anything_is_taken_out(own_home, qm9):
+    with pytest.raises(DownloadError, match=r"expected 0000.*Deleted the download for safety"):
+        get(f"{qm9}#*qm9.csv*", expected={"qm9.zip": "0" * 64})
+    assert not [path for path in own_home.rglob("*") if path.is_file() and path.suffix not in (".lock", ".json")]
+
+
+@pytest.mark.parametrize("how", ["a page in its place", "damaged", "without the member"])
+def test_a_zip_that_is_of_no_use_goes_and_the_next_location_is_asked(own_home, qm9, server, how):
+    server.files["/bad/qm9.zip"] = {
+        "a page in its place": b"<!DOCTYPE html>",
+        "damaged": QM9[:5000] + bytes(10) + QM9[5010:],
+        "without the member": zip_of({"other.csv": b"x"}),
+    }[how]
+    told = {
+        "a page in its place": "the download is no zip file",
+        "damaged": "qm9/qm9.csv.gz cannot be taken out of its archive",
+        "without the member": r"the download has no member that fits \*qm9.csv*",
+    }[how]
+    with pytest.warns(UserWarning, match=told):
+        (path,) = get(f"{server.url}/bad/qm9.zip#*qm9.csv*", f"{qm9}#*qm9.csv*")
+    assert path.read_bytes() == TABLE
+    assert left_over(own_home) == ["_qm9.csv_.files", "qm9.csv.gz", "qm9.csv.gz.sha256"]
+
+
+def test_a_zip_goes_on_where_its_download_broke_off(own_home, qm9, server):
+    server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
+    with pytest.raises(DownloadError, match="100,000 bytes are kept"):
+        get(f"{qm9}#*qm9.csv*")
+    assert get(f"{qm9}#*qm9.csv*")[0].read_bytes() == TABLE
+    assert server.requests[-1]["range"] == "bytes=100000-"
+
+
+def test_two_processes_download_a_zip_once(own_home, qm9, server):
+    server.faults = [{"wait": 1.5}]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.starmap(fetch, [([f"{qm9}#*qm9.csv*"], "qm9", None, None, False)] * 2, chunksize=1)
+    assert first == second
+    assert first[0].read_bytes() == TABLE
+    assert len(server.requests) == 1
+
+
+def test_a_zip_of_the_users_own_may_change(own_home, tmp_path):
+    for content in (b"one", b"two"):
+        (tmp_path / "my.zip").write_bytes(zip_of({"data/my_1.csv": content, "data/my_2.csv": content}))
+        for location in ("file:my.zip#data/my_*.csv", "file:my.zip#data/my_1.csv"):
+            for _ in range(2):
+                assert {path.read_bytes() for path in get(location, folder=tmp_path)} == {content}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.zip", "own_home"]
+    with pytest.raises(DownloadError, match="there is no such file"):
+        get("file:none.zip#my.csv", folder=tmp_path)
+
+
+def test_a_file_of_the_users_own_may_have_a_hash_sign_in_its_name(own_home, tmp_path):
+    (tmp_path / "my#1.csv").write_bytes(b"x")
+    assert get("file:my#1.csv", folder=tmp_path) == [tmp_path / "my#1.csv"]
 
 
 # What is on this disk already
@@ -541,7 +722,7 @@ def zenodo(server, monkeypatch):
         }
 
     shards = {f"pm6_processed_{i}.parquet": random.Random(i).randbytes(1000) for i in range(3)}
-    contents = {"pm6_random_splits.pt": b"splits", **shards}
+    contents = {"pm6_random_splits.pt": b"splits", "qm9.zip": QM9, **shards}
     listing = {"id": 8370547, "files": [entry(*item) for item in contents.items()]}
     server.files = {f"/api/records/8370547/files/{name}/content": content for name, content in contents.items()}
     server.files["/api/records/8370547"] = json.dumps(listing).encode()
@@ -575,6 +756,16 @@ def test_a_file_of_a_doi_has_to_fit_the_md5_of_its_record(own_home, zenodo, serv
     with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:.*Deleted the download"):
         get("doi:10.5281/zenodo.8370547/pm6_processed_1.parquet")
     assert not list(own_home.rglob("*.part"))
+
+
+def test_a_member_comes_out_of_the_zip_of_a_doi(own_home, zenodo, server):
+    assert get("doi:10.5281/zenodo.8370547/qm9.zip#*qm9.csv*")[0].read_bytes() == TABLE
+    assert left_over(own_home) == ["_qm9.csv_.files", "qm9.csv.gz", "qm9.csv.gz.sha256"]
+    server.files["/api/records/8370547/files/qm9.zip/content"] = QM9[:-1] + b"x"
+    with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:.*Deleted the download"):
+        get("doi:10.5281/zenodo.8370547/qm9.zip#*qm9_random_splits.pt")
+    with pytest.raises(DownloadError, match=r"no file is known there that fits other\.zip"):
+        get("doi:10.5281/zenodo.8370547/other.zip#*qm9_random_splits.pt")
 
 
 def test_a_doi_without_the_file_or_without_a_list_says_so(own_home, zenodo, server):
@@ -630,6 +821,12 @@ def test_a_machine_without_network_gets_a_message_not_a_hang(own_home, server):
         "pypi:toy==1.0",
         "doi:a.csv",
         "https://host/",
+        "https://host/a.zip#",
+        "https://host/a.zip#data/..",
+        "https://host/a.tar.gz#a.csv",
+        "https://host/a*.zip#a.csv",
+        "https://host/a.zip#b.zip#c.csv",
+        "doi:a.zip#a.csv",
     ],
 )
 def test_a_location_of_an_unknown_form_is_an_error_that_names_the_known_ones(own_home, location):
@@ -640,6 +837,11 @@ def test_a_location_of_an_unknown_form_is_an_error_that_names_the_known_ones(own
 def test_a_single_hash_for_several_files_is_an_error(own_home):
     with pytest.raises(ValueError, match="several files need several hashes"):
         get("doi:10.5281/zenodo.1/pm6_*.parquet", expected=DATA_HASH)
+
+
+def test_the_message_names_the_zip_that_can_be_placed_by_hand(own_home, server):
+    with pytest.raises(DownloadError, match=r"Place by hand in .*: \*qm9.csv\* .SHA-256 1111.*, qm9.zip. Or"):
+        get(f"{server.url}/qm9.zip#*qm9.csv*", expected="1" * 64)
 
 
 def test_getting_data_imports_neither_torch_nor_rdkit():
