@@ -121,7 +121,8 @@ def fetch(
         try:
             found = _obtain(location, raw, progress)
         except DownloadError as error:
-            failures.append(f"- {location.text}: {error}")
+            shown = (folder or Path.cwd()) / location.path if location.scheme == "file" else location.text
+            failures.append(f"- {shown}: {error}")
             continue
         if failures and location in places:
             told = "\n".join([f"{name} comes from {location.text}, since this failed:", *failures])

@@ -174,7 +174,7 @@ def test_without_any_source_the_error_lists_what_was_tried(tmp_path):
     front = "name: toy\nsources: [{location: 'file:first.csv'}, {location: 'package:no/second.csv'}]\ntasks: {y: }\n"
     with pytest.raises(DownloadError) as error:
         locate(parse_card(f"---\n{front}---\n", "toy.md", tmp_path))
-    assert "first.csv" in str(error.value)
+    assert str(tmp_path / "first.csv") in str(error.value)
     assert "no/second.csv" in str(error.value)
 
 
