@@ -45,8 +45,13 @@ class Audit:
     conflicts: pd.DataFrame
 
     def _shown(self) -> dict[str, pd.DataFrame]:
-        """Return what is printed, by title: the summary whole, the lists cut."""
-        shown = {f"Audit of {self.mix}": self.summary}
+        """Return what is printed, by title: what was found, a line for each kind of check that found nothing, lists cut."""
+        nothing = self.summary["count"] == 0
+        shown = {f"Audit of {self.mix}": self.summary[~nothing]}
+        if nothing.any():
+            by_check = self.summary[nothing].groupby("check", sort=False).dataset
+            clean = by_check.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
+            shown["Checks that found nothing"] = clean
         for title, table in (("Rejected rows", self.rejected), ("Labels that contradict each other", self.conflicts)):
             if len(table):
                 more = f" (the first {_SHOWN} of {len(table):,})" if len(table) > _SHOWN else ""
