@@ -8,6 +8,7 @@ isotopes; a molecule without rings is a scaffold of its own. Nothing is changed 
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -175,24 +176,27 @@ def _labelled(mix: "Mix", molecule: np.ndarray) -> np.ndarray:
 
 
 def _leakage(mix: "Mix", molecule: np.ndarray) -> list[dict]:
-    """Count what each dataset's test set shares with each dataset's training set, over molecules that carry labels."""
+    """Count what each dataset's test sets share with each dataset's training set, over molecules that carry labels.
+
+    For `test_seen`, which is made of molecules that another dataset trains on, a complete overlap with that one is meant.
+    """
     labelled, names = _labelled(mix, molecule), [card.name for card in mix.cards]
 
     def members(dataset: int, split: str) -> np.ndarray:
         return np.unique(molecule[labelled & (mix.rows.dataset == dataset) & (mix.rows.split == SPLITS.index(split))])
 
     train, findings = [members(number, "train") for number in range(len(names))], []
-    for number, name in enumerate(names):
-        test = members(number, "test")
+    for number, split in product(range(len(names)), ("test", "test_seen")):
+        test = members(number, split)
         for other, seen in zip(names, train, strict=True):
             if not len(test) or not len(seen):
                 continue
             for what, column in _IDENTITY.items():
                 groups = mix._identity[test, column]
                 hit = np.isin(groups, mix._identity[seen, column])
-                note = "" if what == "molecules" else f"{hit.sum():,} of {len(test):,} test molecules"
-                count, of = len(np.unique(groups[hit])), len(np.unique(groups))
-                findings.append(_finding(f"test {what} in train", name, count, of, note, other=other, split="test"))
+                note = "" if what == "molecules" else f"{hit.sum():,} of {len(test):,} {split} molecules"
+                count, of, check = len(np.unique(groups[hit])), len(np.unique(groups)), f"{split} {what} in train"
+                findings.append(_finding(check, names[number], count, of, note, other=other, split=split))
     return findings
 
 
