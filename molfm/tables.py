@@ -4,7 +4,10 @@ Labels are checked here, once: a text, an infinity or an undeclared class is an 
 a SMILES is a molecule is decided later (`featurize.py`), since that is no error but a rejected row.
 """
 
+import warnings
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +15,21 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from molfm.catalog import DataCard, Source, Task, expand_tasks, make_task
 from molfm.download import DownloadError, fetch, home, sha256
 
 CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    UnicodeError,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+    pa.ArrowException,
+)
 
 
 class TableError(ValueError):
@@ -50,6 +61,9 @@ def locate(card: DataCard, progress: bool = True) -> Table:
     Raises:
         DownloadError: none can be had, or a file is not what the card says; the message lists what was tried.
         TableError: the table lacks columns of the card.
+
+    Warns:
+        UserWarning: an earlier source could not be had; another one has other rows, and no official split.
     """
     failures = []
     for download in (False, True):  # an unreachable first source must not be asked again while the second is here
@@ -59,8 +73,12 @@ def locate(card: DataCard, progress: bool = True) -> Table:
             except DownloadError as error:
                 failures.append(str(error))
                 continue
-            if paths:
-                return _described(card, source, tuple(paths))
+            if not paths:
+                continue
+            if failures:
+                told = [f"{card.name} comes from {source.locations[0]}, since this failed:", *failures]
+                warnings.warn("\n".join(told), stacklevel=2)
+            return _described(card, source, tuple(paths))
     raise DownloadError("\n".join(dict.fromkeys(failures)))
 
 
@@ -87,11 +105,30 @@ def _wanted(card: DataCard, source: Source) -> list[str]:
     return list(dict.fromkeys([source.smiles, *(_column(source, task) for task in card.tasks)]))
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever a broken or foreign file raises while it is read into a `TableError` that names the file."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise TableError(f"{path}: expected text in UTF-8, but {error}. Save it as UTF-8.") from error
+    except _UNREADABLE as error:
+        kind = "Parquet" if path.suffix == ".parquet" else "a table with a header and one row a line"
+        raise TableError(
+            f"{path}: expected {kind}, but it cannot be read as that: {str(error).strip().rstrip('.')}. Is it damaged or incomplete?"
+        ) from error
+
+
 def column_names(path: Path) -> list[str]:
-    """Return the columns of a CSV (also .tsv, .gz) or Parquet file without reading its rows."""
-    if path.suffix == ".parquet":
-        return pq.read_schema(path).names
-    return pd.read_csv(path, nrows=0, sep=_separator(path)).columns.tolist()
+    """Return the columns of a CSV (also .tsv, .gz) or Parquet file without reading its rows.
+
+    Raises:
+        TableError: it is no such file, or a damaged one.
+    """
+    with _reading(path):
+        if path.suffix == ".parquet":
+            return pq.read_schema(path).names
+        return pd.read_csv(path, nrows=0, sep=_separator(path)).columns.tolist()
 
 
 def _separator(path: Path) -> str:
@@ -108,6 +145,18 @@ def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator
     return (batch.to_pandas() for batch in batches), skip
 
 
+def _text_chunks(path: Path, columns: list[str], texts: list[str]) -> Iterator[pd.DataFrame]:
+    """Read a text table; all its columns, since pandas overlooks a row with too many fields where it is told to skip some."""
+    names = column_names(path)
+    dtype = dict.fromkeys({*names} - {*columns} | {*texts}, object)
+    for chunk in pd.read_csv(path, sep=_separator(path), dtype=dtype, chunksize=CHUNK_ROWS):
+        if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # the surplus fields were taken for row names
+            raise TableError(
+                f"{path}: expected {len(names)} fields a row, as in its header, found more in its first row."
+            )
+        yield chunk[columns]
+
+
 def _raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
     """Read files as one table from row `skip` on, exactly `CHUNK_ROWS` rows at a time but for the last chunk.
 
@@ -116,11 +165,15 @@ def _raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], s
     waiting: list[pd.DataFrame] = []
     for path in paths:
         if path.suffix == ".parquet":
-            chunks, skip = _parquet_chunks(path, columns, skip)
+            with _reading(path):
+                chunks, skip = _parquet_chunks(path, columns, skip)
         else:
-            settings = {"sep": _separator(path), "usecols": columns, "dtype": dict.fromkeys(texts, object)}
-            chunks = pd.read_csv(path, chunksize=CHUNK_ROWS, **settings)
-        for chunk in chunks:
+            chunks = _text_chunks(path, columns, texts)
+        while True:
+            with _reading(path):
+                chunk = next(chunks, None)
+            if chunk is None:
+                break
             start, skip = min(skip, len(chunk)), max(0, skip - len(chunk))
             waiting.append(chunk.iloc[start:])
             if sum(map(len, waiting)) >= CHUNK_ROWS:
