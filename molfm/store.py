@@ -23,7 +23,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,15 +85,15 @@ class Shard:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _triples(dense: np.ndarray, ptr: np.ndarray) -> Labels:
-    """Turn a dense block (n_items, n_tasks), NaN where unmeasured, of molecules ptr (n + 1,) into triples."""
-    item, task = np.nonzero(~np.isnan(dense))
+def _triples(dense: np.ndarray, ptr: np.ndarray, columns: np.ndarray) -> Labels:
+    """Turn a dense block (n_items, n_columns), NaN where unmeasured, of molecules ptr (n + 1,) into triples."""
+    item, place = np.nonzero(~np.isnan(dense))
     molecule = np.searchsorted(ptr, item, side="right") - 1
     return Labels(
         np.searchsorted(molecule, np.arange(len(ptr))),
         (item - ptr[molecule]).astype(np.uint16),
-        task.astype(np.uint16),
-        dense[item, task].astype(np.float32),
+        columns[place],
+        dense[item, place].astype(np.float32),
     )
 
 
@@ -103,12 +103,12 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
         ptr = np.arange(len(found.row) + 1)
     else:
         ptr, order = (found.atom_ptr, found.atom_order) if level == "node" else (found.bond_ptr, found.bond_order)
-    dense = np.full((int(ptr[-1]), len(card.tasks)), np.nan)
-    for column, task in enumerate(card.tasks):
-        if task.level != level:
-            continue
+    columns = [column for column, task in enumerate(card.tasks) if task.level == level]
+    dense = np.full((int(ptr[-1]), len(columns)), np.nan)
+    for place, column in enumerate(columns):
+        task = card.tasks[column]
         if level == "graph":
-            dense[:, column] = labels[task.name][found.row - first_row]
+            dense[:, place] = labels[task.name][found.row - first_row]
             continue
         for i, row in enumerate(found.row):
             block = labels[task.name][row - first_row]
@@ -120,8 +120,8 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
                     f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
                     f"{end - start} {'atoms' if level == 'node' else 'bonds'} of {found.smiles[i]}."
                 )
-            dense[start:end, column] = block[order[start:end]]
-    return _triples(dense, ptr)
+            dense[start:end, place] = block[order[start:end]]
+    return _triples(dense, ptr, np.array(columns, np.uint16))
 
 
 def pointer(counts: np.ndarray) -> np.ndarray:
@@ -300,17 +300,18 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
         chunks = read_chunks(table, first_row)
         desc, unit = f"Preparing {card.name}", " rows"
         with tqdm(total=table.n_rows(), initial=first_row, desc=desc, unit=unit, disable=not progress) as bar:
-            while group := list(islice(chunks, SHARD_CHUNKS)):
+            enough = min(SHARD_CHUNKS, POOL_FROM_ROWS // tables.CHUNK_ROWS + 1)  # to see whether processes are worth it
+            while head := list(islice(chunks, enough)):
+                group = chain(head, islice(chunks, SHARD_CHUNKS - len(head)))
                 shard = folder / f"shard-{len(shards):05d}"
                 shards.append(shard)
                 if is_whole(shard):
                     bar.update(sum(len(smiles) for _, smiles, _ in group))
                     continue
-                parts, many = [], sum(len(smiles) for _, smiles, _ in group) > POOL_FROM_ROWS
-                mapped = _mapped(partial(_chunk_arrays, card), group, pool() if many else None)
-                for chunk, part in zip(group, mapped, strict=True):
+                parts, many = [], sum(len(smiles) for _, smiles, _ in head) > POOL_FROM_ROWS
+                for part in _mapped(partial(_chunk_arrays, card), group, pool() if many else None):
                     parts.append(part)
-                    bar.update(len(chunk[1]))
+                    bar.update(len(part[0].row) + len(part[0].rejected))
                 _write_shard(shard, parts)
         if not shards:
             raise TableError(f"{card.name}: the table has no rows.")

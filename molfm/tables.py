@@ -137,7 +137,8 @@ def _separator(path: Path) -> str:
 
 def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator[pd.DataFrame], int]:
     """Return a Parquet file's chunks without the row groups that end before row `skip`, and how many rows are left to skip."""
-    file, first = pq.ParquetFile(path), 0
+    # Read page by page: else a row group, which may be the whole file, is held at once.
+    file, first = pq.ParquetFile(path, buffer_size=2**16, pre_buffer=False), 0
     while first < file.num_row_groups and file.metadata.row_group(first).num_rows <= skip:
         skip -= file.metadata.row_group(first).num_rows
         first += 1
