@@ -258,7 +258,7 @@ def worker_pool() -> Iterator[Callable[[], Executor | None]]:
         import loky  # its workers need no `if __name__ == "__main__"` in the user's script
 
         if not started and loky.cpu_count() > 1:
-            started.append(loky.ProcessPoolExecutor(loky.cpu_count()))
+            started.append(loky.ProcessPoolExecutor(loky.cpu_count(), timeout=60))  # they end even if we are killed
         return started[0] if started else None
 
     try:

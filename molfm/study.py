@@ -32,6 +32,7 @@ from molfm.splits import SPLITS
 
 REGIMES = ("alone", "cotrain")
 BOOTSTRAPS = 1000
+IDLE_SECONDS = 60  # after which a process without work ends: also when the one that started it was killed
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def transfer(
     order = sorted(jobs, key=lambda name: -sum(jobs[name][1]["batch_size"].values()))
     futures: dict[Future, str] = {}
     if jobs:
-        pool = loky.ProcessPoolExecutor(min(loky.cpu_count(), len(jobs)))
+        pool = loky.ProcessPoolExecutor(min(loky.cpu_count(), len(jobs)), timeout=IDLE_SECONDS)
         try:
             futures = {pool.submit(_train_one, *jobs[name]): name for name in order}
             _wait(futures, steps, len(planned), progress)
