@@ -10,7 +10,7 @@ import numpy as np
 from molfm.catalog import CardError
 from molfm.download import DownloadError, digest, fetch, home
 from molfm.splits import GROUPS, UNUSED, assign, codes_of, read_official
-from molfm.store import Shard
+from molfm.store import Shard, rejected_of
 from molfm.tables import Table, read_column
 
 
@@ -120,12 +120,19 @@ def split_codes(
     Raises:
         CardError: an unknown method.
         DownloadError: the official split cannot be had.
-        ValueError: the split file or column is not what it should be.
+        ValueError: the split file or column is not what it should be, or names rows that the table does not have.
     """
     method = method or table.card.split
     codes = None if method in GROUPS else _row_codes(table, method, progress)
     if codes is None:
         group = GROUPS.get(method, GROUPS["random"])
         return [assign(shard.identity[:, group], seed, table.card.fractions) for shard in shards]
+    if len(codes) > max((int(shard.row[-1]) + 1 for shard in shards if len(shard.row)), default=0):
+        n_rows = sum(len(shard.row) + len(rejected_of(shard.folder)) for shard in shards)
+        if len(codes) > n_rows:
+            raise ValueError(
+                f"{table.card.name}: its split names row {len(codes) - 1:,}, but {table.paths[0].name} has {n_rows:,} rows, "
+                "counted from 0. One of the two belongs to another version of the dataset."
+            )
     codes = np.append(codes, np.int8(UNUSED))  # for rows beyond those that the split names
     return [codes[np.minimum(shard.row, len(codes) - 1)] for shard in shards]

@@ -33,6 +33,13 @@ def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float])
     return np.searchsorted(np.cumsum(fractions)[:2], uniform(groups, seed), side="right").astype(np.int8)
 
 
+def _row_numbers(numbers: object) -> np.ndarray:
+    found = np.asarray(numbers).ravel()
+    if len(found) and found.dtype.kind not in "iu":  # a mask or fractions would pass for row numbers
+        raise TypeError(f"row numbers are whole numbers, found {found[0]!r}")
+    return found.astype(np.int64)
+
+
 def read_official(path: Path) -> np.ndarray:
     """Read a split file into a code for each row of its table, (n_rows,) int8 as in `SPLITS`; `UNUSED` where unnamed.
 
@@ -51,7 +58,7 @@ def read_official(path: Path) -> np.ndarray:
             import torch  # once, when a table is first split; opening what is prepared never needs it
 
             parts = torch.load(path, weights_only=True)
-        rows = {name: np.asarray(numbers, np.int64).ravel() for name, numbers in parts.items()}
+        rows = {name: _row_numbers(numbers) for name, numbers in parts.items()}
     except Exception as error:  # whatever a broken or foreign file raises
         raise ValueError(f"{path}: {expected}, but it cannot be read as that: {error}") from error
     if not set(SPLITS[:3]) <= set(rows) <= set(SPLITS):

@@ -1,8 +1,15 @@
-import numpy as np
-import pytest
+import json
+import os
+import pickle
 
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import molfm
 from molfm.featurize import featurize, hash64
-from molfm.splits import GROUPS, assign, uniform
+from molfm.splits import GROUPS, UNUSED, assign, codes_of, read_official, uniform
 
 FRACTIONS = (0.6, 0.15, 0.25)
 HASHES = np.array([hash64(f"molecule {i}") for i in range(20_000)], np.uint64)
@@ -78,3 +85,132 @@ def test_molecules_with_one_scaffold_are_one_group_of_a_scaffold_split():
 def test_molecules_without_a_ring_are_no_common_scaffold():
     assert len(set(groups_of("scaffold", "C", "CC", "CCO"))) == 3
     assert len(set(groups_of("scaffold", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"))) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------ split files
+
+
+@pytest.fixture
+def split_file(tmp_path):
+    """A function that writes a split file of the given lists, as PyTorch or JSON does."""
+
+    def make(parts, suffix=".json"):
+        path = tmp_path / f"splits{suffix}"
+        if suffix == ".json":
+            path.write_text(json.dumps(parts))
+        else:
+            torch.save(parts, path)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("suffix", [".json", ".pt"])
+def test_a_split_file_gives_every_row_it_names_a_code(split_file, suffix):
+    path = split_file({"train": [5, 0], "val": [2], "test": [], "test_seen": [3]}, suffix)
+    assert read_official(path).tolist() == [0, UNUSED, 1, 3, UNUSED, 0]
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, tuple])
+def test_row_numbers_may_be_tensors_or_tuples(split_file, kind):
+    parts = {"train": kind([3, 1]), "val": kind([0]), "test": kind([2])}
+    assert read_official(split_file(parts, ".pt")).tolist() == [1, 0, 2, 0]
+
+
+def test_the_order_of_rows_and_of_names_does_not_matter(split_file):
+    assert read_official(split_file({"test": [1, 3], "val": [], "train": [2, 0]})).tolist() == [0, 2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train": [0, 1], "val": [1], "test": [2]}, "row 1 stands in more than one place"),
+        ({"train": [0, 4, 4], "val": [1], "test": [2]}, "row 4 stands in more than one place"),
+        ({"train": [0], "val": [1], "test": [2], "test_seen": [2]}, "row 2 stands in more than one place"),
+        ({"train": [0, -1], "val": [1], "test": [2]}, "found row -1"),
+        ({"train": [0], "test": [2]}, "found train, test"),
+        ({"train": [0], "val": [1], "test": [2], "extra": [3]}, "found train, val, test, extra"),
+        ({}, "found nothing"),
+        ([0, 1, 2], "cannot be read as that"),
+        ({"train": 3, "val": None, "test": []}, "cannot be read as that"),
+        ({"train": [[0, 1], [2]], "val": [], "test": []}, "cannot be read as that"),
+        ({"train": [0.5], "val": [1], "test": [2]}, "row numbers are whole numbers, found .*0.5"),
+        ({"train": [False, True], "val": [], "test": []}, "row numbers are whole numbers, found .*False"),
+        ({"train": ["0"], "val": ["1"], "test": ["2"]}, "row numbers are whole numbers, found .*'0'"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".json", ".pt"])
+def test_a_wrong_split_file_is_an_error_that_names_it_and_what_is_wrong(split_file, parts, message, suffix):
+    path = split_file(parts, suffix)
+    with pytest.raises(ValueError, match=message) as error:
+        read_official(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".pt"])
+@pytest.mark.parametrize("keep", [0, 20, 0.9])
+def test_a_truncated_split_file_is_an_error_that_names_it(split_file, suffix, keep):
+    path = split_file({"train": list(range(500)), "val": [500], "test": [501]}, suffix)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
+    with pytest.raises(ValueError, match="cannot be read as that") as error:
+        read_official(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_split_file_never_runs_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"train": Evil()}, tmp_path / "zip.pt")
+    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"train": Evil()}, protocol=2))
+    for name in ("zip.pt", "pickle.pt"):
+        with pytest.raises(ValueError, match="cannot be read as that"):
+            read_official(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_names_of_a_column_become_codes():
+    names = np.array(["train", "val", "valid", "validation", "test", "test_seen", None], object)
+    assert codes_of(names, "here").tolist() == [0, 1, 1, 1, 2, 3, UNUSED]
+
+
+@pytest.mark.parametrize("wrong", ["Train", "dev", "", "0", 0, 1.0, "train "])
+def test_a_name_that_is_no_split_is_an_error_that_names_place_and_row(wrong):
+    with pytest.raises(
+        ValueError, match=r"own\.csv, column 'fold', row 2: expected one of train, val, test, test_seen or"
+    ):
+        codes_of(np.array(["train", None, wrong], object), "own.csv, column 'fold'")
+
+
+@pytest.fixture
+def split_card(make_card, tmp_path):
+    """A function that writes a card of five molecules, the third and the last rejected, with a split file, and loads it."""
+
+    def make(parts, **options):
+        (tmp_path / "rows.json").write_text(json.dumps(parts))
+        table = pd.DataFrame({"smiles": ["C", "CC", "nonsense", "CCC", "*"], "y": [0.0, 1.0, 2.0, 3.0, 4.0]})
+        source = {"splits": "file:rows.json"}
+        path = make_card("toy", table, {"y": None}, tmp_path, source, split="official")
+        return molfm.load(path, progress=False, **options)
+
+    return make
+
+
+def test_an_official_split_goes_by_row_and_leaves_out_what_it_does_not_name(split_card):
+    mix = split_card({"train": [3, 2], "val": [], "test": [0]})
+    assert mix.molecules.split.astype(object).fillna("").tolist() == ["test", "", "train"]
+    np.testing.assert_array_equal(mix.labels("y"), [0, np.nan, 3])
+    assert split_card({"train": [3], "val": [], "test": [0]}, split="random").labels("y").tolist() == [0, 1, 3]
+
+
+def test_a_changed_split_file_is_noticed(split_card):
+    assert split_card({"train": [0], "val": [1], "test": [3]}).molecules.split.tolist() == ["train", "val", "test"]
+    assert split_card({"train": [3], "val": [1], "test": [0]}).molecules.split.tolist() == ["test", "val", "train"]
+
+
+def test_a_split_that_names_rows_beyond_the_table_belongs_to_another_file(split_card):
+    assert len(split_card({"train": [0, 1, 2], "val": [3], "test": [4]})) == 3  # the last row is there, and rejected
+    with pytest.raises(ValueError, match=r"toy: its split names row 5, but toy\.parquet has 5 rows, counted from 0"):
+        split_card({"train": [0, 1, 2], "val": [3], "test": [5]})
