@@ -356,7 +356,7 @@ def test_the_check_of_the_order_fails_for_the_order_of_the_string_and_for_swappe
         assert not agrees(smiles, stored, mol, as_written), text
         symbols = [atom.GetSymbol() for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
         pairs = [(i, j) for i in range(len(symbols)) for j in range(i) if symbols[i] != symbols[j]]
-        for i, j in pairs or [(0, 1)]:
+        for i, j in pairs or [(0, 1)]:  # a hydrocarbon: two carbons that differ
             swapped = stored.copy()
             swapped[[i, j]] = stored[[j, i]]
             assert not agrees(smiles, swapped, mol, labels), text
