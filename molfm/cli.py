@@ -92,14 +92,46 @@ def cards(
 def prepare(
     data: Data,
     smiles: Annotated[str, typer.Option(help="the SMILES column of a table")] = "smiles",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="estimate disk, time and memory from a sample, and download nothing")
+    ] = False,
 ) -> None:
     """Featurize a dataset or mix into the cache, and show its tasks and what was rejected."""
     with _clear_errors():
+        if dry_run:
+            return _show_estimate(data, smiles)
         from molfm.mix import load
 
         mix = load(data, smiles=smiles)
         _print_table(mix.tasks, repr(mix))
         typer.echo(str(mix.audit()))
+
+
+def _show_estimate(data: str, smiles: str) -> None:
+    import pandas as pd
+
+    from molfm.estimate import STAND_IN, estimate
+
+    found = estimate(data, smiles)
+
+    def texts(column: str, form: str, unit: float = 1) -> list[str]:
+        return [form.format(value / unit) if value == value else "unknown" for value in found[column]]
+
+    shown = {
+        "dataset": found.dataset,
+        "rows": texts("rows", "{:,.0f}"),
+        "disk: store": texts("store", "{:,.0f} MB", 1e6),
+        "disk: encodings": texts("encodings", "{:,.0f} MB", 1e6),
+        "time": texts("seconds", "{:,.1f} min", 60),
+        "peak memory": texts("memory", "{:,.0f} MB", 1e6),
+        "basis": found.basis,
+    }
+    _print_table(pd.DataFrame(shown), f"Preparing {data}: an estimate")
+    if found.basis.str.startswith("other").any():
+        typer.echo(
+            f"Nothing was downloaded: where a table is not on this disk, molecules of {STAND_IN} stand in for its own and "
+            "every label counts as measured, so a sparse table will take less."
+        )
 
 
 @app.command()

@@ -21,7 +21,7 @@ from molfm.featurize import spans
 from molfm.rows import Rows, join, split_codes
 from molfm.splits import SPLITS, UNUSED, uniform
 from molfm.store import Shard, molecules_of, open_shard, pointer, prepare, structure, worker_pool
-from molfm.tables import card_from_table, locate
+from molfm.tables import card_from_table, is_table, locate
 
 if TYPE_CHECKING:
     from molfm.batch import MixDataModule
@@ -362,8 +362,8 @@ def load(
         DownloadError: a table or official split cannot be had; the message says how to place it by hand.
         TableError: a table that does not hold what its card says.
     """
-    is_table = isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
-    if is_table:
+    own_table = is_table(data)
+    if own_table:
         cards = [card_from_table(data, smiles, tasks, () if split in SPLIT_METHODS else (split,))]
         name = cards[0].name
     else:
@@ -378,11 +378,11 @@ def load(
             shards += opened
             dataset += [number] * len(opened)
             codes += split_codes(table, opened, split, seed, progress)
-    located = cards[0].sources[0].locations[0].removeprefix("file:") if is_table else str(data)
+    located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
     origin = {"data": located, "split": split, "seed": seed}
-    if is_table:
+    if own_table:
         origin |= {"smiles": smiles, "tasks": tasks}
     cards = tuple(table.card for table in tables)
     chosen = tuple(task for item in cards for task in item.tasks)
     mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)
-    return mix.select(tasks) if tasks and not is_table else mix
+    return mix.select(tasks) if tasks and not own_table else mix

@@ -43,6 +43,7 @@ from molfm.tables import Table, TableError, read_chunks
 
 SHARD_CHUNKS = 100  # chunks of CHUNK_ROWS rows in a shard: 100,000 rows
 POOL_FROM_ROWS = 4_000  # below it, starting processes costs more than it saves
+CHUNKS_UNDER_WAY = 8  # handed to featurizing processes and not yet back
 
 
 class Labels(NamedTuple):
@@ -143,13 +144,14 @@ def _joined(pointers: list[np.ndarray]) -> np.ndarray:
     return pointer(np.concatenate([np.diff(p) for p in pointers]))
 
 
-def _chunk_arrays(card: DataCard, chunk: tuple[int, list, dict]) -> tuple[Molecules, dict[str, Labels]]:
+def chunk_arrays(card: DataCard, chunk: tuple[int, list, dict]) -> tuple[Molecules, dict[str, Labels]]:
+    """Featurize one chunk of `read_chunks`: its molecules, and by level their labels in the stored order."""
     first_row, smiles, labels = chunk
     found = featurize(smiles, first_row)
     return found, {level: _label_block(card, level, found, first_row, labels) for level in LEVELS}
 
 
-def _write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]]) -> None:
+def write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]]) -> None:
     """Write one shard, whole or not at all."""
     temporary = folder.with_suffix(".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -240,7 +242,7 @@ def _mapped(function, chunks: Iterable, executor: Executor | None) -> Iterator:
     chunks, waiting = iter(chunks), []
     for chunk in chunks:
         waiting.append(executor.submit(function, chunk))
-        if len(waiting) >= 8:
+        if len(waiting) >= CHUNKS_UNDER_WAY:
             yield waiting.pop(0).result()
     for future in waiting:
         yield future.result()
@@ -309,10 +311,10 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
                     bar.update(sum(len(smiles) for _, smiles, _ in group))
                     continue
                 parts, many = [], sum(len(smiles) for _, smiles, _ in head) > POOL_FROM_ROWS
-                for part in _mapped(partial(_chunk_arrays, card), group, pool() if many else None):
+                for part in _mapped(partial(chunk_arrays, card), group, pool() if many else None):
                     parts.append(part)
                     bar.update(len(part[0].row) + len(part[0].rejected))
-                _write_shard(shard, parts)
+                write_shard(shard, parts)
         if not shards:
             raise TableError(f"{card.name}: the table has no rows.")
         (folder / "done.json").write_text(json.dumps([shard.name for shard in shards]))

@@ -55,8 +55,10 @@ class Table:
         return sum(pq.read_metadata(path).num_rows for path in self.paths)
 
 
-def locate(card: DataCard, progress: bool = True) -> Table:
+def locate(card: DataCard, progress: bool = True, download: bool = True) -> Table | None:
     """Return the first of the card's sources that is on this disk, else the first that can be downloaded.
+
+    With `download` false the network is never asked, and what is not on this disk is None.
 
     Raises:
         DownloadError: none can be had, or a file is not what the card says; the message lists what was tried.
@@ -66,10 +68,11 @@ def locate(card: DataCard, progress: bool = True) -> Table:
         UserWarning: an earlier source could not be had; another one has other rows, and no official split.
     """
     failures = []
-    for download in (False, True):  # an unreachable first source must not be asked again while the second is here
+    # An unreachable first source must not be asked again while the second is here.
+    for ask in (False, True) if download else (False,):
         for source in card.sources:
             try:
-                paths = fetch(source.locations, card.name, source.sha256, card.folder, progress, download)
+                paths = fetch(source.locations, card.name, source.sha256, card.folder, progress, ask)
             except DownloadError as error:
                 failures.append(str(error))
                 continue
@@ -79,6 +82,8 @@ def locate(card: DataCard, progress: bool = True) -> Table:
                 told = [f"{card.name} comes from {source.locations[0]}, since this failed:", *failures]
                 warnings.warn("\n".join(told), stacklevel=2)
             return _described(card, source, tuple(paths))
+    if not download and not failures:
+        return None
     raise DownloadError("\n".join(dict.fromkeys(failures)))
 
 
@@ -283,6 +288,11 @@ def read_column(table: Table, name: str) -> np.ndarray:
     chunks = [chunk[name].astype(object) for chunk in _raw_chunks(table.paths, [name], [name])]
     values = pd.concat(chunks, ignore_index=True)
     return values.where(values.notna(), None).to_numpy(object)
+
+
+def is_table(data: object) -> bool:
+    """Return whether `data` is a table of the user's own and not the name or path of a card."""
+    return isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
 
 
 def card_from_table(
