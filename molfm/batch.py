@@ -3,7 +3,7 @@
 Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
 
     x (N, 9) uint8             atom codes, featurize.ATOM_FIELDS
-    walk (N, 16) float         random-walk encoding
+    walk (N, 16) float16       random-walk encoding, where it was gathered
     edge_index (2, E)          both directions of every bond
     edge_attr (E, 3) uint8     bond codes, featurize.BOND_FIELDS
     batch (N,), ptr (B + 1,)   molecule of each atom, first atom of each molecule
@@ -40,18 +40,19 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
     both = np.stack([ends, ends[:, ::-1]], axis=1).reshape(-1, 2)  # (2 M, 2): each bond, then its other direction
     fields = {
         "x": arrays["atoms"],
-        "walk": arrays["walk"].astype(np.float32),
         "edge_index": np.ascontiguousarray(both.T),
-        "edge_attr": np.repeat(BOND_CODES[arrays["bonds"][:, 2]], 2, axis=0),
+        "edge_attr": BOND_CODES[np.repeat(arrays["bonds"][:, 2], 2)],
     }
-    slices = {"x": ptr, "walk": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
+    slices = {"x": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
+    if "walk" in arrays:
+        fields["walk"], slices["walk"] = arrays["walk"], ptr
     if "mol_id" in arrays:
         fields["mol_id"], slices["mol_id"] = arrays["mol_id"], pointer(sizes["graph"])
     for level in LEVELS:
         if f"{level}_item" in arrays:
-            for name in ("item", "task", "value"):
-                fields[f"{level}_{name}"] = arrays[f"{level}_{name}"]
-                slices[f"{level}_{name}"] = pointer(arrays[f"{level}_counts"])
+            names = [f"{level}_{name}" for name in ("item", "task", "value")]
+            fields |= {name: arrays[name] for name in names}
+            slices |= dict.fromkeys(names, pointer(arrays[f"{level}_counts"]))
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in fields.items()}
     batch = Batch(_base_cls=Data, **tensors)
     batch.batch = torch.from_numpy(np.repeat(np.arange(len(sizes["node"])), sizes["node"]))

@@ -85,7 +85,9 @@ class Encoder(nn.Module):
         self.walk = nn.Sequential(nn.Linear(RANDOM_WALK_STEPS, channels), nn.GELU(), nn.Linear(channels, channels))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.atoms(batch.x) + self.walk(batch.walk), self.bonds(batch.edge_attr)
+        return self.atoms(batch.x) + self.walk(batch.walk.to(self.atoms.table.weight.dtype)), self.bonds(
+            batch.edge_attr
+        )
 
 
 class GINE(nn.Module):

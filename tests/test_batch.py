@@ -71,7 +71,7 @@ def test_parts_that_pyg_puts_together_again_are_the_batch(batch):
 def test_fields_have_the_documented_shapes_and_types(batch):
     n, e = batch.num_nodes, batch.num_edges
     assert (tuple(batch.x.shape), batch.x.dtype) == ((n, 9), torch.uint8)
-    assert (tuple(batch.walk.shape), batch.walk.dtype) == ((n, 16), torch.float32)
+    assert (tuple(batch.walk.shape), batch.walk.dtype) == ((n, 16), torch.float16)
     assert (tuple(batch.edge_index.shape), batch.edge_index.dtype) == ((2, e), torch.int64)
     assert (tuple(batch.edge_attr.shape), batch.edge_attr.dtype) == ((e, 3), torch.uint8)
     assert all(batch[f"{level}_value"].dtype == torch.float32 for level in LEVELS)
