@@ -9,7 +9,7 @@ that process ended; PSS adds its share of what several use. Both include the pag
 to be in memory, which the system takes back when it needs them.
 
 Table and store lie under `$MOLFM_HOME` and are kept: a run that was interrupted goes on, and a later one only opens and
-trains, unless `--again`. What an interrupted run had prepared is not in its rows/s.
+trains, unless `--again`. Rows/s are told by a run that prepared all of them.
 """
 
 import argparse
@@ -89,14 +89,19 @@ def prepare(card: str, fast: bool) -> dict:
     import loky
 
     import molfm
+    from molfm.catalog import card as read_card
+    from molfm.store import store_folder
+    from molfm.tables import locate
 
+    begun = store_folder(locate(read_card(card))).exists()
     with loky.ProcessPoolExecutor(PROCESSES) as pool:
         start = time.perf_counter()
         mix = molfm.load(card, executor=pool)
         seconds = time.perf_counter() - start
     folders = [shard.folder for shard in mix.shards]
     kept = sum(file.stat().st_size for folder in folders for file in folder.iterdir() if "encoding" not in file.name)
-    return {"molecules": len(mix), "prepare_s": seconds, "bytes_per_molecule": kept / len(mix), "shards": len(folders)}
+    speed = {} if begun else {"prepare_s": seconds, "rows_per_s": len(mix) / seconds}
+    return {"molecules": len(mix), "shards": len(folders), "bytes_per_molecule": kept / len(mix), **speed}
 
 
 def encode(card: str, fast: bool) -> dict:
@@ -236,7 +241,6 @@ def main() -> None:
     for stage in STAGES:
         result[stage] = {name: rounded(value) for name, value in measured(stage, card, given.fast).items()}
         print(stage, json.dumps(result[stage]), flush=True)
-    result["prepare"]["rows_per_s"] = rounded(rows / result["prepare"]["prepare_s"])
     result["missed"] = [
         f"{stage}: {name} {result[stage][name]:g}, at most {most:g}"
         for stage, targets in TARGETS.items()

@@ -7,7 +7,7 @@ labels and split for it. Nothing here imports torch; `datamodule` hands over to 
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,10 @@ class Mix:
 
     def __len__(self) -> int:
         return len(self.rows.ptr) - 1
+
+    def __getstate__(self) -> dict:
+        """What a loader process is sent: the fields, without the tables that were made from them to look at."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def __repr__(self) -> str:
         names = ", ".join(c.name for c in self.cards)

@@ -83,7 +83,12 @@ class Shard:
                 temporary = path.with_suffix(".tmp.npy")
                 np.save(temporary, random_walk(self.atom_ptr, self.bonds, self.bond_ptr))
                 temporary.replace(path)
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return _memory_map(path)
+
+
+def _memory_map(path: Path) -> np.ndarray:
+    # A plain array over the map: np.memmap itself runs Python code at every indexing, which a batch does hundreds of times.
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _triples(dense: np.ndarray, ptr: np.ndarray, columns: np.ndarray) -> Labels:
@@ -206,8 +211,7 @@ def open_shard(folder: Path) -> Shard:
     """Open a shard; nothing is read but the headers of its arrays."""
 
     def load(name: str) -> np.ndarray:
-        # As a plain array: slicing a memmap object costs more than the copy of what a batch needs.
-        return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+        return _memory_map(folder / f"{name}.npy")
 
     labels = {level: Labels(*(load(f"{level}_{name}") for name in Labels._fields)) for level in LEVELS}
     arrays = {name: load(name) for name in ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr")}

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import subprocess
 import sys
 
@@ -466,3 +467,13 @@ def test_loading_and_browsing_never_import_torch(toy_card, molfm_home):
     environment = os.environ | {"MOLFM_HOME": str(molfm_home)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_mix_travels_to_other_processes_without_the_tables_made_to_look_at_it(toy):
+    before = pickle.dumps(toy.select(["heavy"]))
+    looked_at = toy.select(["heavy"])
+    looked_at.molecules, looked_at.tasks, looked_at.constitution  # noqa: B018
+    assert len(pickle.dumps(looked_at)) == len(before)
+    there = pickle.loads(before)
+    pd.testing.assert_frame_equal(there.tasks, looked_at.tasks)
+    pd.testing.assert_frame_equal(there.molecules, looked_at.molecules)
