@@ -6,10 +6,11 @@ The molecules are the training set of MOSES, real drug-like ones, taken from a w
 toys that are counted from the SMILES text, since only their number matters here. Each stage is a process of its own,
 and its memory is what the system says about it and its children every fifth of a second: USS is what would be freed if
 that process ended; PSS adds its share of what several use. Both include the pages of memory-mapped files that happen
-to be in memory, which the system takes back when it needs them.
+to be in memory, which the system takes back when it needs them; "own" is the memory without
+them (Linux; what processes share after a fork counts in each).
 
 Table and store lie under `$MOLFM_HOME` and are kept: a run that was interrupted goes on, and a later one only opens and
-trains, unless `--again`. Rows/s are told by a run that prepared all of them.
+trains, unless `--again`. The speed of preparing is told by a run that did all of it.
 """
 
 import argparse
@@ -108,12 +109,11 @@ def encode(card: str, fast: bool) -> dict:
     import molfm
 
     mix = molfm.load(card)
+    begun = any(file for shard in mix.shards for file in shard.folder.glob("encoding-*.npy"))
     start = time.perf_counter()
     sizes = [shard.walk.nbytes for shard in mix.shards]
-    return {
-        "encode_s": time.perf_counter() - start,
-        "encoding_bytes_per_molecule": sum(sizes) / len(mix),
-    }
+    speed = {} if begun else {"encode_s": time.perf_counter() - start}
+    return {"encoding_bytes_per_molecule": sum(sizes) / len(mix), **speed}
 
 
 def open_again(card: str, fast: bool) -> dict:
@@ -195,7 +195,7 @@ def measured(stage: str, card: Path, fast: bool) -> dict:
     """Run a stage in a process and sample its memory and its children's, in MB."""
     command = [sys.executable, __file__, "--stage", stage, "--card", str(card), *(["--fast"] if fast else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    peak = {"peak_parent_mb": 0.0, "peak_worker_mb": 0.0, "peak_all_mb": 0.0}
+    peak = {"peak_parent_mb": 0.0, "peak_worker_mb": 0.0, "peak_all_mb": 0.0, "peak_own_mb": 0.0}
     root = psutil.Process(process.pid)
     while process.poll() is None:
         used = {}
@@ -209,6 +209,7 @@ def measured(stage: str, card: Path, fast: bool) -> dict:
             "peak_parent_mb": used[root.pid].uss if root.pid in used else 0,
             "peak_worker_mb": max(workers, default=0),
             "peak_all_mb": sum(memory.pss for memory in used.values()),
+            "peak_own_mb": sum(memory.rss - memory.shared for memory in used.values()),
         }
         peak = {name: max(value, now[name] / 1e6) for name, value in peak.items()}
         time.sleep(0.2)
