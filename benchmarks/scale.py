@@ -151,7 +151,7 @@ def read(card: str, fast: bool) -> dict:
     from molfm.batch import MixDataModule
 
     mix = molfm.load(card)
-    batches = 20 if fast else 200
+    batches = min(20 if fast else 200, len(mix) // BATCH)
     order = np.random.default_rng(0).permutation(len(mix))[: BATCH * batches].reshape(-1, BATCH)
     found = {}
     for name, encodings in (("structures", False), ("with_encodings", True)):
