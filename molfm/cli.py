@@ -34,7 +34,9 @@ def _print_table(table, title: str = "") -> None:
 
     rich_table = Table(title=title)
     for name in table.columns:
-        rich_table.add_column(str(name), justify="right" if table[name].dtype.kind in "fiu" else "left")
+        rich_table.add_column(
+            str(name), justify="right" if table[name].dtype.kind in "fiu" else "left", overflow="fold"
+        )
     for row in table.itertuples(index=False):
         cells = [
             "" if value is None or value != value else f"{value:.3g}" if isinstance(value, float) else str(value)
