@@ -1,21 +1,23 @@
 """From SMILES to flat arrays: the only place where a molecule is a Python object.
 
-Every molecule is stored as its key, the canonical isomeric SMILES without atom-map numbers, parsed again: so its atoms
-and bonds have one order whatever string it came as, and labels of several datasets meet on the same atoms. Codes are
-small integers; which numbers a model sees is the encoder's business (`model.py`). This module never imports torch.
+Every molecule is stored as its key, the canonical isomeric SMILES without atom-map numbers, in the order of atoms and bonds
+that this text has: so labels of several datasets meet on the same atoms whatever string they came with. Codes are small
+integers; which numbers a model sees is the encoder's business (`model.py`). This module never imports torch.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-import orjson
 from rdkit import Chem, rdBase
-from rdkit.Chem.rdMolInterchange import MolsToJSON
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 
-VERSION = 1  # part of the cache key of every store: raise it whenever a code below changes its meaning
+from molfm.smiles import AROMATIC, DOUBLE, OTHER, SINGLE, TRIPLE, Graphs, is_readable, read_graphs
+
+VERSION = 2  # part of the cache key of every store: raise it whenever a code below changes its meaning
 MAX_ATOMS = 255  # bond ends are stored as uint8
 
 # Columns of an atom's codes with their number of values; larger values are clipped to the last one.
@@ -37,10 +39,24 @@ BOND_FIELDS = {
     "in_ring": 2,
 }
 BOND_CODES = np.stack(np.unravel_index(np.arange(40), tuple(BOND_FIELDS.values())), axis=1).astype(np.uint8)  # (40, 3)
-_BOND_STEREO = {"unspecified": 0, "either": 1, "cis": 2, "trans": 3}  # relative to the atoms of highest CIP rank: Z, E
+_BOND_ORDER = {
+    Chem.BondType.SINGLE: SINGLE,
+    Chem.BondType.DOUBLE: DOUBLE,
+    Chem.BondType.TRIPLE: TRIPLE,
+    Chem.BondType.AROMATIC: AROMATIC,
+}
+_BOND_STEREO = {  # relative to the atoms of highest CIP rank, so that it does not depend on the order of atoms
+    Chem.BondStereo.STEREOANY: 1,
+    Chem.BondStereo.STEREOZ: 2,
+    Chem.BondStereo.STEREOE: 3,
+}
 _CIP = {"R": 1, "S": 2}
+_MAP_NUMBER = re.compile(r":\d+\]")
+_ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as it is written; group 1: its map number
+_BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
 _MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
-_DATIVE = 17  # RDKit's number for it in JSON; what is not a bond with an order is 0 there
+_KEEP_HYDROGENS = Chem.SmilesParserParams()
+_KEEP_HYDROGENS.removeHs = False
 
 
 class Rejected(NamedTuple):
@@ -51,19 +67,39 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class Places(NamedTuple):
+    """Where the stored atoms (or bonds) of featurized molecules stand in labels that go by the input string."""
+
+    order: np.ndarray  # (n_atoms,) or (n_bonds,) int64
+    written: (
+        np.ndarray
+    )  # (n,) int64, a molecule's atoms or bonds in that string: more than are stored if it has hydrogens
+
+
 class Molecules(NamedTuple):
     """Featurized molecules, concatenated: molecule i owns atoms atom_ptr[i]:atom_ptr[i+1], and its bonds likewise."""
 
     row: np.ndarray  # (n,) int64, the input row it came from
     smiles: list[str]  # (n,) the key
-    identity: np.ndarray  # (n, 3) uint64, 64-bit hashes of key, constitution (no stereo, no isotopes), scaffold
+    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and constitution (no stereo, no isotopes)
     atoms: np.ndarray  # (n_atoms, 9) uint8, ATOM_FIELDS
     atom_ptr: np.ndarray  # (n + 1,) int64
     bonds: np.ndarray  # (n_bonds, 3) uint8: both ends, numbered in the molecule, and the byte of BOND_CODES
     bond_ptr: np.ndarray  # (n + 1,) int64
-    atom_order: np.ndarray  # (n_atoms,) int64, the stored atom's place in the input's labels
-    bond_order: np.ndarray  # (n_bonds,) int64, likewise
+    places: dict[str, Places]  # by level, those that were asked for
     rejected: list[Rejected]
+
+
+class _Parsed(NamedTuple):
+    """One molecule on its way into the arrays."""
+
+    key: str
+    mol: Chem.Mol
+    order: Sequence[int]  # for each atom of the key, its number in mol
+
+    def bond(self, begin: int, end: int) -> Chem.Bond:
+        """Return the bond of mol between two atoms of the key."""
+        return self.mol.GetBondBetweenAtoms(int(self.order[begin]), int(self.order[end]))
 
 
 class _NotStorable(Exception):
@@ -76,63 +112,37 @@ def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.repeat(starts - first, lengths) + np.arange(lengths.sum())
 
 
-def _parse(smiles: object) -> Chem.Mol:
+# ------------------------------------------------------------------------------------------------------- one molecule
+
+
+def _without_map_numbers(smiles: object) -> str:
     if not isinstance(smiles, str) or not smiles.strip():
         raise _NotStorable("empty SMILES")
-    mol = Chem.MolFromSmiles(smiles)
+    # They go before RDKit sees them: they would make like neighbours look different, and stereocentres of like atoms.
+    return _MAP_NUMBER.sub("]", smiles) if ":" in smiles else smiles
+
+
+def _parse(text: str) -> _Parsed:
+    """Parse a SMILES without map numbers."""
+    mol = Chem.MolFromSmiles(text)
     if mol is None or mol.GetNumAtoms() == 0:
         raise _NotStorable("RDKit cannot parse this SMILES")
     if mol.GetNumAtoms() > MAX_ATOMS:
         raise _NotStorable(f"{mol.GetNumAtoms()} atoms, at most {MAX_ATOMS} can be stored")
-    return mol
-
-
-def _label_places(mol: Chem.Mol) -> np.ndarray:
-    """Return each atom's place in a node label: its map number where the SMILES carries them, else its own number."""
-    numbers = np.array([atom.GetAtomMapNum() for atom in mol.GetAtoms()])
-    if not numbers.any():
-        return np.arange(len(numbers))
-    first = numbers.min()  # RDKit reads "map number 0" and "no map number" alike
-    if first > 1 or not np.array_equal(np.sort(numbers), np.arange(first, first + len(numbers))):
-        raise _NotStorable("atom-map numbers must be all of 0…n-1 or 1…n")
-    return numbers - first
-
-
-def _canonical(mol: Chem.Mol, text: str) -> str:
-    if ":" in text:  # else there are no map numbers, and walking over atoms from Python is slow
-        for atom in mol.GetAtoms():
-            atom.SetAtomMapNum(0)
-        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)  # numbers made like neighbours look different
     key = Chem.MolToSmiles(mol)
     if "*" in key:
         raise _NotStorable("dummy atom (*): a fragment, not a molecule")
-    return key
+    if key == text:  # it is in its stored order already
+        return _Parsed(key, mol, range(mol.GetNumAtoms()))
+    return _Parsed(key, mol, np.fromstring(mol.GetProp("_smilesAtomOutputOrder")[1:-1], int, sep=","))
 
 
 def canonical_smiles(smiles: str) -> str | None:
     """Return a molecule's key: canonical isomeric SMILES without atom-map numbers; None where it cannot be stored."""
     try:
-        return _canonical(_parse(smiles), smiles)
+        return _parse(_without_map_numbers(smiles)).key
     except _NotStorable:
         return None
-
-
-def _stored(text: object, by_map_number: bool) -> tuple[str, Chem.Mol, np.ndarray, np.ndarray]:
-    """Return the key, its molecule, and the places of its atoms and bonds in the labels of the input string."""
-    mol = _parse(text)
-    places = _label_places(mol) if by_map_number and ":" in text else np.arange(mol.GetNumAtoms())
-    key = _canonical(mol, text)
-    if key == text:  # it is in its stored order already
-        return key, mol, places, np.arange(mol.GetNumBonds())
-    order = np.array(mol.GetProp("_smilesAtomOutputOrder")[1:-1].rstrip(",").split(","), int)
-    stored = Chem.MolFromSmiles(key)
-    if stored is None or stored.GetNumAtoms() != len(order):
-        raise _NotStorable(f"its canonical SMILES {key} does not parse to the same atoms")
-    bonds = [
-        mol.GetBondBetweenAtoms(int(order[b.GetBeginAtomIdx()]), int(order[b.GetEndAtomIdx()]))
-        for b in stored.GetBonds()
-    ]
-    return key, stored, places[order], np.array([b.GetIdx() for b in bonds], int)
 
 
 def hash64(text: str) -> int:
@@ -140,109 +150,208 @@ def hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _identity(mol: Chem.Mol, key: str) -> tuple[int, int, int]:
-    if _MARKED_HYDROGEN.search(key):  # deuterium and tritium are hydrogen here
-        mol = Chem.Mol(mol)
-        for atom in mol.GetAtoms():
-            atom.SetIsotope(0)
-        mol = Chem.RemoveHs(mol)
-    constitution = Chem.MolToSmiles(mol, isomericSmiles=False)
-    scaffold = Chem.MolToSmiles(GetScaffoldForMol(mol), isomericSmiles=False)
-    # Without a ring there is no scaffold; such a molecule is a group of its own, else they would all be one.
-    return hash64(key), hash64(constitution), hash64(scaffold or constitution)
+def _constitution(key: str, mol: Chem.Mol) -> str:
+    """Return the canonical SMILES without stereo and isotopes."""
+    if not _BEYOND_CONSTITUTION.search(key):
+        return key
+    return Chem.MolToSmiles(_without_isotopes(key, mol), isomericSmiles=False)
 
 
-def _codes(mols: list[Chem.Mol]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (atoms, atom_ptr, bonds, bond_ptr) as in `Molecules`.
+def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
+    """Return the molecule with deuterium and tritium as plain hydrogen, which is no atom of its own."""
+    if not _MARKED_HYDROGEN.search(key):
+        return mol
+    mol = Chem.Mol(mol)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(mol)
 
-    RDKit writes all molecules as JSON in C++ and NumPy does the counting: several times faster than asking every atom
-    and bond object from Python (tests compare the two).
+
+def scaffolds(keys: Sequence[str]) -> np.ndarray:
+    """Return a 64-bit hash of each molecule's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
+
+    Without a ring there is no scaffold; such a molecule is a group of its own, else they would all be one.
     """
-    records = orjson.loads(MolsToJSON(mols))["molecules"] if mols else []
-    atoms = [atom for record in records for atom in record["atoms"]]
-    bonds = [bond for record in records for bond in record.get("bonds", ())]
-    atom_ptr = np.cumsum([0, *(len(record["atoms"]) for record in records)])
-    bond_ptr = np.cumsum([0, *(len(record.get("bonds", ())) for record in records)])
 
-    def gather(items: list[dict], name: str, default: int) -> np.ndarray:
-        return np.fromiter((item.get(name, default) for item in items), np.int64, len(items))
+    def scaffold(key: str) -> str:
+        mol = _without_isotopes(key, Chem.MolFromSmiles(key))
+        return Chem.MolToSmiles(GetScaffoldForMol(mol), isomericSmiles=False) or _constitution(key, mol)
 
-    ends = np.array([bond["atoms"] for bond in bonds], np.int64).reshape(-1, 2)
-    shift = np.repeat(atom_ptr[:-1], np.diff(bond_ptr))
-    order, hydrogens = gather(bonds, "bo", 1), gather(atoms, "impHs", 0)
-    neighbours = np.bincount((ends + shift[:, None]).ravel(), minlength=len(atoms))
-    share = np.repeat(np.where(order == _DATIVE, 0, order)[:, None], 2, axis=1)
-    share[order == _DATIVE, 1] = 1  # it counts in the valence of the atom that it points to
-    bond_sum = np.bincount((ends + shift[:, None]).ravel(), share.ravel(), len(atoms))
-
-    aromatic_atom, in_ring = np.zeros(len(atoms), bool), np.zeros(len(atoms), bool)
-    chirality, aromatic_bond, ring_pairs = np.zeros(len(atoms), np.int64), np.zeros(len(bonds), bool), []
-    for record, atom0, bond0 in zip(records, atom_ptr.tolist(), bond_ptr.tolist(), strict=False):
-        notes = record["extensions"][0]
-        aromatic_atom[[atom0 + i for i in notes.get("aromaticAtoms", ())]] = True
-        aromatic_bond[[bond0 + i for i in notes.get("aromaticBonds", ())]] = True
-        for i, label in notes.get("cipCodes", ()):
-            chirality[atom0 + i] = _CIP.get(label, 0)
-        for ring in notes.get("atomRings", ()):
-            in_ring[[atom0 + i for i in ring]] = True
-            ring_pairs += [(atom0 + i, atom0 + j) for i, j in zip(ring, ring[1:] + ring[:1], strict=True)]
-
-    def pair_codes(pairs: np.ndarray) -> np.ndarray:
-        return pairs.min(1) * (len(atoms) + 1) + pairs.max(1)
-
-    bond_in_ring = np.isin(pair_codes(ends + shift[:, None]), pair_codes(np.array(ring_pairs, int).reshape(-1, 2)))
-    fields = {
-        "element": gather(atoms, "z", 6),
-        "degree": neighbours + hydrogens,
-        "charge": gather(atoms, "chg", 0) + 7,
-        "radicals": gather(atoms, "nRad", 0),
-        "valence": bond_sum + hydrogens,
-        "hydrogens": hydrogens,
-        "aromatic": aromatic_atom,
-        "in_ring": in_ring,
-        "chirality": chirality,
-    }
-    codes = np.stack([np.clip(fields[name], 0, size - 1) for name, size in ATOM_FIELDS.items()], axis=1)
-    stereo = np.array([_BOND_STEREO[bond.get("stereo", "unspecified")] for bond in bonds], np.int64)
-    kind = np.where(aromatic_bond, 3, np.where((order > 3) | (order < 1), 4, order - 1))
-    byte = np.ravel_multi_index((kind, stereo, bond_in_ring.astype(int)), tuple(BOND_FIELDS.values()))
-    return codes.astype(np.uint8), atom_ptr, np.column_stack([ends, byte]).astype(np.uint8), bond_ptr
+    with rdBase.BlockLogs():
+        return np.array([hash64(scaffold(key)) for key in keys], np.uint64)
 
 
-def featurize(smiles: list[str], first_row: int = 0, by_map_number: bool = True) -> Molecules:
+# ------------------------------------------------------------------------------------------- atoms and bonds in labels
+
+
+def _written(text: str, mol: Chem.Mol) -> tuple[Sequence[int], Sequence[int], int, int]:
+    """Return where mol's atoms and its bonds stand in its SMILES, and how many of both there are.
+
+    They differ where hydrogens are written out that RDKit takes for a property of their neighbours.
+    """
+    if "[H" not in text:
+        n_atoms, n_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
+        return range(n_atoms), range(n_bonds), n_atoms, n_bonds
+    full = Chem.MolFromSmiles(text, _KEEP_HYDROGENS)
+    for item in (*full.GetAtoms(), *full.GetBonds()):
+        item.SetIntProp("written", item.GetIdx())
+    kept = Chem.RemoveHs(full)
+    if kept.GetNumAtoms() != mol.GetNumAtoms():
+        raise _NotStorable("it cannot be told which of its written hydrogens are atoms")
+    atoms, bonds = ([item.GetIntProp("written") for item in items] for items in (kept.GetAtoms(), kept.GetBonds()))
+    return atoms, bonds, full.GetNumAtoms(), full.GetNumBonds()
+
+
+def _by_map_number(smiles: str, atoms: Sequence[int], n_written: int) -> tuple[np.ndarray, int]:
+    """Return the places of atoms in a node label and its length: by map number where the SMILES carries them."""
+    numbers = np.array([int(number or 0) for number in _ATOM_TEXT.findall(smiles)])  # as for RDKit, none is like 0
+    atoms = np.asarray(atoms)
+    if not numbers.any():
+        return atoms, n_written
+    for counted in (numbers, numbers[atoms]):  # all atoms that are written, or only those that are stored
+        first = counted.min()
+        if first <= 1 and np.array_equal(np.sort(counted), np.arange(first, first + len(counted))):
+            return numbers[atoms] - first, len(counted)
+    raise _NotStorable("atom-map numbers must be all of 0…n-1 or 1…n")
+
+
+# ------------------------------------------------------------------------------------------------------ many molecules
+
+_OF_KIND = list(ATOM_FIELDS)[:-2]  # what an atom's text and the orders of its bonds decide: all but ring and chirality
+_codes_of_kind: dict[int, list[int]] = {}  # what RDKit said of the first atom of each kind that this process met
+
+
+def _codes_of(atom: Chem.Atom) -> list[int]:
+    """Return an atom's codes of `_OF_KIND`."""
+    values = (
+        atom.GetAtomicNum(),
+        atom.GetTotalDegree(),
+        atom.GetFormalCharge() + 7,
+        atom.GetNumRadicalElectrons(),
+        atom.GetTotalValence(),
+        atom.GetTotalNumHs(),
+        int(atom.GetIsAromatic()),
+    )
+    return [min(max(value, 0), ATOM_FIELDS[name] - 1) for name, value in zip(_OF_KIND, values, strict=True)]
+
+
+def _chirality(atom: Chem.Atom) -> int:
+    return _CIP.get(atom.GetProp("_CIPCode"), 0) if atom.HasProp("_CIPCode") else 0
+
+
+def _bond_bytes(order: np.ndarray, stereo: np.ndarray, in_ring: np.ndarray) -> np.ndarray:
+    return np.ravel_multi_index((order, stereo, in_ring.astype(int)), tuple(BOND_FIELDS.values()))
+
+
+def _read(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
+    """Return (atoms, atoms of each molecule, bonds, bonds of each molecule), read from the keys' texts."""
+    graphs = read_graphs([item.key for item in parsed])
+    sizes = np.diff(graphs.atom_ptr)
+    if not np.array_equal(sizes, [item.mol.GetNumAtoms() for item in parsed]):
+        return _ask(parsed)  # it writes something that we cannot read after all
+    molecule_of = np.repeat(np.arange(len(parsed)), sizes)
+    local = np.arange(len(molecule_of)) - graphs.atom_ptr[molecule_of]
+
+    kinds, first, kind = np.unique(_kinds(graphs), return_index=True, return_inverse=True)
+    for number, atom in zip(kinds.tolist(), first.tolist(), strict=True):
+        if number not in _codes_of_kind:
+            # Parsed from its key: what RDKit says of valence can depend on how the molecule was written.
+            mol = Chem.MolFromSmiles(parsed[molecule_of[atom]].key)
+            _codes_of_kind[number] = _codes_of(mol.GetAtomWithIdx(int(local[atom])))
+    atoms = np.zeros((len(local), len(ATOM_FIELDS)), np.uint8)
+    atoms[:, :-2] = np.array([_codes_of_kind[number] for number in kinds.tolist()], np.uint8)[kind]
+    atoms[graphs.ends[graphs.ring_bond].ravel(), -2] = 1
+    for atom in np.flatnonzero(graphs.marked_atom).tolist():
+        item = parsed[molecule_of[atom]]
+        atoms[atom, -1] = _chirality(item.mol.GetAtomWithIdx(int(item.order[local[atom]])))
+
+    molecule_of_bond = molecule_of[graphs.ends[:, 0]]
+    ends, stereo = local[graphs.ends], np.zeros(len(graphs.ends), np.int64)
+    has_direction = np.array([("/" in item.key or "\\" in item.key) for item in parsed])
+    for bond in np.flatnonzero((graphs.order == DOUBLE) & has_direction[molecule_of_bond]).tolist():
+        stereo[bond] = _BOND_STEREO.get(parsed[molecule_of_bond[bond]].bond(*ends[bond]).GetStereo(), 0)
+    bonds = np.column_stack([ends, _bond_bytes(graphs.order, stereo, graphs.ring_bond)]).astype(np.uint8)
+    return atoms, sizes, bonds, np.diff(graphs.bond_ptr)
+
+
+def _kinds(graphs: Graphs) -> np.ndarray:
+    """Return a number for each atom, (n_atoms,) int64: equal for equal texts and equal numbers of bonds of each order."""
+    kind = graphs.token
+    for order in (SINGLE, DOUBLE, TRIPLE, AROMATIC):
+        kind = 16 * kind + np.bincount(graphs.ends[graphs.order == order].ravel(), minlength=len(kind))
+    return kind
+
+
+def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
+    """Return the same as `_read`, asking RDKit for one atom and bond after the other."""
+    mols = [Chem.MolFromSmiles(item.key) for item in parsed]
+    atoms = [[*_codes_of(a), int(a.IsInRing()), _chirality(a)] for mol in mols for a in mol.GetAtoms()]
+    listed = [bond for mol in mols for bond in mol.GetBonds()]
+    byte = _bond_bytes(
+        np.array([_BOND_ORDER.get(bond.GetBondType(), OTHER) for bond in listed], np.int64),
+        np.array([_BOND_STEREO.get(bond.GetStereo(), 0) for bond in listed], np.int64),
+        np.array([bond.IsInRing() for bond in listed], bool),
+    )
+    ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in listed], np.int64).reshape(-1, 2)
+    counts = ([mol.GetNumAtoms() for mol in mols], [mol.GetNumBonds() for mol in mols])
+    bonds = np.column_stack([ends, byte]).astype(np.uint8)
+    return np.array(atoms, np.uint8), np.array(counts[0]), bonds, np.array(counts[1])
+
+
+def featurize(
+    smiles: Sequence[str], first_row: int = 0, levels: Collection[str] = ("node", "edge"), as_labels: bool = True
+) -> Molecules:
     """Featurize SMILES; what cannot be stored is listed in `rejected` with its row and reason, never dropped silently.
 
     Args:
         smiles: the input strings.
         first_row: the row number of `smiles[0]` in its table.
-        by_map_number: node labels follow the atom-map numbers of a SMILES that carries them (`atom_order`); else the order
-            in which RDKit parses it.
+        levels: "node" and "edge", where the places of the stored atoms and bonds in the input are wanted.
+        as_labels: places as labels count them: an atom's map number where a SMILES carries them, else its place among all
+            atoms that are written, hydrogens too. Else the numbers of `Chem.MolFromSmiles(smiles)`.
     """
-    rows, keys, mols, identity, atom_order, bond_order, rejected = [], [], [], [], [], [], []
+    rows, parsed, identity, rejected = [], [], [], []
+    order: dict[str, list] = {level: [] for level in levels}
+    written: dict[str, list[int]] = {level: [] for level in levels}
     with rdBase.BlockLogs():
-        for row, text in enumerate(smiles, first_row):
+        for row, given in enumerate(smiles, first_row):
             try:
-                key, mol, atom_places, bond_places = _stored(text, by_map_number)
+                text = _without_map_numbers(given)
+                item = _parse(text)
+                if levels:
+                    atoms, bonds, n_atoms, n_bonds = _written(text, item.mol) if as_labels else _written("", item.mol)
+                    if as_labels and ":" in given:
+                        atoms, n_atoms = _by_map_number(given, atoms, n_atoms)
             except _NotStorable as reason:
-                rejected.append(Rejected(row, "" if text is None else str(text), str(reason)))
+                rejected.append(Rejected(row, "" if given is None else str(given), str(reason)))
                 continue
             rows.append(row)
-            keys.append(key)
-            mols.append(mol)
-            identity.append(_identity(mol, key))
-            atom_order.append(atom_places)
-            bond_order.append(bond_places)
-        atoms, atom_ptr, bonds, bond_ptr = _codes(mols)
-    empty = [np.zeros(0, np.int64)]
+            parsed.append(item)
+            constitution, code = _constitution(item.key, item.mol), hash64(item.key)
+            identity.append((code, code if constitution is item.key else hash64(constitution)))
+            if "node" in levels:
+                order["node"].append(np.asarray(atoms)[item.order])
+                written["node"].append(n_atoms)
+            if "edge" in levels:
+                order["edge"].append(bonds)
+                written["edge"].append(n_bonds)
+        runs = groupby(parsed, key=lambda item: is_readable(item.key))
+        parts = [(_read if readable else _ask)(list(run)) for readable, run in runs] or [_ask([])]
+        atoms, sizes, bonds, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        bond_ptr = np.concatenate([[0], np.cumsum(counts)])
+        if "edge" in levels:
+            for i, item in enumerate(parsed):
+                ends = bonds[bond_ptr[i] : bond_ptr[i + 1], :2].tolist()
+                order["edge"][i] = [order["edge"][i][item.bond(*pair).GetIdx()] for pair in ends]
+    joined = {level: np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64) for level, parts in order.items()}
     return Molecules(
         row=np.array(rows, np.int64),
-        smiles=keys,
-        identity=np.array(identity, np.uint64).reshape(-1, 3),
-        atoms=atoms,
-        atom_ptr=atom_ptr,
+        smiles=[item.key for item in parsed],
+        identity=np.array(identity, np.uint64).reshape(-1, 2),
+        atoms=atoms.reshape(-1, len(ATOM_FIELDS)),
+        atom_ptr=np.concatenate([[0], np.cumsum(sizes)]),
         bonds=bonds,
         bond_ptr=bond_ptr,
-        atom_order=np.concatenate(atom_order or empty),
-        bond_order=np.concatenate(bond_order or empty),
+        places={level: Places(joined[level], np.array(written[level], np.int64)) for level in levels},
         rejected=rejected,
     )

@@ -5,7 +5,7 @@ views of the same files. A molecule that several datasets know is one molecule, 
 labels and split for it. Nothing here imports torch; `datamodule` hands over to `batch.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -20,7 +20,7 @@ from molfm.catalog import LEVELS, SPLIT_METHODS, CardError, DataCard, Task, card
 from molfm.featurize import spans
 from molfm.rows import Rows, join, split_codes
 from molfm.splits import SPLITS, UNUSED, uniform
-from molfm.store import Shard, molecules_of, open_shard, pointer, prepare, structure, worker_pool
+from molfm.store import Shard, make_scaffolds, molecules_of, open_shard, pointer, prepare, structure, worker_pool
 from molfm.tables import card_from_table, is_table, locate
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Mix:
             raise ValueError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
         mask = np.ones(len(self), bool)
         quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
-        rank = uniform(self._identity[molecule, 0], seed)
+        rank = uniform(self.key[molecule], seed)
         for part, size in quota.items():
             members = np.flatnonzero(split == part)
             mask[molecule[members[np.argsort(rank[members], kind="stable")[size:]]]] = False
@@ -124,26 +124,32 @@ class Mix:
 
     # ------------------------------------------------------------------------------------------------ tables to look at
 
-    @cached_property
-    def _identity(self) -> np.ndarray:
-        """(n_molecules, 3) hashes of key, constitution and scaffold."""
-        first = self.rows.ptr[:-1]
-        out = np.empty((len(self), 3), np.uint64)
-        for number, shard in enumerate(self.shards):
-            mine = np.flatnonzero(self.rows.shard[first] == number)
-            out[mine] = shard.identity[self.rows.local[first][mine]]
-        return out
+    def _of_molecules(self, of_shards: Iterable[np.ndarray]) -> np.ndarray:
+        """Return (n_molecules,) of what each shard has for its molecules, (n_molecules_of_shard,)."""
+        return np.concatenate(list(of_shards))[self.rows.order[self.rows.ptr[:-1]]]
 
-    @property
+    @cached_property
+    def key(self) -> np.ndarray:
+        """(n_molecules,) uint64, a hash of each molecule's SMILES."""
+        return self._of_molecules(shard.identity[:, 0] for shard in self.shards)
+
+    @cached_property
     def constitution(self) -> np.ndarray:
         """(n_molecules,) uint64, equal for stereoisomers: what a bootstrap over the test set should resample."""
-        return self._identity[:, 1]
+        return self._of_molecules(shard.identity[:, 1] for shard in self.shards)
+
+    @cached_property
+    def scaffold(self) -> np.ndarray:
+        """(n_molecules,) uint64, equal for equal scaffolds; computed when it is first asked for."""
+        with worker_pool() as pool:
+            make_scaffolds(self.shards, True, pool)
+        return self._of_molecules(shard.scaffold for shard in self.shards)
 
     @cached_property
     def molecules(self) -> pd.DataFrame:
         """The molecules, a row each: smiles (the key), its datasets, and its split in each of them."""
-        smiles = np.concatenate([molecules_of(shard.folder).smiles.to_numpy(object) for shard in self.shards])
-        table = pd.DataFrame({"smiles": smiles[self.rows.order[self.rows.ptr[:-1]]]})
+        smiles = self._of_molecules(molecules_of(shard.folder).smiles.to_numpy(object) for shard in self.shards)
+        table = pd.DataFrame({"smiles": smiles})
         for number, item in enumerate(self.cards):
             mine = np.flatnonzero(self.rows.dataset == number)[::-1]  # reversed: the first row of a molecule wins
             split = np.full(len(self), -1, np.int8)
@@ -246,13 +252,8 @@ class Mix:
 
     def _sizes(self, level: str) -> np.ndarray:
         """Return the number of atoms or bonds of every molecule."""
-        first = self.rows.ptr[:-1]
-        out = np.empty(len(self), np.int64)
-        for number, shard in enumerate(self.shards):
-            mine = np.flatnonzero(self.rows.shard[first] == number)
-            ptr = shard.atom_ptr if level == "node" else shard.bond_ptr
-            out[mine] = np.diff(ptr)[self.rows.local[first][mine]]
-        return out
+        pointers = (shard.atom_ptr if level == "node" else shard.bond_ptr for shard in self.shards)
+        return self._of_molecules(map(np.diff, pointers))
 
     def audit(self) -> "Audit":
         """Return what a careful reader should know before trusting this mix; see `quality.audit`."""
@@ -381,7 +382,7 @@ def load(
             ]
             shards += opened
             dataset += [number] * len(opened)
-            codes += split_codes(table, opened, split, seed, progress)
+            codes += split_codes(table, opened, split, seed, progress, pool)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:

@@ -213,7 +213,7 @@ class MultiTaskModel(nn.Module):
             raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
         chosen = self._chosen(level, tasks)
-        found = featurize(texts, by_map_number=False)
+        found = featurize(texts, levels={level} - {"graph"}, as_labels=False)
         if found.rejected:
             first = found.rejected[0]
             warnings.warn(
@@ -236,7 +236,7 @@ class MultiTaskModel(nn.Module):
             frame.insert(0, "smiles", texts)
             frame.insert(0, "mol", np.arange(len(texts)))
             return frame
-        ptr, order = (found.atom_ptr, found.atom_order) if level == "node" else (found.bond_ptr, found.bond_order)
+        ptr, order = found.atom_ptr if level == "node" else found.bond_ptr, found.places[level].order
         sizes = np.diff(ptr)
         back = np.empty(len(order), np.int64)  # the stored order, turned back into the order of the input
         back[np.repeat(ptr[:-1], sizes) + order] = np.arange(len(order))
@@ -270,7 +270,7 @@ class MultiTaskModel(nn.Module):
     def embed(self, smiles: str | Sequence[str]) -> np.ndarray:
         """Return the vectors that the graph heads read, (n, 2 · hidden_channels) float32; NaN for what is no molecule."""
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
-        found = featurize(texts)
+        found = featurize(texts, levels=())
         out = np.full((len(texts), 2 * self.config.hidden_channels), np.nan, np.float32)
         for local, batch in self._batches(found):
             with torch.no_grad():

@@ -27,7 +27,7 @@ BLOCK_ROWS = 50_000  # rows whose labels are held at once
 MAX_LISTED = 10_000  # conflicting labels listed for each dataset and check; the counts are always complete
 _SHOWN = 10  # rows of each table that a printed audit shows
 _NO_CONFLICTS = pd.DataFrame(columns=["check", "task", "group", "smiles", "row", "item", "value"])
-_IDENTITY = {"molecules": 0, "constitutions": 1, "scaffolds": 2}  # column of `Mix._identity`
+_IDENTITY = {"molecules": "key", "constitutions": "constitution", "scaffolds": "scaffold"}  # attributes of Mix
 
 
 @dataclass(frozen=True)
@@ -191,9 +191,10 @@ def _leakage(mix: "Mix", molecule: np.ndarray) -> list[dict]:
         for other, seen in zip(names, train, strict=True):
             if not len(test) or not len(seen):
                 continue
-            for what, column in _IDENTITY.items():
-                groups = mix._identity[test, column]
-                hit = np.isin(groups, mix._identity[seen, column])
+            for what, name in _IDENTITY.items():
+                identity = getattr(mix, name)
+                groups = identity[test]
+                hit = np.isin(groups, identity[seen])
                 note = "" if what == "molecules" else f"{hit.sum():,} of {len(test):,} {split} molecules"
                 count, of, check = len(np.unique(groups[hit])), len(np.unique(groups)), f"{split} {what} in train"
                 findings.append(_finding(check, names[number], count, of, note, other=other, split=split))
@@ -225,10 +226,10 @@ def audit(mix: "Mix") -> Audit:
         again = row[np.isin(molecule[row], mine[times > 1])]
         by_row = _contradictions(mix, "contradicting rows", again, molecule[again], again)
 
-        groups, isomers = np.unique(mix._identity[mine, 1], return_counts=True)
+        groups, isomers = np.unique(mix.constitution[mine], return_counts=True)
         note = f"{isomers[isomers > 1].sum():,} molecules" if (isomers > 1).any() else ""
         findings.append(_finding("constitutions of several molecules", name, (isomers > 1).sum(), len(groups), note))
-        group = np.searchsorted(groups, mix._identity[molecule[row], 1])
+        group = np.searchsorted(groups, mix.constitution[molecule[row]])
         row, group = row[isomers[group] > 1], group[isomers[group] > 1]
         check = "contradicting stereoisomers"  # classes only; atoms and bonds of isomers have no common order
         by_isomer = _contradictions(mix, check, row, group, molecule[row], classes_only=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from molfm.catalog import CardError
 from molfm.download import DownloadError, digest, fetch, home
 from molfm.splits import GROUPS, UNUSED, assign, codes_of, read_official
-from molfm.store import Shard, rejected_of
+from molfm.store import Shard, make_scaffolds, rejected_of
 from molfm.tables import Table, read_column
 
 
@@ -110,12 +111,18 @@ def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
 
 
 def split_codes(
-    table: Table, shards: Sequence[Shard], method: str | None, seed: int, progress: bool
+    table: Table,
+    shards: Sequence[Shard],
+    method: str | None,
+    seed: int,
+    progress: bool,
+    pool: Callable[[], Executor | None] = lambda: None,
 ) -> list[np.ndarray]:
     """Return the split of each molecule of a dataset's shards, codes of `splits.SPLITS`.
 
     Args:
         method: "official", "scaffold", "random", or a column of the table; None: as the card says.
+        pool: gives the executor that computes scaffolds, see `store.worker_pool`.
 
     Raises:
         CardError: an unknown method.
@@ -125,8 +132,10 @@ def split_codes(
     method = method or table.card.split
     codes = None if method in GROUPS else _row_codes(table, method, progress)
     if codes is None:
-        group = GROUPS.get(method, GROUPS["random"])
-        return [assign(shard.identity[:, group], seed, table.card.fractions) for shard in shards]
+        if method == "scaffold":
+            make_scaffolds(shards, progress, pool)
+        groups = [shard.scaffold if method == "scaffold" else shard.identity[:, 1] for shard in shards]
+        return [assign(group, seed, table.card.fractions) for group in groups]
     if len(codes) > max((int(shard.row[-1]) + 1 for shard in shards if len(shard.row)), default=0):
         n_rows = sum(len(shard.row) + len(rejected_of(shard.folder)) for shard in shards)
         if len(codes) > n_rows:

@@ -16,7 +16,7 @@ import numpy as np
 
 SPLITS = ("train", "val", "test", "test_seen")
 UNUSED = -1  # the code of a row that is in no split
-GROUPS = {"random": 1, "scaffold": 2}  # column of `Molecules.identity` that is kept together
+GROUPS = ("random", "scaffold")  # methods that go by the molecule: its constitution, its scaffold
 
 
 def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:

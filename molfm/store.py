@@ -4,11 +4,12 @@
         molecules.parquet   row, smiles (the key)
         rejected.parquet    row, smiles, reason
         row.npy             (n,) row of the table: what an official split goes by
-        identity.npy        (n, 3) hashes of key, constitution, scaffold: joins and splits
+        identity.npy        (n, 2) hashes of key and constitution: joins and splits
         atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see featurize.Molecules
         {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, molecule by molecule
         manifest.json       written last: sizes of all files, so that a half-written shard is seen and redone
-        encoding-*.npy      positional encodings, a file each, made when they are first asked for
+        scaffold.npy        (n,) hashes of scaffolds, made when they are first asked for
+        encoding-*.npy      positional encodings, a file each, likewise
 
 A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task the
 column in the card. What was not measured is not there.
@@ -18,7 +19,7 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from molfm import tables
 from molfm.catalog import LEVELS, DataCard
 from molfm.download import digest, home
 from molfm.encodings import RANDOM_WALK_STEPS, random_walk
-from molfm.featurize import Molecules, featurize, spans
+from molfm.featurize import Molecules, featurize, scaffolds, spans
 from molfm.tables import Table, TableError, read_chunks
 
 SHARD_CHUNKS = 100  # chunks of CHUNK_ROWS rows in a shard: 100,000 rows
@@ -75,13 +76,27 @@ class Shard:
     @cached_property
     def walk(self) -> np.ndarray:
         """(n_atoms, 16) float16, the random-walk encoding; computed once, then read from beside the shard."""
+        return self._kept(
+            f"encoding-walk-{RANDOM_WALK_STEPS}", lambda: random_walk(self.atom_ptr, self.bonds, self.bond_ptr)
+        )
+
+    @cached_property
+    def scaffold(self) -> np.ndarray:
+        """(n,) uint64, hashes of the scaffolds; likewise."""
+        return self._kept("scaffold", lambda: scaffolds(molecules_of(self.folder).smiles))
+
+    def has(self, name: str) -> bool:
+        """Return whether an array that is made when it is asked for is there already, such as "scaffold"."""
+        return (self.folder / f"{name}.npy").exists()
+
+    def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         if self.folder is None:
-            return random_walk(self.atom_ptr, self.bonds, self.bond_ptr)
-        path = self.folder / f"encoding-walk-{RANDOM_WALK_STEPS}.npy"
+            return make()
+        path = self.folder / f"{name}.npy"
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 temporary = path.with_suffix(".tmp.npy")
-                np.save(temporary, random_walk(self.atom_ptr, self.bonds, self.bond_ptr))
+                np.save(temporary, make())
                 temporary.replace(path)
         return _memory_map(path)
 
@@ -108,7 +123,7 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
     if level == "graph":
         ptr = np.arange(len(found.row) + 1)
     else:
-        ptr, order = (found.atom_ptr, found.atom_order) if level == "node" else (found.bond_ptr, found.bond_order)
+        ptr = found.atom_ptr if level == "node" else found.bond_ptr
     columns = [column for column, task in enumerate(card.tasks) if task.level == level]
     dense = np.full((int(ptr[-1]), len(columns)), np.nan)
     for place, column in enumerate(columns):
@@ -121,12 +136,17 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
             if block is None:
                 continue
             start, end = ptr[i], ptr[i + 1]
-            if len(block) != end - start:
+            order, written = found.places[level].order[start:end], found.places[level].written[i]
+            if len(block) == end - start < written:  # labels of the stored atoms only: hydrogens written out have none
+                order = np.argsort(np.argsort(order))
+            elif len(block) != written:
+                items = "atoms" if level == "node" else "bonds"
+                more = f" ({written} {items} with the hydrogens that are written out)" if written > end - start else ""
                 raise TableError(
                     f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
-                    f"{end - start} {'atoms' if level == 'node' else 'bonds'} of {found.smiles[i]}."
+                    f"{end - start} {items} of {found.smiles[i]}{more}."
                 )
-            dense[start:end, place] = block[order[start:end]]
+            dense[start:end, place] = block[order]
     return _triples(dense, ptr, np.array(columns, np.uint16))
 
 
@@ -152,7 +172,7 @@ def _joined(pointers: list[np.ndarray]) -> np.ndarray:
 def chunk_arrays(card: DataCard, chunk: tuple[int, list, dict]) -> tuple[Molecules, dict[str, Labels]]:
     """Featurize one chunk of `read_chunks`: its molecules, and by level their labels in the stored order."""
     first_row, smiles, labels = chunk
-    found = featurize(smiles, first_row)
+    found = featurize(smiles, first_row, {task.level for task in card.tasks} - {"graph"})
     return found, {level: _label_block(card, level, found, first_row, labels) for level in LEVELS}
 
 
@@ -324,6 +344,20 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
             raise TableError(f"{card.name}: the table has no rows.")
         (folder / "done.json").write_text(json.dumps([shard.name for shard in shards]))
     return shards
+
+
+def make_scaffolds(shards: Sequence[Shard], progress: bool, pool: Callable[[], Executor | None]) -> None:
+    """Make sure that the shards have their scaffolds, in several processes where there is much to do (`worker_pool`)."""
+    missing = [shard for shard in shards if not shard.has("scaffold")]
+    n_molecules = sum(len(shard.row) for shard in missing)
+    executor = pool() if n_molecules > POOL_FROM_ROWS else None
+    with tqdm(total=n_molecules, desc="Scaffolds", unit=" molecules", disable=not progress or not missing) as bar:
+        for n_made in _mapped(_make_scaffold, missing, executor):
+            bar.update(n_made)
+
+
+def _make_scaffold(shard: Shard) -> int:
+    return len(shard.scaffold)
 
 
 def molecules_of(folder: Path) -> pd.DataFrame:

@@ -123,8 +123,11 @@ def test_codes_of_many_molecules_are_those_of_each_alone():
         assert together.smiles[i] == alone.smiles[0]
         assert together.identity[i].tolist() == alone.identity[0].tolist()
         atoms, bonds = slice(*together.atom_ptr[i : i + 2]), slice(*together.bond_ptr[i : i + 2])
-        for name, part in {"atoms": atoms, "atom_order": atoms, "bonds": bonds, "bond_order": bonds}.items():
-            assert getattr(together, name)[part].tolist() == getattr(alone, name).tolist(), name
+        assert together.atoms[atoms].tolist() == alone.atoms.tolist()
+        assert together.bonds[bonds].tolist() == alone.bonds.tolist()
+        for level, part in (("node", atoms), ("edge", bonds)):
+            assert together.places[level].order[part].tolist() == alone.places[level].order.tolist()
+            assert together.places[level].written[i] == alone.places[level].written[0]
 
 
 def test_codes_of_ethanol():
@@ -186,7 +189,7 @@ def test_a_key_is_its_own_key(smiles):
 def test_orders_lead_from_stored_atoms_and_bonds_to_those_of_the_input(smiles):
     for spelling in random_spellings(smiles, 5):
         found, given = featurize([spelling]), Chem.MolFromSmiles(spelling)
-        atoms, bonds = found.atom_order.tolist(), found.bond_order.tolist()
+        atoms, bonds = (found.places[level].order.tolist() for level in ("node", "edge"))
         assert sorted(atoms) == list(range(given.GetNumAtoms()))
         assert sorted(bonds) == list(range(given.GetNumBonds()))
         assert [given.GetAtomWithIdx(i).GetAtomicNum() for i in atoms] == found.atoms[:, 0].tolist()
@@ -200,21 +203,21 @@ def test_orders_lead_from_stored_atoms_and_bonds_to_those_of_the_input(smiles):
 def test_map_numbers_from_zero_give_the_order_of_node_labels(spelling):
     found = featurize([spelling])
     assert found.smiles == ["CCO"]
-    assert found.atom_order.tolist() == [2, 1, 0]
+    assert found.places["node"].order.tolist() == [2, 1, 0]
 
 
 @pytest.mark.parametrize("spelling", ["[OH:1][CH2:2][CH3:3]", "[CH2:2]([OH:1])[CH3:3]", "[CH3:3][CH2:2][OH:1]"])
 def test_map_numbers_from_one_give_the_order_of_node_labels(spelling):
     found = featurize([spelling])
     assert found.smiles == ["CCO"]
-    assert found.atom_order.tolist() == [2, 1, 0]
+    assert found.places["node"].order.tolist() == [2, 1, 0]
 
 
 def test_map_numbers_do_not_reorder_bonds():
     """A bond label belongs to the bond of that number in the string, mapped or not."""
     mapped, plain = featurize(["[CH3:3][C:1]#[N:2]"]), featurize(["CC#N"])
-    assert mapped.bond_order.tolist() == plain.bond_order.tolist()
-    assert mapped.atom_order.tolist() == [2, 0, 1]
+    assert mapped.places["edge"].order.tolist() == plain.places["edge"].order.tolist()
+    assert mapped.places["node"].order.tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -304,7 +307,7 @@ def test_strange_bonds_and_texts_are_never_fatal(text):
 @pytest.mark.parametrize("smiles", [[], ["nonsense", ""]])
 def test_without_any_molecule_the_arrays_are_empty(smiles):
     found = featurize(smiles)
-    assert (found.atoms.shape, found.bonds.shape, found.identity.shape) == ((0, 9), (0, 3), (0, 3))
+    assert (found.atoms.shape, found.bonds.shape, found.identity.shape) == ((0, 9), (0, 3), (0, 2))
     assert (found.atom_ptr.tolist(), found.bond_ptr.tolist()) == ([0], [0])
     assert len(found.rejected) == len(smiles)
 

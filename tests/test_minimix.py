@@ -140,7 +140,7 @@ def test_b3db_counts_are_those_of_its_card(b3db):
 
 
 def test_no_scaffold_is_in_training_for_one_dataset_and_in_test_for_another(minimix):
-    split, scaffold = minimix.rows.split, minimix._identity[minimix.rows.molecule, 2]
+    split, scaffold = minimix.rows.split, minimix.scaffold[minimix.rows.molecule]
     train, test = set(scaffold[split == 0]), set(scaffold[split == 2])
     assert len(train) > 1000 and len(test) > 500
     assert train.isdisjoint(test)

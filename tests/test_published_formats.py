@@ -1,6 +1,7 @@
 """The published formats on small generated files: L1000, PCBA, PM6, QM9 from the package index, and broken tables."""
 
 import gzip
+import re
 import tracemalloc
 from zipfile import ZipFile
 
@@ -411,9 +412,33 @@ def node_labels(smiles, values):
     "smiles",
     ["[H]C([H])([H])O[H]", "[C:1]([H:3])([H:4])([H:5])[O:2][H:6]", "[C:0]([H:2])([H:3])([H:4])[O:1][H:5]"],
 )
-def test_labels_that_count_the_hydrogens_which_rdkit_removes_are_an_error_and_never_shifted(smiles):
-    with pytest.raises(TableError, match=r"row 0, column 'q': 6 values for 2 atoms of CO"):
-        node_labels(smiles, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+def test_labels_that_count_the_hydrogens_that_are_written_out_find_their_heavy_atoms(smiles):
+    numbers = [int(number) for number in re.findall(r":(\d)", smiles)]
+    elements = re.findall("[CHO]", smiles)
+    by_place = dict(zip(numbers or range(1, 7), elements, strict=True))
+    values = [{"C": 6.0, "O": 8.0, "H": 1.0}[by_place[place]] for place in sorted(by_place)]
+    assert node_labels(smiles, values) == [("C", 6), ("O", 8)]
+
+
+def test_a_length_that_is_neither_with_nor_without_hydrogens_is_an_error_that_names_both():
+    with pytest.raises(
+        TableError,
+        match=r"row 0, column 'q': 3 values for 2 atoms of CO \(6 atoms with the hydrogens that are written out\)",
+    ):
+        node_labels("[H]C([H])([H])O[H]", [1.0, 2.0, 3.0])
+
+
+def test_labels_that_count_hydrogens_that_no_string_writes_are_an_error_and_never_shifted():
+    with pytest.raises(TableError, match=r"row 0, column 'q': 6 values for 2 atoms of CO\."):
+        node_labels("CO", [6.0, 8.0, 1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("n_values", [5, 1])
+def test_bond_labels_may_count_the_bonds_to_hydrogens_that_are_written_out(n_values):
+    values = {5: [1.0, 1.1, 1.2, 2.0, 1.3], 1: [2.0]}[n_values]  # the fourth bond that is read is the one of C and O
+    table = pd.DataFrame({"smiles": ["[H]C([H])([H])O[H]"], "b": [values]})
+    mix = molfm.load(table, tasks={"b": {"level": "edge"}}, progress=False)
+    assert mix.labels("b")[0].tolist() == [2.0]
 
 
 @pytest.mark.parametrize("smiles", ["[H]OC([H])([H])[H]", "[H][O:1][C:2]([H])([H])[H]", "[H:3][O:1][CH3:2]"])
@@ -421,10 +446,14 @@ def test_labels_of_the_heavy_atoms_fit_where_hydrogens_are_written_out(smiles):
     assert node_labels(smiles, [8.0, 6.0]) == [("C", 6), ("O", 8)]
 
 
-@pytest.mark.parametrize("values", [[6.0, 8.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
-def test_numbers_that_run_through_removed_hydrogens_reject_the_row(values):
-    reason = node_labels("[H:2][C:1]([H:3])([H:4])[O:5][H:6]", values)
-    assert reason == "atom-map numbers must be all of 0…n-1 or 1…n"
+@pytest.mark.parametrize("values", [[6.0, 8.0], [6.0, 1.0, 1.0, 1.0, 8.0, 1.0]])
+def test_numbers_may_run_through_hydrogens_that_are_written_out(values):
+    assert node_labels("[H:2][C:1]([H:3])([H:4])[O:5][H:6]", values) == [("C", 6), ("O", 8)]
+
+
+@pytest.mark.parametrize("spelling", ["[H:2][C:1]([H:3])([H:4])[O:5][H:7]", "[H][C:1]([H:3])([H])[O:5][H]"])
+def test_numbers_with_gaps_reject_the_row_also_where_hydrogens_have_some(spelling):
+    assert node_labels(spelling, [6.0, 8.0]) == "atom-map numbers must be all of 0…n-1 or 1…n"
 
 
 @pytest.mark.parametrize(

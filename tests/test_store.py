@@ -68,11 +68,11 @@ def featurized(monkeypatch):
 
     seen = Seen()
 
-    def watched(smiles, first_row=0):
+    def watched(smiles, first_row, levels):
         if first_row == seen.fail_at:
             raise KeyboardInterrupt
         seen.append(first_row)
-        return featurize(smiles, first_row)
+        return featurize(smiles, first_row, levels)
 
     monkeypatch.setattr(store, "featurize", watched)
     return seen
