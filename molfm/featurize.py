@@ -293,9 +293,10 @@ def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
         np.array([bond.IsInRing() for bond in listed], bool),
     )
     ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in listed], np.int64).reshape(-1, 2)
-    counts = ([mol.GetNumAtoms() for mol in mols], [mol.GetNumBonds() for mol in mols])
+    sizes = np.array([mol.GetNumAtoms() for mol in mols], np.int64)
+    counts = np.array([mol.GetNumBonds() for mol in mols], np.int64)
     bonds = np.column_stack([ends, byte]).astype(np.uint8)
-    return np.array(atoms, np.uint8), np.array(counts[0]), bonds, np.array(counts[1])
+    return np.array(atoms, np.uint8).reshape(-1, len(ATOM_FIELDS)), sizes, bonds, counts
 
 
 def featurize(
@@ -348,7 +349,7 @@ def featurize(
         row=np.array(rows, np.int64),
         smiles=[item.key for item in parsed],
         identity=np.array(identity, np.uint64).reshape(-1, 2),
-        atoms=atoms.reshape(-1, len(ATOM_FIELDS)),
+        atoms=atoms,
         atom_ptr=np.concatenate([[0], np.cumsum(sizes)]),
         bonds=bonds,
         bond_ptr=bond_ptr,

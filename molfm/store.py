@@ -120,10 +120,7 @@ def _triples(dense: np.ndarray, ptr: np.ndarray, columns: np.ndarray) -> Labels:
 
 def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, labels: dict) -> Labels:
     """Bring one chunk's labels of one level into the stored order of atoms and bonds."""
-    if level == "graph":
-        ptr = np.arange(len(found.row) + 1)
-    else:
-        ptr = found.atom_ptr if level == "node" else found.bond_ptr
+    ptr = {"graph": np.arange(len(found.row) + 1), "node": found.atom_ptr, "edge": found.bond_ptr}[level]
     columns = [column for column, task in enumerate(card.tasks) if task.level == level]
     dense = np.full((int(ptr[-1]), len(columns)), np.nan)
     for place, column in enumerate(columns):
