@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molfm.catalog import DataCard, Source, Task, expand_tasks, make_task
-from molfm.download import DownloadError, fetch, home, sha256
+from molfm.download import DownloadError, digest, fetch, home, sha256
 
 CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
 _UNREADABLE = (
@@ -295,6 +295,39 @@ def is_table(data: object) -> bool:
     return isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
 
 
+def _contents(path: Path, name: str, columns: list[str]) -> dict[str, str]:
+    """Return what each column of a table holds: "binary" (zeros and ones), "numbers", "other" or "nothing".
+
+    That takes a pass over all rows, since a column that is text in its last row only must not be half a task; the answer
+    is kept with the file's hash.
+    """
+    kept = home() / "tables" / f"{digest(path, name)[:16]}-contents.json"
+    known = orjson.loads(kept.read_bytes()) if kept.exists() else {}
+    missing = [column for column in columns if column not in known]
+    if missing:
+        found = dict.fromkeys(missing, "nothing")
+        for chunk in _raw_chunks((path,), missing, []):
+            for column in missing:
+                found[column] = _content(chunk[column].dropna(), found[column])
+        known |= found
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.with_suffix(".tmp").write_bytes(orjson.dumps(known))
+        kept.with_suffix(".tmp").replace(kept)
+    return known
+
+
+def _content(values: pd.Series, before: str) -> str:
+    """Return what a column holds after some more of its values, all measured."""
+    if not len(values) or before == "other":
+        return before
+    if values.map(lambda value: isinstance(value, (list, np.ndarray))).any():
+        return "other"
+    numbers = pd.to_numeric(values, errors="coerce")
+    if not numbers.notna().all():
+        return "other"
+    return "binary" if before != "numbers" and numbers.isin([0, 1]).all() else "numbers"
+
+
 def card_from_table(
     data: str | Path | pd.DataFrame,
     smiles: str = "smiles",
@@ -332,24 +365,12 @@ def card_from_table(
         )
     candidates = [column for column in found if column not in (smiles, *besides)] if tasks is None else list(tasks)
     facts = dict.fromkeys(candidates) if not isinstance(tasks, dict) else dict(tasks)
-    # One pass over all rows: a column that is text in its last row only must not be half a task.
-    binary, numeric, measured = dict.fromkeys(candidates, True), dict.fromkeys(candidates, True), set()
-    for chunk in _raw_chunks((path,), candidates, []):
-        for column in candidates:
-            values = chunk[column].dropna()
-            if values.map(lambda v: isinstance(v, (list, np.ndarray))).any():
-                numeric[column] = binary[column] = False
-                continue
-            if len(values):
-                measured.add(column)
-            numbers = pd.to_numeric(values, errors="coerce")
-            numeric[column] &= bool(numbers.notna().all())
-            binary[column] &= bool(numbers.isin([0, 1]).all())
+    contents = _contents(path, name, candidates)
     made = []
     for column in candidates:
-        if tasks is None and not (numeric[column] and column in measured):
+        if tasks is None and contents[column] not in ("binary", "numbers"):
             continue
-        kind = "binary" if binary[column] and column in measured else "regression"
+        kind = "binary" if contents[column] == "binary" else "regression"
         made.append(make_task(column, name, {"kind": kind, **(facts[column] or {})}, path.name))
     if not made:
         raise TableError(f"{path.name}: no numeric column beside {smiles!r}. Found: {', '.join(found)}.")

@@ -258,6 +258,17 @@ def test_a_class_that_appears_in_the_last_row_only_counts(monkeypatch):
     assert kinds(card_from_table(OWN.assign(hit=[0, 1, 2]), "SMILES"))["hit"] == ("graph", "regression")
 
 
+def test_a_table_that_was_described_once_is_not_read_again(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("smiles,y\nCO,1\nCC,0\n")
+    first = card_from_table(path)
+    monkeypatch.setattr(tables, "_raw_chunks", lambda *_: pytest.fail("its rows were read again"))
+    assert card_from_table(path) == first
+    monkeypatch.undo()
+    path.write_text("smiles,y\nCO,1\nCC,0\nCN,2\n")
+    assert kinds(card_from_table(path)) == {"y": ("graph", "regression")}
+
+
 def test_a_column_without_any_value_is_no_task():
     assert "flag" not in kinds(card_from_table(OWN.assign(flag=np.nan), "SMILES"))
 
