@@ -36,12 +36,14 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
     """Return gathered arrays (`Mix.gather`) as a PyG `Batch` that can also be taken apart again."""
     sizes = {"node": arrays["num_atoms"], "edge": arrays["num_bonds"], "graph": np.ones_like(arrays["num_atoms"])}
     ptr = pointer(sizes["node"])
-    ends = arrays["bonds"][:, :2] + np.repeat(ptr[:-1], sizes["edge"])[:, None]  # (M, 2)
-    both = np.stack([ends, ends[:, ::-1]], axis=1).reshape(-1, 2)  # (2 M, 2): each bond, then its other direction
+    edge_index = np.empty((2, 2 * len(arrays["bonds"])), np.int64)
+    first = np.repeat(ptr[:-1], sizes["edge"])
+    for end in (0, 1):  # each bond, then its other direction
+        edge_index[end, ::2] = edge_index[1 - end, 1::2] = arrays["bonds"][:, end] + first
     fields = {
         "x": arrays["atoms"],
-        "edge_index": np.ascontiguousarray(both.T),
-        "edge_attr": BOND_CODES[np.repeat(arrays["bonds"][:, 2], 2)],
+        "edge_index": edge_index,
+        "edge_attr": BOND_CODES.take(np.repeat(arrays["bonds"][:, 2], 2), axis=0),
     }
     slices = {"x": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
     if "walk" in arrays:
