@@ -139,6 +139,8 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
             elif len(block) != written:
                 items = "atoms" if level == "node" else "bonds"
                 more = f" ({written} {items} with the hydrogens that are written out)" if written > end - start else ""
+                if level == "edge" and len(block) == 2 * written:
+                    more += ": one a direction? Give one a bond, in the order of Chem.MolFromSmiles"
                 raise TableError(
                     f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
                     f"{end - start} {items} of {found.smiles[i]}{more}."

@@ -21,6 +21,7 @@ from molfm.catalog import DataCard, Source, Task, expand_tasks, make_task
 from molfm.download import DownloadError, digest, fetch, home, sha256
 
 CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
+_NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list in a text
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -218,11 +219,9 @@ def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | 
     out: list[np.ndarray | None] = []
     for row, value in enumerate(values, first_row):
         block = value
-        if isinstance(value, str) and value.lstrip().startswith("["):  # in a CSV
-            try:
-                block = orjson.loads(value.replace("nan", "null").replace("NaN", "null"))
-            except orjson.JSONDecodeError:
-                block = value
+        if isinstance(value, str) and value.strip()[:1] == "[" and value.strip()[-1] == "]":
+            # In a CSV: a list as JSON, Python or NumPy writes it.
+            block = [None if word in _NOTHING else word for word in value.strip()[1:-1].replace(",", " ").split()]
         if value is None or (np.isscalar(value) and pd.isna(value)):
             out.append(None)
         elif isinstance(block, (list, tuple, np.ndarray)):

@@ -303,3 +303,19 @@ def test_lists_in_a_text_table_are_read(tmp_path):
     assert labels["q"][0].tolist() == [0.5, -0.01]
     assert labels["q"][1] is None
     np.testing.assert_array_equal(labels["q"][2], [np.nan, 2])
+
+
+@pytest.mark.parametrize(
+    "text", ["[1.5, 2, null]", "[1.5, 2, nan]", "[1.5 2.  nan]", " [1.5,2,None] ", "[1.5\n 2.0 nan]"]
+)
+def test_lists_are_read_as_json_python_or_numpy_write_them(tmp_path, text):
+    pd.DataFrame({"smiles": ["CCO"], "q": [text]}).to_csv(tmp_path / "t.csv", index=False)
+    [(_, _, labels)] = read_chunks(locate(card_from_table(tmp_path / "t.csv", tasks={"q": {"level": "node"}})))
+    np.testing.assert_array_equal(labels["q"][0], [1.5, 2.0, np.nan])
+
+
+@pytest.mark.parametrize("text", ["[1.5 … 2.0]", "[1.5, x]"])
+def test_a_text_in_a_list_of_a_text_table_names_row_entry_and_column(tmp_path, text):
+    pd.DataFrame({"smiles": ["CCO"], "q": [text]}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(TableError, match=r"row 0, entry 1, column 'q': expected a finite number or nothing"):
+        list(read_chunks(locate(card_from_table(tmp_path / "t.csv", tasks={"q": {"level": "node"}}))))
