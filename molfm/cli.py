@@ -91,6 +91,25 @@ def cards(
 
 
 @app.command()
+def fetch(data: Annotated[str, typer.Argument(help="a dataset's or mix's name, or a card of your own (*.md)")]) -> None:
+    """Download the tables and official splits of a dataset or mix, and say where they are."""
+    with _clear_errors():
+        import pandas as pd
+
+        from molfm.catalog import datasets_of
+        from molfm.rows import official_split
+        from molfm.tables import locate
+
+        rows = []
+        for item in datasets_of(data):
+            table = locate(item)
+            split = official_split(table)
+            paths = [*table.paths, *([split] if split else [])]
+            rows += [(item.name, path.stat().st_size / 1e6, str(path)) for path in paths]
+        _print_table(pd.DataFrame(rows, columns=["dataset", "MB", "file"]))
+
+
+@app.command()
 def prepare(
     data: Data,
     smiles: Annotated[str, typer.Option(help="the SMILES column of a table")] = "smiles",

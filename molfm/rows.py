@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -80,9 +81,28 @@ def _cached_codes(table: Table, kind: str, key: str, make: Callable[[], np.ndarr
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
+def official_split(table: Table, progress: bool = True) -> Path | None:
+    """Return the file of a table's official split, downloaded if need be; None where its source has none.
+
+    Raises:
+        DownloadError: it cannot be had.
+    """
+    card, source = table.card, table.source
+    if not source.splits:
+        return None
+    try:
+        [path] = fetch(source.splits, card.name, source.splits_sha256, card.folder, progress)
+    except DownloadError as error:
+        hint = 'or split by molecule: molfm.load(…, split="random") or split="scaffold".'
+        raise DownloadError(
+            f"The official split of {card.name} cannot be had.\n{error}\nPlace it as said, {hint}"
+        ) from error
+    return path
+
+
 def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
     """Return the codes of a split that goes by row, (n_rows,) int8; None where the table's source has no official one."""
-    card, source = table.card, table.source
+    card = table.card
     if method != "official":
         names = table.columns()
         if method not in names:
@@ -98,15 +118,8 @@ def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
             hashlib.sha256((content + method).encode()).hexdigest(),
             lambda: codes_of(read_column(table, method), where),
         )
-    if not source.splits:
+    if (path := official_split(table, progress)) is None:
         return None
-    try:
-        [path] = fetch(source.splits, card.name, source.splits_sha256, card.folder, progress)
-    except DownloadError as error:
-        hint = 'or split by molecule: molfm.load(…, split="random") or split="scaffold".'
-        raise DownloadError(
-            f"The official split of {card.name} cannot be had.\n{error}\nPlace it as said, {hint}"
-        ) from error
     return _cached_codes(table, "official", digest(path, card.name), lambda: read_official(path))
 
 

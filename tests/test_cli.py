@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import molfm
-from molfm import cli
+from molfm import cli, download
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -72,6 +72,26 @@ def test_the_names_of_the_commands_are_listed(molfm_command):
     out = succeeded(molfm_command("--help"))
     for name in ("cards", "prepare", "train", "transfer", "predict", "quickstart", "lab"):
         assert re.search(rf"\b{name}\b", out), name
+
+
+# ------------------------------------------------------------------------------------------------------------------- fetch
+
+
+def test_fetch_brings_table_and_split_without_preparing_them(molfm_command, tmp_path, own_home, monkeypatch):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "t.csv").write_text("smiles,y\nCO,1\n")
+    (mirror / "s.json").write_text('{"train": [0], "val": [], "test": []}')
+    monkeypatch.setenv("MOLFM_MIRROR", str(mirror))
+    source = "{location: https://example.invalid/t.csv, splits: https://example.invalid/s.json}"
+    (tmp_path / "toy.md").write_text(f"---\nname: toy\nsplit: official\nsources: [{source}]\ntasks: {{y: {{}}}}\n---\n")
+    out = succeeded(molfm_command("fetch", tmp_path / "toy.md"))
+    assert [Path(row[2]).name for row in cells(out)[1:] if row[2]] == ["t.csv", "s.json"]
+    assert not (download.home() / "prepared").exists()
+
+
+def test_fetch_of_an_unknown_dataset_is_refused_in_one_line(molfm_command):
+    assert "Did you mean 'tox21'?" in refused(molfm_command("fetch", "tox2"))
 
 
 # ----------------------------------------------------------------------------------------------------------------- prepare
