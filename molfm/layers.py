@@ -102,7 +102,7 @@ class MPNNPlusPlus(MessagePassing):
     """The message passing of GPS++ (arXiv 2302.02947), without its vector of the whole graph; [ | ] joins channels.
 
     m_ji = MLP([h_i | h_j | e_ji])                                  e_ji' = m_ji
-    h_i' = MLP([h_i | Σ_{j ∈ N(i)} m_ji | Σ_{j ∈ N(i)} m_ij | Σ_{j ∈ N(i)} h_j])
+    h_i' = MLP([h_i | Σ_{j ∈ N(i)} m_ji | Σ_{j ∈ N(i)} h_j | Σ_{j ∈ N(i)} m_ij])
     """
 
     bonds = "updated"
