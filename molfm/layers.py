@@ -64,7 +64,7 @@ class GINE(nn.Module):
     h_i' = MLP((1 + ε) h_i + Σ_{j ∈ N(i)} ReLU(h_j + e_ji))
     """
 
-    bonds = "read"
+    bonds = "read"  # or "ignored", or "updated" where it returns a change of e in place of None
 
     def __init__(self, channels: int, expansion: int):
         super().__init__()
