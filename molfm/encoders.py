@@ -200,10 +200,10 @@ class FeatureEncoder(_Encoder):
         super().__init__()
         self.numbers = FieldTable(ATOM_FIELDS, torch.tensor(atom_numbers(), dtype=torch.float32))
         self.of_walk, self.of_laplacian = mlp(RANDOM_WALK_STEPS, 64, 32), LaplacianEncoder(64, 32)
-        self.of_atoms = mlp(85 + 32, 256, 64, channels)
+        self.of_atoms = mlp(85 + 32, 256, 64, channels, norm=True)
         if with_bonds:
             numbers = FieldTable(BOND_FIELDS, torch.tensor(bond_numbers(), dtype=torch.float32))
-            self.of_bonds = nn.Sequential(numbers, *mlp(13, 128, 32, channels))
+            self.of_bonds = nn.Sequential(numbers, *mlp(13, 128, 32, channels, norm=True))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         kind = self.numbers.rows.dtype

@@ -18,11 +18,11 @@ POOLINGS = ("sum", "mean", "max", "logsum")
 VIRTUAL_NODES = ("none", "mean", "sum", "logsum")
 
 
-def mlp(*channels: int) -> nn.Sequential:
-    """Return linear maps between these numbers of channels, with GELU between them."""
+def mlp(*channels: int, norm: bool = False) -> nn.Sequential:
+    """Return linear maps between these numbers of channels, with GELU between them, and LayerNorm behind it if asked for."""
     parts = [nn.Linear(*channels[:2])]
     for ends in pairwise(channels[1:]):
-        parts += [nn.GELU(), nn.Linear(*ends)]
+        parts += [nn.GELU(), *([nn.LayerNorm(ends[0])] if norm else []), nn.Linear(*ends)]
     return nn.Sequential(*parts)
 
 

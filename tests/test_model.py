@@ -130,10 +130,10 @@ def test_every_layer_learns_a_handful_of_molecules_by_heart_at_every_level(toy, 
     mix = toy.select(names)
     model = MultiTaskModel(shaped(layer, hidden_channels=32), mix.tasks, seed=0)
     batch = batch_for(model, mix, mix.members("train")[8:16])  # no atoms alone, which logsum cannot tell apart
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, 150)
+    optimizer = torch.optim.Adam(model.parameters(), 0.004)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, 200)
     first = None
-    for _ in range(150):
+    for _ in range(200):
         optimizer.zero_grad()
         loss = total_loss(*task_sums(model, model(batch), batch), model.head)
         loss.backward()

@@ -177,6 +177,29 @@ def test_metrics_of_a_single_class_are_undefined_and_say_why(contrary, own_home)
     assert set(val.undefined) == {""}
 
 
+def test_ordinal_tasks_are_trained_on_and_scored_by_the_probabilities_of_their_classes(make_card, toy, own_home):
+    size = toy._sizes("node")
+    table = pd.DataFrame({"smiles": toy.molecules.smiles, "size": np.digitize(size, [3, 5, 6, 7]), "heavy": size})
+    card = make_card("graded", table, {"heavy": {}, "size": {"kind": "ordinal", "classes": 5}}, split="random")
+    run = molfm.train(molfm.load(card, progress=False), model="gatedgcn", steps=3, **SMALL)
+    assert np.isfinite(run.metrics["graded/size/auroc"]).all()
+    scores = run.results[run.results.task == "graded/size"]
+    assert scores.metric.unique().tolist() == ["auroc", "average_precision", "accuracy"]
+    assert scores.value.notna().all()
+    graded = run.predictions[run.predictions.task == 1]
+    chance = graded[[f"class_{c}" for c in range(5)]].to_numpy()
+    np.testing.assert_allclose(chance.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(chance @ np.arange(5), graded.preds, atol=1e-5)
+    again = run.model.predict(toy.molecules.smiles[graded.mol_id])
+    np.testing.assert_allclose(again["graded/size"], graded.preds, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["gcn", "mpnnpp"])
+def test_a_word_chooses_the_layers(toy, own_home, model):
+    run = molfm.train(toy, model=model, steps=2, **SMALL)
+    assert run.config["model"] == run.model.config.layer == model
+
+
 # ----------------------------------------------------------------------------------------------------- opening a run again
 
 
