@@ -3,7 +3,8 @@
 Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
 
     x (N, 9) uint8             atom codes, featurize.ATOM_FIELDS
-    walk (N, 16) float16       random-walk encoding, where it was gathered
+    walk (N, 16) float16       random-walk encoding, where it was gathered; likewise
+    laplacian (N, 2 K)         K eigenvectors, then their values
     edge_index (2, E)          both directions of every bond
     edge_attr (E, 3) uint8     bond codes, featurize.BOND_FIELDS
     batch (N,), ptr (B + 1,)   molecule of each atom, first atom of each molecule
@@ -12,7 +13,7 @@ Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edge
     node_item, …, edge_item, …             (edge_…) of this batch; task is the row of Mix.tasks; value in task's unit
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import lightning
@@ -22,6 +23,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch, Data
 
 from molfm.catalog import LEVELS
+from molfm.encodings import FIELDS as ENCODINGS
+from molfm.encodings import WALK
 from molfm.featurize import BOND_CODES
 from molfm.mix import Mix
 from molfm.store import pointer
@@ -46,8 +49,9 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
         "edge_attr": BOND_CODES.take(np.repeat(arrays["bonds"][:, 2], 2), axis=0),
     }
     slices = {"x": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
-    if "walk" in arrays:
-        fields["walk"], slices["walk"] = arrays["walk"], ptr
+    for name in ENCODINGS:
+        if name in arrays:
+            fields[name], slices[name] = arrays[name], ptr
     if "mol_id" in arrays:
         fields["mol_id"], slices["mol_id"] = arrays["mol_id"], pointer(sizes["graph"])
     for level in LEVELS:
@@ -70,11 +74,11 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
 class MixDataset(Dataset):
     """Gathers one batch for one request: (molecules, datasets whose labels are wanted, or None)."""
 
-    def __init__(self, mix: Mix, split: str):
-        self.mix, self.split = mix, split
+    def __init__(self, mix: Mix, split: str, encodings: Sequence[str] = (WALK,)):
+        self.mix, self.split, self.encodings = mix, split, encodings
 
     def __getitem__(self, request: tuple[np.ndarray, np.ndarray | None]) -> Batch:
-        return to_batch(self.mix.gather(request[0], self.split, request[1]))
+        return to_batch(self.mix.gather(request[0], self.split, request[1], self.encodings))
 
 
 def shuffled(members: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -236,6 +240,7 @@ class MixDataModule(lightning.LightningDataModule):
         seed: of the order in training.
         fractions, temperature: how often the molecules of each dataset come in an epoch, see `shares`; None: once.
         watch: tasks (see `Mix.expand`) whose molecules make up the val loader; None: all.
+        encodings: that the model reads (`ModelConfig.encodings`).
         num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
     """
 
@@ -248,6 +253,7 @@ class MixDataModule(lightning.LightningDataModule):
         fractions: dict[str, float] | None = None,
         temperature: float | None = None,
         watch: list[str] | None = None,
+        encodings: Sequence[str] = (WALK,),
         num_workers: int = 0,
     ):
         super().__init__()
@@ -255,10 +261,12 @@ class MixDataModule(lightning.LightningDataModule):
             raise ValueError("A batch size for each dataset leaves no room for fractions or a temperature.")
         self.fractions, self.temperature = fractions, temperature
         self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
-        self.watch, self.num_workers = watch, num_workers
+        self.watch, self.encodings, self.num_workers = watch, encodings, num_workers
 
     def _loader(self, split: str, sampler: Sampler) -> DataLoader:
-        return DataLoader(MixDataset(self.mix, split), sampler=sampler, batch_size=None, num_workers=self.num_workers)
+        return DataLoader(
+            MixDataset(self.mix, split, self.encodings), sampler=sampler, batch_size=None, num_workers=self.num_workers
+        )
 
     def train_dataloader(self) -> DataLoader:
         by_dataset = isinstance(self.batch_size, dict)

@@ -17,29 +17,35 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch_geometric.data import Batch
 
+from molfm.layers import LAYERS
 from molfm.losses import label_losses, task_sums, total_loss
-from molfm.metrics import PRIMARY, evaluate, score, undefined
+from molfm.metrics import PRIMARY, evaluate, preds_of, score, undefined
 from molfm.mix import Mix, load
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.runs import Run, new_folder, write_json
 
-MODELS = ("gine",)
+MODELS = tuple(LAYERS)
 _VALIDATIONS = 20  # in a run of given steps
 
 
 def _label_arrays(model: MultiTaskModel, out: dict, batch: Batch) -> dict[str, np.ndarray]:
-    """Return (task, mol_id, preds, target, loss) of every label of a batch; preds in the task's unit or a probability."""
+    """Return (task, mol_id, preds, target, loss) of every label of a batch, and class_0, … where there are ordinal tasks.
+
+    preds as in `MultiTaskModel.read`.
+    """
     parts = []
     for level in out:
-        predicted, loss = label_losses(model, out, batch, level)
+        raw, loss = label_losses(model, out, batch, level)
         item, task, target = (batch[f"{level}_{name}"] for name in ("item", "task", "value"))
-        preds = torch.where(model.binary[task], predicted.sigmoid(), predicted * model.std[task] + model.mean[task])
+        preds, chance = model.read(raw, task)
         if level == "edge":
             item = batch.edge_index[0, 2 * item]
         graph = item if level == "graph" else batch.batch[item]
-        parts.append([task, batch.mol_id[graph], preds, target, loss])
+        classes = chance.unbind(1) if "ordinal" in model.tasks.kind.array else ()
+        parts.append([task, batch.mol_id[graph], preds, model.labels(target, task), loss, *classes])
     joined = [torch.cat(arrays).float().cpu().numpy() for arrays in zip(*parts, strict=True)]
-    arrays = dict(zip(("task", "mol_id", "preds", "target", "loss"), joined, strict=True))
+    names = ["task", "mol_id", "preds", "target", "loss", *(f"class_{c}" for c in range(len(joined) - 5))]
+    arrays = dict(zip(names, joined, strict=True))
     return arrays | {"task": arrays["task"].astype(int)}
 
 
@@ -90,7 +96,7 @@ class MultiTaskModule(lightning.LightningModule):
             task, here = self.model.tasks.loc[number], found["task"] == number
             if not undefined(task.kind, found["target"][here]):
                 metric = PRIMARY[task.kind]
-                value = score(task.kind, metric, found["preds"][here], found["target"][here])
+                value = score(task.kind, metric, preds_of(task.kind, found, here), found["target"][here])
                 self.last[f"{task.task}/{metric}"] = value
         self.log("val_loss", self.last["val_loss"])
 
@@ -181,7 +187,7 @@ def train(
 
     Args:
         data: a `Mix`, or anything that `molfm.load` opens.
-        model: "gine".
+        model: the trunk's layers: gcn, gin, gine, gatedgcn or mpnnpp.
         tasks: task ids, datasets, or levels of datasets (`Mix.expand`); None: all.
         epochs: passes over all molecules with a training label.
         seed: of the initial weights, the order of molecules, the choice of labels and dropout.
@@ -208,15 +214,15 @@ def train(
         mix = mix.select(tasks)
     for task, count in (n_labels or {}).items():
         mix = mix.limit(task, count, seed)
-    if ordinal := [task.id for task in mix.chosen if task.kind == "ordinal"]:
-        raise ValueError(f"Ordinal tasks cannot be trained on yet, and {len(ordinal)} are: {', '.join(ordinal[:3])}, …")
     watched = mix.expand(watch) if watch is not None else [task.id for task in mix.chosen]
     if not len(mix.members("train")):
         raise ValueError(f"{mix!r} has no training labels.")
     if not len(mix.members("val", watched)):
         raise ValueError(f"No validation labels for {', '.join(watched[:5])}: nothing could choose the best weights.")
-    shape = ModelConfig(hidden_channels, num_layers, dropout)
-    module_data = mix.datamodule(batch_size=batch_size, steps=steps, seed=seed, watch=watched)
+    shape = ModelConfig(hidden_channels, num_layers, dropout, layer=model)
+    module_data = mix.datamodule(
+        batch_size=batch_size, steps=steps, seed=seed, watch=watched, encodings=shape.encodings
+    )
     per_epoch = len(module_data.train_dataloader())
     total = steps or epochs * per_epoch
 

@@ -78,6 +78,26 @@ def test_fields_have_the_documented_shapes_and_types(batch):
     assert all(batch[f"{level}_{name}"].dtype == torch.int64 for level in LEVELS for name in ("item", "task"))
 
 
+def test_a_batch_carries_the_encodings_that_were_gathered_and_comes_apart_with_them(toy, molecules):
+    names = ("laplacian-3-sym", "walk-16")
+    batch = to_batch(toy.gather(molecules, "train", encodings=names))
+    assert (tuple(batch.laplacian.shape), batch.laplacian.dtype) == ((batch.num_nodes, 6), torch.float16)
+    for part, molecule in zip(batch.to_data_list(), molecules, strict=True):
+        single = to_batch(toy.gather(np.array([molecule]), "train", encodings=names))
+        assert torch.equal(part.laplacian, single.laplacian)
+        assert torch.equal(part.walk, single.walk)
+    bare = to_batch(toy.gather(molecules, "train", encodings=()))
+    assert {"walk", "laplacian"}.isdisjoint(bare.keys())
+
+
+def test_loaders_gather_the_encodings_of_the_model(toy):
+    loaders = toy.datamodule(batch_size=8, encodings=("laplacian-8-none",))
+    for loader in (loaders.train_dataloader(), loaders.val_dataloader()):
+        batch = next(iter(loader))
+        assert "walk" not in batch
+        assert batch.laplacian.shape[1] == 16
+
+
 def test_both_directions_of_a_bond_follow_each_other():
     found = featurize(["CC=O", "C", "C#N"])
     batch = to_batch(structure(in_memory(found), np.arange(3)))
