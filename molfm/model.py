@@ -28,7 +28,7 @@ from molfm.batch import to_batch
 from molfm.catalog import KINDS, LEVELS
 from molfm.encoders import ENCODERS
 from molfm.featurize import Molecules, featurize
-from molfm.layers import LAYERS, POOLINGS, VIRTUAL_NODES, Trunk, pool
+from molfm.layers import LAYERS, POOLINGS, VIRTUAL_NODES, Dropout, Trunk, pool
 from molfm.store import in_memory, structure
 
 PREDICT_BATCH = 256
@@ -130,9 +130,7 @@ class MultiTaskModel(nn.Module):
                 with _seeded(seed, f"{dataset}/{level}"):
                     hidden = nn.Linear(width[level], config.head_width(dataset))
                     last = nn.Linear(config.head_width(dataset), outputs)
-                    self.heads[f"{level}:{dataset}"] = nn.Sequential(
-                        hidden, nn.GELU(), nn.Dropout(config.dropout), last
-                    )
+                    self.heads[f"{level}:{dataset}"] = nn.Sequential(hidden, nn.GELU(), Dropout(config.dropout), last)
                 first = start + np.append(0, np.cumsum(classes[group.index])[:-1])
                 columns[group.index] = first[:, None] + np.arange(columns.shape[1])
                 head_of[group.index] = len(self.heads) - 1

@@ -1,8 +1,9 @@
 import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, relu
+from torch_geometric.nn import global_add_pool
 
-from molfm.layers import LAYERS, VIRTUAL_NODES, Trunk, VirtualNode, pool
+from molfm.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool, sum_by
 
 C = 4
 # Two molecules, a triangle with a tail and a pair, and an atom alone; both directions of each bond.
@@ -184,3 +185,41 @@ def test_a_virtual_node_joins_the_pieces_of_a_molecule(h, e):
         moved[6] += 1
         before, after = (model(x, EDGES, e, salt, 1)[0][:6] for x in (h, moved))
         assert torch.equal(before, after) != seen
+
+
+# -------------------------------------------------------------------------------------------------------------- sums, dropout
+
+
+def test_sums_by_index_are_those_of_pyg_and_have_their_gradients():
+    index = torch.tensor([2, 0, 2, 2, 0])
+    ours, theirs = (torch.arange(10.0).view(5, 2).requires_grad_() for _ in range(2))
+    weights = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
+    found, expected = sum_by(ours, index, 4), global_add_pool(theirs, index, 4)
+    assert torch.equal(found, expected)
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_dropout_drops_its_part_scales_the_rest_and_passes_gradients_where_it_kept(p):
+    torch.manual_seed(0)
+    x = torch.ones(333, 101, requires_grad=True)
+    out = Dropout(p)(x)
+    out.sum().backward()
+    kept = out != 0
+    assert abs(float((~kept).float().mean()) - p) < 0.01
+    assert out[kept].unique().tolist() == pytest.approx([256 / (256 - round(256 * p))])
+    assert torch.equal(x.grad, out)
+    assert abs(float(kept[:, 0].float().mean()) - float(kept[:, -1].float().mean())) < 0.1  # no column is favoured
+
+
+def test_dropout_repeats_itself_with_the_seed_and_does_nothing_in_evaluation():
+    x = torch.rand(50, 9)
+    torch.manual_seed(3)
+    first = Dropout(0.3)(x)
+    torch.manual_seed(3)
+    assert torch.equal(Dropout(0.3)(x), first)
+    assert not torch.equal(Dropout(0.3)(x), first)
+    assert torch.equal(Dropout(0.3).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
