@@ -4,7 +4,9 @@
     trunk     layers with residuals and LayerNorm (layers.py)
     heads     graph: its atoms, pooled; node: the atom; edge: the bond and both its atoms, symmetrically
 
-A task has one output, an ordinal one as many as it has classes; `columns` says where they stand among a level's outputs. The trunk starts from the same weights for the same seed whatever heads come with it, so that runs with and without
+A task has one output, an ordinal one as many as it has classes; `columns` says where they stand among a level's outputs.
+
+The trunk starts from the same weights for the same seed whatever heads come with it, so that runs with and without
 further tasks can be compared pair by pair.
 """
 
@@ -50,9 +52,7 @@ class ModelConfig:
     virtual_node: str = "none"  # or mean, sum, logsum: how it pools
     encoder: str = "codes"  # or features, the numbers of arXiv 2310.04292 (encoders.ENCODERS)
     pooling: str = "sum+mean"  # what a graph head reads: sum, mean, max, logsum, or several joined by +
-    head_channels: int | dict[str, int] | None = (
-        None  # hidden width of heads, or of each dataset's; else hidden_channels
-    )
+    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; else hidden_channels
     three_classes: bool = False  # ordinal tasks of 5 classes are told as 3: {0, 1}, 2, {3, 4}
 
     def __post_init__(self):
@@ -114,9 +114,7 @@ class MultiTaskModel(nn.Module):
             self.trunk = Trunk(
                 config.layer, c, config.num_layers, config.dropout, config.expansion, config.virtual_node
             )
-        labelled = (
-            self.tasks.get("classes", pd.Series(pd.NA, range(n))).fillna(1).to_numpy(int)
-        )  # classes of the labels
+        labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
         classes = np.where((labelled == 5) & config.three_classes, 3, labelled)
         width = {"graph": c * len(config.pooling.split("+")), "node": c, "edge": 2 * c}
         self.heads, self.kinds = nn.ModuleDict(), {}
@@ -127,10 +125,14 @@ class MultiTaskModel(nn.Module):
             self.kinds[level] = of_level.kind.unique().tolist()
             for dataset, group in of_level.groupby("dataset", sort=False):
                 outputs = int(classes[group.index].sum())
+                hidden = config.head_width(dataset)
                 with _seeded(seed, f"{dataset}/{level}"):
-                    hidden = nn.Linear(width[level], config.head_width(dataset))
-                    last = nn.Linear(config.head_width(dataset), outputs)
-                    self.heads[f"{level}:{dataset}"] = nn.Sequential(hidden, nn.GELU(), Dropout(config.dropout), last)
+                    self.heads[f"{level}:{dataset}"] = nn.Sequential(
+                        nn.Linear(width[level], hidden),
+                        nn.GELU(),
+                        Dropout(config.dropout),
+                        nn.Linear(hidden, outputs),
+                    )
                 first = start + np.append(0, np.cumsum(classes[group.index])[:-1])
                 columns[group.index] = first[:, None] + np.arange(columns.shape[1])
                 head_of[group.index] = len(self.heads) - 1
@@ -188,7 +190,7 @@ class MultiTaskModel(nn.Module):
         Σ c p_c. The probabilities mean something for ordinal tasks only.
         """
         first, chance = raw[..., 0], raw.softmax(-1)
-        expected = chance @ torch.arange(raw.shape[-1], dtype=raw.dtype, device=raw.device)
+        expected = (chance * torch.arange(raw.shape[-1], device=raw.device)).sum(-1)
         values = first * self.std[task] + self.mean[task]
         values = torch.where(self.is_kind("binary", task), first.sigmoid(), values)
         return torch.where(self.is_kind("ordinal", task), expected, values), chance

@@ -132,15 +132,15 @@ def test_every_layer_learns_a_handful_of_molecules_by_heart_at_every_level(toy, 
     batch = batch_for(model, mix, mix.members("train")[8:16])  # no atoms alone, which logsum cannot tell apart
     optimizer = torch.optim.Adam(model.parameters(), 0.004)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, 200)
-    first = None
+    torch.manual_seed(0)  # of the signs of Laplacian vectors
     for _ in range(200):
         optimizer.zero_grad()
-        loss = total_loss(*task_sums(model, model(batch), batch), model.head)
+        # Squares, since most atoms are carbon: the median is a trap for absolute errors.
+        loss = total_loss(*task_sums(model, model(batch), batch, choose({"regression": "mse"})), model.head)
         loss.backward()
         optimizer.step()
         schedule.step()
-        first = first or loss.item()
-    assert loss.item() < 0.05 * min(first, 1)
+    assert loss.item() < 0.02
 
 
 @pytest.mark.parametrize("layer", LAYERS)
