@@ -2,7 +2,8 @@
 
 Widths, layers, heads, losses and schedule are the published ones, except for the widths of GatedGCN and MPNN++, which are not
 published for ToyMix and chosen so that these networks are as large as the others. What is known to differ: LayerNorm stands
-before a layer and not behind it, and an atom that is a molecule by itself never returns in its random walk.
+before a layer and not behind it, pooled sums are divided by 16, and an atom that is a molecule by itself never returns in
+its random walk.
 """
 
 from dataclasses import asdict, dataclass, field
