@@ -90,7 +90,9 @@ class MixDataset(Dataset):
     def _part(self, molecules: np.ndarray, datasets: np.ndarray | None, part: int) -> Batch:
         # Every n-th, not a run of neighbours: a request that draws from several datasets has them one after the other.
         mine = slice(part, None, self.n_parts)
-        if part >= len(molecules):  # each process has to take part in every step: with a molecule, but without its labels
+        if part >= len(
+            molecules
+        ):  # each process has to take part in every step: with a molecule, but without its labels
             return to_batch(self.mix.gather(molecules[:1], self.split, np.full(1, -1)))
         return to_batch(self.mix.gather(molecules[mine], self.split, None if datasets is None else datasets[mine]))
 

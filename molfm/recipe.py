@@ -21,7 +21,9 @@ class TrainConfig:
     # ---- length
     epochs: int = 20  # passes over all molecules with a training label
     steps: int | None = None  # optimizer steps in all, in place of epochs; needed with a batch size a dataset
-    validate_every: int | None = None  # steps between validations; None: an epoch, or a twentieth of a run of given steps
+    validate_every: int | None = (
+        None  # steps between validations; None: an epoch, or a twentieth of a run of given steps
+    )
     patience: int | None = None  # validations without a lower loss after which the run ends early; None: never
     # ---- what a step sees
     batch_size: int | dict[str, int] = 128  # molecules a step, over all devices; or molecules a step from each dataset
@@ -37,7 +39,9 @@ class TrainConfig:
     warmup: float = 0.1  # part of the steps in which the learning rate rises
     gradient_clip: float | None = 1.0  # largest norm of the gradient; None: any
     # ---- what is kept
-    watch: list[str] | None = None  # tasks whose validation loss chooses the best weights; None: all, a head an equal part
+    watch: list[str] | None = (
+        None  # tasks whose validation loss chooses the best weights; None: all, a head an equal part
+    )
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
     # ---- where and how it runs: nothing here changes what is computed but for rounding
     precision: str = "32"  # "32" or "bf16-mixed", as Lightning has them
@@ -50,9 +54,7 @@ class TrainConfig:
 
     def __post_init__(self):
         if (self.epochs if self.steps is None else self.steps) < 1:
-            raise ValueError(
-                f"Expected epochs or steps of 1 or more, found epochs={self.epochs}, steps={self.steps}."
-            )
+            raise ValueError(f"Expected epochs or steps of 1 or more, found epochs={self.epochs}, steps={self.steps}.")
         by_dataset = isinstance(self.batch_size, dict)
         if by_dataset and self.steps is None:
             raise ValueError("A batch size for each dataset needs `steps`: its streams have no common epoch.")

@@ -34,7 +34,7 @@ def last_checkpoint(folder: Path) -> Path:
 
 def _random_state() -> dict:
     """Return the state of every random generator of this process, as tensors and plain numbers."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (other code may draw from the global one)
     state = {"torch": torch.get_rng_state(), "python": random.getstate()}
     state["numpy"] = [kind, torch.from_numpy(keys.astype(np.int64)), *rest]
     state["cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -46,7 +46,7 @@ def _set_random_state(state: dict) -> None:
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
     if state["cuda"]:
         torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])
 
@@ -71,7 +71,9 @@ class Recorder(Callback):
 
     def __init__(self, folder: Path, config: TrainConfig, reporter: Reporter):
         self.folder, self.config, self.reporter = folder, config, reporter
-        self.best: dict[str, tuple[float, int]] = {}  # name of a task, or OVERALL -> its lowest loss, and the step of that
+        self.best: dict[
+            str, tuple[float, int]
+        ] = {}  # name of a task, or OVERALL -> its lowest loss, and the step of that
         self.saved: set[int] = set()  # steps whose weights the last checkpoint counts among the best
         self.stale = 0  # validations since the last lower loss
         self.checkpointed = time.monotonic()
@@ -148,25 +150,24 @@ class Recorder(Callback):
         self.saved = {step for _, step in self.best.values()}
         self.checkpointed = time.monotonic()
 
-    def weights(self, step: int) -> Path:
-        """Return where the weights after a step are."""
+    def _weights(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"weights-{step}.safetensors"
 
     def _save_weights(self, model: torch.nn.Module, step: int) -> None:
-        path = self.weights(step)
+        path = self._weights(step)
         path.parent.mkdir(exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
     def _remove_weights(self) -> None:
         """Remove the weights that nothing refers to any more."""
-        wanted = {self.weights(step) for step in self.saved.union(step for _, step in self.best.values())}
+        wanted = {self._weights(step) for step in self.saved.union(step for _, step in self.best.values())}
         for path in (self.folder / "checkpoints").glob("weights-*.safetensors"):
             if path not in wanted:
                 path.unlink()
 
-    def load_best(self, model: torch.nn.Module, name: str = OVERALL) -> None:
-        """Load into a model the weights that were best for a task, or for all watched tasks together.
+    def best_step(self, name: str = OVERALL) -> int:
+        """Return the step whose weights were best for a task or, where that is not known, for all watched ones together.
 
         Raises:
             FloatingPointError: no validation had a finite loss.
@@ -176,7 +177,11 @@ class Recorder(Callback):
                 "No validation had a finite loss, so there are no best weights: lower learning_rate or gradient_clip, and "
                 "look for extreme labels with data.tasks."
             )
-        model.load_state_dict(load_file(self.weights(self.best.get(name, self.best[OVERALL])[1])))
+        return self.best.get(name, self.best[OVERALL])[1]
+
+    def load_weights(self, model: torch.nn.Module, step: int) -> None:
+        """Load into a model the weights that were kept after a step."""
+        model.load_state_dict(load_file(self._weights(step)))
 
     def remove_checkpoints(self) -> None:
         """Remove what only a run that goes on needs."""
@@ -197,6 +202,8 @@ def _cut_metrics(folder: Path, step: int) -> None:
     """Forget the validations after a step: a run that goes on from there will repeat them."""
     path = folder / "metrics.jsonl"
     if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        lines = [
+            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
         path.with_suffix(".tmp").write_text("".join(f"{line}\n" for line in lines))
         path.with_suffix(".tmp").replace(path)

@@ -149,7 +149,11 @@ class Run:
             start = process_start(status["pid"])
             if start is None or start != status["process_start"]:
                 again = json.loads((self.folder / "status.json").read_text())  # its last word may have come in between
-                return again if again["state"] not in ALIVE else status | {"state": "died", "error": self._obituary(status)}
+                return (
+                    again
+                    if again["state"] not in ALIVE
+                    else status | {"state": "died", "error": self._obituary(status)}
+                )
         return status
 
     def _obituary(self, status: dict) -> str:
@@ -204,7 +208,9 @@ class Run:
         check_origin(config["data"])
         mix = load(**config["data"], progress=False).select(config["tasks"])
         if stores_of(mix) != config["stores"]:
-            raise ValueError(f"{config['data']['data']} is not what {self.folder.name} was trained on: its table changed.")
+            raise ValueError(
+                f"{config['data']['data']} is not what {self.folder.name} was trained on: its table changed."
+            )
         path = self.folder / "kept.npz"
         if not path.exists():
             return mix

@@ -30,7 +30,7 @@ from molfm.metrics import PRIMARY, evaluate, score, undefined
 from molfm.mix import Mix, load
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.recipe import TrainConfig, sort_settings
-from molfm.recorder import OVERALL, Recorder, last_checkpoint
+from molfm.recorder import Recorder, last_checkpoint
 from molfm.runs import Reporter, Run, check_origin, new_folder, write_json, write_mix
 
 MODELS = ("gine",)
@@ -198,6 +198,8 @@ def _plan(
         raise ValueError(f"Unknown model {model!r}; expected one of {', '.join(MODELS)}.")
     of_model, of_training = sort_settings(settings, ModelConfig, TrainConfig)
     shape, config = ModelConfig(**of_model), TrainConfig(epochs=epochs, seed=seed, **of_training)
+    if config.num_nodes > 1 and not _launched():
+        raise ValueError(f"num_nodes={config.num_nodes}: start it on every node, with torchrun or SLURM's srun.")
     mix = data if isinstance(data, Mix) else load(data)
     if tasks is not None:
         mix = mix.select(tasks)
@@ -271,18 +273,18 @@ def _predictions(model: MultiTaskModel, mix: Mix, loaders: dict) -> pd.DataFrame
 def _evaluate(folder: Path, mix: Mix, config: TrainConfig, network: MultiTaskModel, recorder: Recorder) -> None:
     """Judge the best weights on val and test, each task by its own where that is wanted, and write all of it."""
     loaders = {split: _datamodule(mix, config).in_order(split) for split in ("val", "test")}
-    own = {task.id: recorder.best.get(task.id, recorder.best[OVERALL])[1] for task in mix.chosen}
+    own = {task.id: recorder.best_step(task.id) for task in mix.chosen}
     parts = []
     for step in sorted(set(own.values())):
         tasks = [name for name, best in own.items() if best == step]
-        recorder.load_best(network, tasks[0])
+        recorder.load_weights(network, step)
         predictions = _predictions(network, mix, loaders)
         parts.append(predictions[predictions.task.isin([mix.task_number(name) for name in tasks])])
         if config.adaptive:
             network.save(folder / "specialists" / str(step))
     if config.adaptive:
         write_json(folder / "specialists" / "tasks.json", own)
-    recorder.load_best(network)
+    recorder.load_weights(network, recorder.best_step())
     network.save(folder / "model")
     predictions = pd.concat(parts, ignore_index=True)
     predictions.to_parquet(folder / "predictions.parquet")
@@ -375,8 +377,6 @@ def train(
         if name is None:
             raise ValueError("Several processes train together here: give the run a name, so that all find its folder.")
         folder = plan.make_folder(name) if is_first_process() else home() / "runs" / name
-    elif plan.config.num_nodes > 1:
-        raise ValueError(f"num_nodes={plan.config.num_nodes}: start it on every node, with torchrun or SLURM's srun.")
     elif _n_devices(plan.config) > 1:
         check_origin(plan.mix.origin)
         return Run(plan.make_folder(name)).launch().wait()
@@ -425,9 +425,9 @@ def resume(run: str | Path, progress: bool = True) -> Run:
         ValueError: it runs already, or has finished.
     """
     found = Run(run)
-    if is_first_process():
-        if found.status["state"] != "starting":  # else it is for this process that the run waits
-            found.check_resumable()
+    # One that is starting waits for this process, and a stop asked for by now is meant for it.
+    if is_first_process() and found.status["state"] != "starting":
+        found.check_resumable()
         (found.folder / "stop").unlink(missing_ok=True)
     config = found.config
     torch.set_num_threads(config["threads"])  # sums over threads: with as many, the same to the last bit
