@@ -25,8 +25,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch_geometric.data import Batch
 
 from molfm.download import home
-from molfm.losses import label_losses, task_sums, total_loss
-from molfm.metrics import PRIMARY, evaluate, score, undefined
+from molfm.evaluation import Validation, judge, label_arrays, predictions
+from molfm.losses import task_sums, total_loss
+from molfm.metrics import evaluate
 from molfm.mix import Mix, load
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.recipe import TrainConfig, sort_settings
@@ -35,30 +36,6 @@ from molfm.runs import Reporter, Run, check_origin, new_folder, write_json, writ
 
 MODELS = ("gine",)
 _VALIDATIONS = 20  # in a run of given steps
-
-
-def _label_arrays(model: MultiTaskModel, out: dict, batch: Batch) -> dict[str, np.ndarray]:
-    """Return (task, mol_id, preds, target, loss) of every label of a batch; preds in the task's unit or a probability."""
-    parts = []
-    for level in out:
-        predicted, loss = label_losses(model, out, batch, level)
-        item, task, target = (batch[f"{level}_{name}"] for name in ("item", "task", "value"))
-        preds = torch.where(model.binary[task], predicted.sigmoid(), predicted * model.std[task] + model.mean[task])
-        if level == "edge":
-            item = batch.edge_index[0, 2 * item]
-        graph = item if level == "graph" else batch.batch[item]
-        parts.append([task, batch.mol_id[graph], preds, target, loss])
-    joined = [torch.cat(arrays).float().cpu().numpy() for arrays in zip(*parts, strict=True)]
-    arrays = dict(zip(("task", "mol_id", "preds", "target", "loss"), joined, strict=True))
-    return arrays | {"task": arrays["task"].astype(int)}
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What one validation found: the line for metrics.jsonl, and the loss a label of each watched task."""
-
-    line: dict[str, float]
-    task_losses: dict[str, float]
 
 
 class MultiTaskModule(lightning.LightningModule):
@@ -86,7 +63,7 @@ class MultiTaskModule(lightning.LightningModule):
         return loss * self.config.accumulate  # Lightning divides by it, and the counts are those of the step already
 
     def validation_step(self, batch: Batch) -> None:
-        self.collected.append(_label_arrays(self.model, self.model(batch), batch))
+        self.collected.append(label_arrays(self.model, self.model(batch), batch))
 
     def on_validation_epoch_end(self) -> None:
         parts = [{name: np.concatenate([part[name] for part in self.collected]) for name in self.collected[0]}]
@@ -99,22 +76,9 @@ class MultiTaskModule(lightning.LightningModule):
             mine, parts = parts[0], [None] * self.trainer.world_size
             dist.all_gather_object(parts, mine)
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        self.found = self._judge(found, {"step": self.global_step, "train_loss": float(train_loss)})
-
-    def _judge(self, found: dict[str, np.ndarray], line: dict[str, float]) -> Validation:
-        mine = self.watched[found["task"]]
-        sums = np.bincount(found["task"][mine], found["loss"][mine], len(self.watched))
-        counts = np.bincount(found["task"][mine], minlength=len(self.watched))
-        head = self.model.head.cpu().numpy()
-        heads = [(sums[head == h].sum(), counts[head == h].sum()) for h in np.unique(head)]
-        line["val_loss"] = float(np.mean([total / count for total, count in heads if count]))
-        names = self.model.tasks.task
-        for number in np.flatnonzero(self.watched):
-            kind, here = self.model.tasks.kind[number], found["task"] == number
-            if not undefined(kind, found["target"][here]):
-                metric = PRIMARY[kind]
-                line[f"{names[number]}/{metric}"] = score(kind, metric, found["preds"][here], found["target"][here])
-        return Validation(line, {names[i]: float(sums[i] / counts[i]) for i in np.flatnonzero(counts)})
+        result = judge(self.model, found, self.watched)
+        line = {"step": self.global_step, "train_loss": float(train_loss), **result.line}
+        self.found = replace(result, line=line)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["losses"] = [float(loss) for loss in self.losses]
@@ -256,20 +220,6 @@ def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightni
     )
 
 
-def _predictions(model: MultiTaskModel, mix: Mix, loaders: dict) -> pd.DataFrame:
-    model.eval()
-    parts = []
-    with torch.no_grad():
-        for split, loader in loaders.items():
-            for batch in loader:
-                batch = batch.to(model.mean.device)
-                parts.append(pd.DataFrame({"split": split, **_label_arrays(model, model(batch), batch)}))
-    table = pd.concat(parts, ignore_index=True).drop(columns="loss")
-    table["mol_id"] = table.mol_id.astype(int)
-    table.insert(3, "constitution", mix.constitution[table.mol_id])
-    return table
-
-
 def _evaluate(folder: Path, mix: Mix, config: TrainConfig, network: MultiTaskModel, recorder: Recorder) -> None:
     """Judge the best weights on val and test, each task by its own where that is wanted, and write all of it."""
     loaders = {split: _datamodule(mix, config).in_order(split) for split in ("val", "test")}
@@ -278,17 +228,17 @@ def _evaluate(folder: Path, mix: Mix, config: TrainConfig, network: MultiTaskMod
     for step in sorted(set(own.values())):
         tasks = [name for name, best in own.items() if best == step]
         recorder.load_weights(network, step)
-        predictions = _predictions(network, mix, loaders)
-        parts.append(predictions[predictions.task.isin([mix.task_number(name) for name in tasks])])
+        table = predictions(network, mix, loaders)
+        parts.append(table[table.task.isin([mix.task_number(name) for name in tasks])])
         if config.adaptive:
             network.save(folder / "specialists" / str(step))
     if config.adaptive:
         write_json(folder / "specialists" / "tasks.json", own)
     recorder.load_weights(network, recorder.best_step())
     network.save(folder / "model")
-    predictions = pd.concat(parts, ignore_index=True)
-    predictions.to_parquet(folder / "predictions.parquet")
-    evaluate(predictions, mix.tasks).assign(seed=config.seed).to_parquet(folder / "results.parquet")
+    table = pd.concat(parts, ignore_index=True)
+    table.to_parquet(folder / "predictions.parquet")
+    evaluate(table, mix.tasks).assign(seed=config.seed).to_parquet(folder / "results.parquet")
 
 
 def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Callable[[], Mix], progress: bool) -> Run:
