@@ -45,7 +45,7 @@ class TrainConfig:
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
     # ---- where and how it runs: nothing here changes what is computed but for rounding
     precision: str = "32"  # "32" or "bf16-mixed", as Lightning has them
-    compile: bool = False  # torch.compile
+    compile: bool = False  # torch.compile: half a minute to begin with, and on a CPU no faster a step afterwards
     num_workers: int = 0  # loader processes; 0 is right until a GPU waits
     accelerator: str = "auto"  # Lightning's: "cpu", "gpu", "auto"
     devices: int | str | list[int] = 1  # of each node; several mean a process each

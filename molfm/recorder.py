@@ -125,14 +125,16 @@ class Recorder(Callback):
 
     def _between_steps(self, trainer) -> None:
         """Write a checkpoint if it is time for one or the run is asked to stop, and end it in that case."""
-        stop = (self.folder / "stop").exists()
+        stop = (self.folder / "stop").exists() or trainer.received_sigterm  # as a cluster sends before it takes a node
         due = stop or time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS
         if trainer.world_size > 1:  # they have to agree
             stop, due = trainer.strategy.broadcast((stop, due))
         if due:
             self._write_checkpoint(trainer)
         if stop:
-            raise Stopped(f"Asked to stop by {self.folder / 'stop'}.")
+            if trainer.is_global_zero:
+                (self.folder / "stop").unlink(missing_ok=True)
+            raise Stopped
 
     # --------------------------------------------------------------------------------------------------------- the files
 
@@ -183,9 +185,10 @@ class Recorder(Callback):
         """Load into a model the weights that were kept after a step."""
         model.load_state_dict(load_file(self._weights(step)))
 
-    def remove_checkpoints(self) -> None:
+    def clean_up(self) -> None:
         """Remove what only a run that goes on needs."""
         shutil.rmtree(self.folder / "checkpoints")
+        (self.folder / "stop").unlink(missing_ok=True)
 
     # ----------------------------------------------------------------------------------------- what a checkpoint knows of it
 

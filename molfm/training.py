@@ -156,6 +156,7 @@ def _plan(
     epochs: int,
     seed: int,
     n_labels: dict[str, int] | None,
+    progress: bool,
     settings: dict,
 ) -> _Plan:
     if model not in MODELS:
@@ -164,7 +165,7 @@ def _plan(
     shape, config = ModelConfig(**of_model), TrainConfig(epochs=epochs, seed=seed, **of_training)
     if config.num_nodes > 1 and not _launched():
         raise ValueError(f"num_nodes={config.num_nodes}: start it on every node, with torchrun or SLURM's srun.")
-    mix = data if isinstance(data, Mix) else load(data)
+    mix = data if isinstance(data, Mix) else load(data, progress=progress)
     if tasks is not None:
         mix = mix.select(tasks)
     for task, count in (n_labels or {}).items():
@@ -270,7 +271,7 @@ def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Ca
         if trainer.is_global_zero:
             network.to(trainer.strategy.root_device)
             _evaluate(folder, mix, config, network, recorder)
-            recorder.remove_checkpoints()
+            recorder.clean_up()
     return Run(folder)
 
 
@@ -313,7 +314,7 @@ def train(
         seed: of the initial weights, the order of molecules, the choice of labels and dropout.
         n_labels: task -> number of training labels to keep (`Mix.limit`).
         name: of the run folder, under `$MOLFM_HOME/runs`; under torchrun or SLURM it has to be given.
-        progress: show a progress bar.
+        progress: show progress bars.
         settings: of training, see `TrainConfig` (steps, batch_size, learning_rate, schedule, patience, precision, devices,
             …), and of the model, see `ModelConfig` (hidden_channels, num_layers, dropout).
 
@@ -322,14 +323,19 @@ def train(
         ValueError: an unknown model, no training labels, or settings that do not go together.
         FileExistsError: a run of that name exists.
     """
-    plan = _plan(data, model, tasks, epochs, seed, n_labels, settings)
+    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
     if _launched():
         if name is None:
             raise ValueError("Several processes train together here: give the run a name, so that all find its folder.")
         folder = plan.make_folder(name) if is_first_process() else home() / "runs" / name
     elif _n_devices(plan.config) > 1:
         check_origin(plan.mix.origin)
-        return Run(plan.make_folder(name)).launch().wait()
+        run = Run(plan.make_folder(name)).launch()
+        try:
+            return run.wait()
+        except KeyboardInterrupt:
+            run.stop(wait=False)  # nothing must train on unseen
+            raise
     else:
         folder = plan.make_folder(name)
     return _execute(folder, plan.shape, plan.config, lambda: plan.mix, progress)
@@ -344,6 +350,7 @@ def start(
     *,
     n_labels: dict[str, int] | None = None,
     name: str | None = None,
+    progress: bool = True,
     **settings,
 ) -> Run:
     """Train as `train` does, but in a process of its own, and return the run at once.
@@ -353,12 +360,13 @@ def start(
 
     Args:
         data, model, tasks, epochs, seed, n_labels, name, settings: as of `train`.
+        progress: show progress bars while data is prepared.
 
     Raises:
         TypeError, ValueError, FileExistsError: as `train` does.
         ValueError: a mix that was not made by `molfm.load`, which another process could not open.
     """
-    plan = _plan(data, model, tasks, epochs, seed, n_labels, settings)
+    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
     check_origin(plan.mix.origin)
     return Run(plan.make_folder(name)).launch()
 

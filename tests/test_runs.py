@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import molfm
 from molfm.runs import process_start, write_json
@@ -91,6 +92,24 @@ def test_a_killed_run_is_resumed_from_its_last_checkpoint(long):
     assert long.status["state"] == "stopped"
     steps = long.metrics.step.tolist()
     assert steps == list(range(50, steps[-1] + 1, 50))
+
+
+def test_a_request_to_terminate_as_clusters_send_it_is_a_stop(long):
+    long.resume()
+    trained_for(long, long.status["step"] + 20)
+    os.kill(long.status["pid"], signal.SIGTERM)
+    long.wait(timeout=10)
+    status = long.status
+    assert status["state"] == "stopped"
+    checkpoint = torch.load(long.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == status["step"]
+
+
+def test_a_stop_asked_for_before_the_run_has_begun_is_honoured_too(long):
+    before = long.status["step"]
+    long.resume().stop()
+    assert long.status["state"] == "stopped"
+    assert long.status["step"] <= before + 50  # one step, or a validation
 
 
 # ------------------------------------------------------------------------------------------------------------ other runs
