@@ -77,23 +77,26 @@ class Recorder(Callback):
         self.saved: set[int] = set()  # steps whose weights the last checkpoint counts among the best
         self.stale = 0  # validations since the last lower loss
         self.checkpointed = time.monotonic()
-        self.random: list[dict] | None = None  # of each process, to be set before the first batch
+        self.module = None  # what is trained, once it is
+        self.processes: list[dict] | None = None  # what each of them has for itself, to be set before the first batch
 
     # --------------------------------------------------------------------------------------------------------- the steps
 
-    def on_train_start(self, trainer, *_) -> None:
+    def on_train_start(self, trainer, module) -> None:
+        self.module = module
         if trainer.is_global_zero:
             _cut_metrics(self.folder, trainer.global_step)
 
-    def on_train_batch_start(self, trainer, *_) -> None:
-        if self.random is not None:  # now: what was drawn to set up the loaders is drawn once in a run
-            if len(self.random) != trainer.world_size:
+    def on_train_batch_start(self, trainer, module, *_) -> None:
+        if self.processes is not None:  # now: what was drawn to set up the loaders is drawn once in a run
+            if len(self.processes) != trainer.world_size:
                 raise ValueError(
-                    f"The checkpoint is of {len(self.random)} processes, and {trainer.world_size} go on with it: resume with "
+                    f"The checkpoint is of {len(self.processes)} processes, and {trainer.world_size} go on with it: resume with "
                     "as many devices and nodes as before."
                 )
-            _set_random_state(self.random[trainer.global_rank])
-            self.random = None
+            mine, self.processes = self.processes[trainer.global_rank], None
+            module.losses = [torch.tensor(loss) for loss in mine["losses"]]
+            _set_random_state(mine["random"])
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if (batch_idx + 1) % self.config.accumulate:
@@ -193,12 +196,13 @@ class Recorder(Callback):
     # ----------------------------------------------------------------------------------------- what a checkpoint knows of it
 
     def state_dict(self) -> dict:
-        return {"best": self.best, "stale": self.stale, "random": _of_all_processes(_random_state())}
+        mine = {"losses": [float(loss) for loss in self.module.losses], "random": _random_state()}
+        return {"best": self.best, "stale": self.stale, "processes": _of_all_processes(mine)}
 
     def load_state_dict(self, state: dict) -> None:
         self.best = {name: (loss, step) for name, (loss, step) in state["best"].items()}
         self.stale, self.saved = state["stale"], {step for _, step in self.best.values()}
-        self.random = state["random"]
+        self.processes = state["processes"]
 
 
 def _cut_metrics(folder: Path, step: int) -> None:

@@ -80,12 +80,6 @@ class MultiTaskModule(lightning.LightningModule):
         line = {"step": self.global_step, "train_loss": float(train_loss), **result.line}
         self.found = replace(result, line=line)
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["losses"] = [float(loss) for loss in self.losses]
-
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.losses = [torch.tensor(loss) for loss in checkpoint["losses"]]
-
     def configure_optimizers(self):
         config = self.config
         optimizer = torch.optim.AdamW(self.parameters(), config.learning_rate, weight_decay=config.weight_decay)
