@@ -10,6 +10,7 @@ import torch
 
 import molfm
 from molfm import training
+from molfm.evaluation import label_arrays
 from molfm.metrics import score
 from molfm.splits import SPLITS
 
@@ -540,6 +541,14 @@ def test_half_precision_trains_to_much_the_same_loss(toy, run, own_home):
     half = molfm.train(toy, steps=6, seed=1, precision="bf16-mixed", **SMALL)
     assert half.metrics.val_loss.iloc[-1] == pytest.approx(run.metrics.val_loss.iloc[-1], rel=0.02)
     assert half.metrics.val_loss.iloc[-1] != run.metrics.val_loss.iloc[-1]
+
+
+def test_molecules_beyond_the_reach_of_float32_keep_their_numbers(toy):
+    batch = next(iter(toy.datamodule(batch_size=3).train_dataloader()))
+    batch.mol_id = batch.mol_id + 2**24 + 1
+    model = training.MultiTaskModel(training.ModelConfig(8, 1), toy.tasks, 0)
+    with torch.no_grad():
+        assert set(label_arrays(model, model(batch), batch)["mol_id"]) == set(batch.mol_id.tolist())
 
 
 # ------------------------------------------------------------------------------------------------------- when it is judged
