@@ -1,7 +1,8 @@
 """Losses over triples: what was not measured is not there, so nothing is masked.
 
 A task's loss is a segment sum over its labels. A head (one dataset, one level) divides the sum over its tasks by the
-count of their labels, over all processes of a distributed run; the total is the mean over the heads that the model has.
+count of their labels, over all accumulated batches and processes of a step; the total is the mean over the heads that
+the model has.
 
 The loss of one label is chosen with a word a kind, `losses={"ordinal": "cross_entropy"}`. It is a function of what the
 model says, raw (n, C), and of what is right, target (n,): z-units for regression, else the number of the class.
@@ -106,18 +107,22 @@ def task_sums(
     return sums, counts
 
 
-def total_loss(sums: Tensor, counts: Tensor, head: Tensor) -> Tensor:
+def total_loss(sums: Tensor, counts: Tensor, head: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean over heads of their loss a label.
 
     Args:
-        sums, counts: (n_tasks,) as from `task_sums`.
+        sums: (n_tasks,) as from `task_sums`.
+        counts: (n_tasks,) labels a task of all batches that this process adds up in a step (`batch.label_counts`); those
+            of other processes are added here.
         head: (n_tasks,) number of each task's head.
+        weights: (n_heads,) of the mean; None: all the same.
     """
-    n_heads = int(head.max()) + 1
-    per_head = sums.new_zeros(n_heads).index_add(0, head, sums)
-    labels = sums.new_zeros(n_heads).index_add(0, head, counts)
+    if weights is None:
+        weights = sums.new_ones(int(head.max()) + 1)
+    per_head = torch.zeros_like(weights).index_add(0, head, sums)
+    labels = torch.zeros_like(weights).index_add(0, head, counts)
     if dist.is_available() and dist.is_initialized():
         # Gradients are averaged over processes: dividing by the mean count gives sum / count over all of them.
         dist.all_reduce(labels)
         labels = labels / dist.get_world_size()
-    return (per_head / labels.clamp(min=1e-9)).sum() / n_heads if labels.any() else per_head.sum()
+    return (weights * per_head / labels.clamp(min=1e-9)).sum() / weights.sum()

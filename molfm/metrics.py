@@ -88,7 +88,7 @@ def evaluate(predictions: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     groups = dict(tuple(predictions.groupby(["split", "task"])))
-    for split in ("val", "test"):
+    for split in dict.fromkeys(["val", "test", *predictions.split]):
         for number, task in tasks.iterrows():
             group = groups.get((split, number), predictions.iloc[:0])
             target, reason = group.target.to_numpy(), undefined(task.kind, group.target.to_numpy())

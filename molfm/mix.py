@@ -387,6 +387,8 @@ def load(
             dataset += [number] * len(opened)
             codes += split_codes(table, opened, split, seed, progress, pool)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
+    if located.endswith(".md"):
+        located = str(Path(located).resolve())  # so that it is found again from another working folder
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:
         origin |= {"smiles": smiles, "tasks": tasks}

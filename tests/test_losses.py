@@ -176,6 +176,11 @@ def test_every_head_weighs_the_same_however_many_labels_it_has():
     assert total_loss(sums, counts, torch.tensor([0, 0, 1, 1])).item() == pytest.approx((0.1 + 1.75) / 2)
 
 
+def test_weights_of_heads_make_a_weighted_mean():
+    sums, counts, head = torch.tensor([8.0, 2.0, 3.5]), torch.tensor([80.0, 20.0, 2.0]), torch.tensor([0, 0, 1])
+    assert total_loss(sums, counts, head, torch.tensor([3.0, 1.0])).item() == pytest.approx((3 * 0.1 + 1.75) / 4)
+
+
 # ---------------------------------------------------------------------------------------------------------- without labels
 
 
