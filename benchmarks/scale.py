@@ -107,11 +107,12 @@ def prepare(card: str, fast: bool) -> dict:
 
 def encode(card: str, fast: bool) -> dict:
     import molfm
+    from molfm.encodings import WALK
 
     mix = molfm.load(card)
     begun = any(file for shard in mix.shards for file in shard.folder.glob("encoding-*.npy"))
     start = time.perf_counter()
-    sizes = [shard.walk.nbytes for shard in mix.shards]
+    sizes = [shard.encoding(WALK).nbytes for shard in mix.shards]
     speed = {} if begun else {"encode_s": time.perf_counter() - start}
     return {"encoding_bytes_per_molecule": sum(sizes) / len(mix), **speed}
 
@@ -149,12 +150,13 @@ def read(card: str, fast: bool) -> dict:
     """Graphs a second of the loader alone, in random order: gathered as arrays, as PyG batches, and from processes."""
     import molfm
     from molfm.batch import MixDataModule
+    from molfm.encodings import WALK
 
     mix = molfm.load(card)
     batches = min(20 if fast else 200, len(mix) // BATCH)
     order = np.random.default_rng(0).permutation(len(mix))[: BATCH * batches].reshape(-1, BATCH)
     found = {}
-    for name, encodings in (("structures", False), ("with_encodings", True)):
+    for name, encodings in (("structures", ()), ("with_encodings", (WALK,))):
         for part in order:  # once unmeasured, so that the disk does not count
             mix.gather(part, "train", encodings=encodings)
         start = time.perf_counter()

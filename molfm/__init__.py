@@ -10,9 +10,11 @@ from importlib.metadata import version
 _HOME = {  # public name -> the module it lives in
     "Mix": "mix",
     "Run": "runs",
+    "TrainConfig": "recipe",
     "card": "catalog",
     "cards": "catalog",
     "load": "mix",
+    "start": "training",
     "train": "training",
     "transfer": "study",
 }

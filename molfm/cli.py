@@ -157,34 +157,53 @@ def _show_estimate(data: str, smiles: str) -> None:
 
 @app.command()
 def train(
-    data: Data,
+    data: Annotated[str | None, typer.Argument(help="a dataset's or mix's name, a card (*.md), or a table")] = None,
+    resume: Annotated[str | None, typer.Option(help="go on with this run, a name or folder, as it was set")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
     ] = None,
+    model: Annotated[str, typer.Option(help="the network")] = "gine",
     epochs: Annotated[int, typer.Option(help="passes over the molecules")] = 20,
     steps: Steps = None,
-    batch_size: Annotated[int, typer.Option(help="molecules a batch")] = 128,
+    batch_size: Annotated[int, typer.Option(help="molecules a step, over all devices")] = 128,
+    accumulate: Annotated[int, typer.Option(help="batches that a step is cut into")] = 1,
     learning_rate: Annotated[float, typer.Option(help="the highest of the schedule")] = 1e-3,
+    schedule: Annotated[str, typer.Option(help="cosine or linear")] = "cosine",
+    warmup: Annotated[float, typer.Option(help="part of the steps in which the learning rate rises")] = 0.1,
+    patience: Annotated[int | None, typer.Option(help="validations without progress that end the run")] = None,
+    adaptive: Annotated[bool, typer.Option("--adaptive", help="keep the best weights of each task")] = False,
+    precision: Annotated[str, typer.Option(help="32 or bf16-mixed")] = "32",
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto")] = "auto",
+    devices: Annotated[int, typer.Option(help="of each node")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="machines; start it on each, with torchrun or srun")] = 1,
+    num_workers: Annotated[int, typer.Option(help="loader processes")] = 0,
     seed: Annotated[int, typer.Option(help="of weights, order and dropout")] = 0,
     name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
 ) -> None:
-    """Train one model on all chosen tasks, and show its results on the test set."""
-    with _clear_errors():
-        from molfm.training import train as run_training
+    """Train one model on all chosen tasks, or go on with a run, and show its results on the test set.
 
-        run = run_training(
-            data,
-            tasks=tasks,
-            epochs=epochs,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-            name=name,
-        )
-        results = run.results.query("split == 'test'")
-        _print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
-        typer.echo(f"Run folder: {run.folder}")
+    It may be started by torchrun or SLURM's srun, once a device.
+    """
+    settings = {name: value for name, value in locals().items() if name not in ("data", "resume")}
+    with _clear_errors():
+        if (data is None) == (resume is None):
+            raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")
+        from molfm import training
+
+        if resume is not None:
+            run = training.resume(resume, progress=sys.stderr.isatty())
+        else:
+            run = training.train(data, **settings)
+        if training.is_first_process():
+            _show_run(run)
+
+
+def _show_run(run) -> None:
+    if run.status["state"] != "finished":
+        return typer.echo(f"{run!r}. Go on with: molfm train --resume {run.folder}")
+    results = run.results.query("split == 'test'")
+    _print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
+    typer.echo(f"Run folder: {run.folder}")
 
 
 @app.command()
@@ -293,3 +312,7 @@ def lab(
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
     sys.stdout.flush()  # what replaces this process does not
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder / "00_quickstart.ipynb"), *context.args])
+
+
+if __name__ == "__main__":
+    app()

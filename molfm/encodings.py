@@ -1,6 +1,7 @@
 """Positional encodings: numbers that tell a graph network where an atom sits in its molecule.
 
-Computed for whole stores at once: graphs of equal size are stacked into dense matrices, and a graph that occurs several
+An encoding goes by a name that holds its settings, such as `walk-16` or `laplacian-8-none` (see `encoding`). Computed for
+whole stores at once: graphs of equal size are stacked into dense matrices, and a graph that occurs several
 times is encoded once (elements and bond orders do not count here, so stereoisomers share one, and most of QM9 does).
 """
 
@@ -11,7 +12,34 @@ import numpy as np
 from molfm.featurize import spans
 
 RANDOM_WALK_STEPS = 16
+WALK = f"walk-{RANDOM_WALK_STEPS}"
+FIELDS = ("walk", "laplacian")  # what a batch calls them: the first part of their names
 _CELLS = 200_000  # matrix entries handled at once, so that they stay in the processor's cache
+
+
+def encoding(name: str, atom_ptr: np.ndarray, bonds: np.ndarray, bond_ptr: np.ndarray) -> np.ndarray:
+    """Return an encoding by its name.
+
+    `walk-16` is `random_walk`, (n_atoms, 16); `laplacian-K-none` and `laplacian-K-sym` are `laplacian` with K vectors and
+    that normalization, (n_atoms, 2 K): the vectors, then the values.
+
+    Args:
+        atom_ptr, bonds, bond_ptr: as in `random_walk`.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    match name.split("-"):
+        case ["walk", steps] if steps == str(RANDOM_WALK_STEPS):
+            return random_walk(atom_ptr, bonds, bond_ptr)
+        case ["laplacian", k, normalization] if k.isdecimal():
+            return np.hstack(laplacian(atom_ptr, bonds, bond_ptr, int(k), normalization))
+    raise ValueError(f"Unknown encoding {name!r}; expected '{WALK}', 'laplacian-K-none' or 'laplacian-K-sym'.")
+
+
+def field(name: str) -> str:
+    """Return what a batch calls an encoding: one of `FIELDS`."""
+    return name.split("-")[0]
 
 
 def random_walk(atom_ptr: np.ndarray, bonds: np.ndarray, bond_ptr: np.ndarray) -> np.ndarray:

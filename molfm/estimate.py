@@ -19,6 +19,7 @@ import pandas as pd
 
 from molfm import store, tables
 from molfm.catalog import DataCard, card, datasets_of
+from molfm.encodings import WALK
 from molfm.store import open_shard, write_shard
 from molfm.tables import Table, card_from_table, is_table, locate, read_chunks
 
@@ -117,7 +118,7 @@ def _measure(table: Table) -> _Sample:
         folder = Path(temporary) / "shard"
         write_shard(folder, parts)
         disk = sum(file.stat().st_size for file in folder.iterdir())
-        encodings = open_shard(folder).walk.nbytes
+        encodings = open_shard(folder).encoding(WALK).nbytes
         written = time.perf_counter()
     found = [molecules for molecules, _ in parts]
     arrays = [array for molecules in found for array in molecules if hasattr(array, "nbytes")]

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from molfm.catalog import LEVELS, SPLIT_METHODS, CardError, DataCard, Task, card, datasets_of
+from molfm.encodings import WALK
 from molfm.featurize import spans
 from molfm.rows import Rows, join, split_codes
 from molfm.splits import SPLITS, UNUSED, uniform
@@ -188,13 +189,15 @@ class Mix:
                 name: [getattr(task, name) or "" for task in self.chosen]
                 for name in ("dataset", "level", "kind", "domain", "unit")
             },
+            "classes": pd.array([task.classes for task in self.chosen], dtype="Int64"),  # of ordinal tasks
             **{f"n_{split}": counts[:, code] for code, split in enumerate(SPLITS)},
             "mean": np.where(known & ~binary, mean, np.nan),
             "std": np.where(known & ~binary, np.sqrt(square / np.maximum(size, 1)), np.nan),
             "positive_rate": np.where(known & binary, mean, np.nan),
         }
-        shown = facts if (self.rows.split == SPLITS.index("test_seen")).any() else facts.keys() - {"n_test_seen"}
-        return pd.DataFrame({name: values for name, values in facts.items() if name in shown})
+        idle = set() if (self.rows.split == SPLITS.index("test_seen")).any() else {"n_test_seen"}
+        idle |= set() if any(task.classes for task in self.chosen) else {"classes"}
+        return pd.DataFrame({name: values for name, values in facts.items() if name not in idle})
 
     def _labels(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield the labels of some tasks (None: all) as this view keeps them, a shard and level at a time.
@@ -272,14 +275,14 @@ class Mix:
         return np.flatnonzero(found)
 
     def gather(
-        self, molecules: np.ndarray, split: str, only: np.ndarray | None = None, encodings: bool = True
+        self, molecules: np.ndarray, split: str, only: np.ndarray | None = None, encodings: Sequence[str] = (WALK,)
     ) -> dict[str, np.ndarray]:
         """Return the arrays of a batch: structures of `molecules` and their labels of one split.
 
         Args:
             molecules: (n,) numbers of molecules; they come back in the order of their shards, see `mol_id`.
             only: (n,) dataset whose labels are wanted for each of them, by number; None: all.
-            encodings: whether positional encodings come along.
+            encodings: positional encodings that come along, by their names in `encodings.py`.
         """
         rows = self.rows
         sort = np.argsort(rows.shard[rows.ptr[molecules]], kind="stable")
@@ -384,6 +387,8 @@ def load(
             dataset += [number] * len(opened)
             codes += split_codes(table, opened, split, seed, progress, pool)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
+    if located.endswith(".md"):
+        located = str(Path(located).resolve())  # so that it is found again from another working folder
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:
         origin |= {"smiles": smiles, "tasks": tasks}

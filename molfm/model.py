@@ -1,8 +1,10 @@
-"""The model: integer codes -> encoder -> GINE trunk -> one head a dataset and level.
+"""The model: integer codes -> encoder -> trunk -> one head a dataset and level.
 
-    encoder   codes become vectors, the random-walk encoding is added
-    trunk     GINE layers (arXiv 1905.12265, eq. 4.1) with residuals and LayerNorm
-    heads     graph: mean and sum over atoms; node: the atom; edge: both its atoms, symmetrically
+    encoder   codes and positional encodings become vectors (encoders.py)
+    trunk     layers with residuals and LayerNorm (layers.py)
+    heads     graph: its atoms, pooled; node: the atom; edge: the bond and both its atoms, symmetrically
+
+A task has one output, an ordinal one as many as it has classes; `columns` says where they stand among a level's outputs.
 
 The trunk starts from the same weights for the same seed whatever heads come with it, so that runs with and without
 further tasks can be compared pair by pair.
@@ -23,12 +25,12 @@ from rdkit import Chem
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch_geometric.data import Batch
-from torch_geometric.nn import GINEConv, global_add_pool
 
 from molfm.batch import to_batch
-from molfm.catalog import LEVELS
-from molfm.encodings import RANDOM_WALK_STEPS
-from molfm.featurize import ATOM_FIELDS, BOND_FIELDS, Molecules, featurize
+from molfm.catalog import KINDS, LEVELS
+from molfm.encoders import ENCODERS
+from molfm.featurize import Molecules, featurize
+from molfm.layers import LAYERS, POOLINGS, VIRTUAL_NODES, Dropout, Trunk, pool
 from molfm.store import in_memory, structure
 
 PREDICT_BATCH = 256
@@ -36,17 +38,47 @@ PREDICT_BATCH = 256
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The numbers that fix a model's shape."""
+    """What fixes a model's shape; saved beside its weights.
+
+    Raises:
+        ValueError: an unknown word, or a number that makes no model.
+    """
 
     hidden_channels: int = 96
     num_layers: int = 4
     dropout: float = 0.1
+    layer: str = "gine"  # gcn, gin, gine, gatedgcn or mpnnpp (layers.LAYERS)
+    expansion: int = 2  # hidden width of a layer's MLPs, in units of hidden_channels
+    virtual_node: str = "none"  # or mean, sum, logsum: how it pools
+    encoder: str = "codes"  # or features, the numbers of arXiv 2310.04292 (encoders.ENCODERS)
+    pooling: str = "sum+mean"  # what a graph head reads: sum, mean, max, logsum, or several joined by +
+    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; else hidden_channels
+    three_classes: bool = False  # ordinal tasks of 5 classes are told as 3: {0, 1}, 2, {3, 4}
 
     def __post_init__(self):
         if self.hidden_channels < 1 or self.num_layers < 1 or not 0 <= self.dropout < 1:
             raise ValueError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."
             )
+        widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 1]
+        if self.expansion < 1 or min(widths, default=1) < 1:
+            raise ValueError(f"Expected expansion and head_channels of 1 or more, found {self}.")
+        words = [("layer", self.layer, LAYERS), ("virtual_node", self.virtual_node, VIRTUAL_NODES)]
+        words += [("encoder", self.encoder, ENCODERS)]
+        words += [("pooling", way, POOLINGS) for way in self.pooling.split("+")]
+        for name, word, known in words:
+            if word not in known:
+                raise ValueError(f"Unknown {name} {word!r}; expected one of {', '.join(known)}.")
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """The positional encodings that a batch must carry, by their names in `encodings.py`."""
+        return ENCODERS[self.encoder].encodings
+
+    def head_width(self, dataset: str) -> int:
+        """Return the hidden width of a dataset's heads."""
+        width = self.head_channels
+        return (width.get(dataset) if isinstance(width, dict) else width) or self.hidden_channels
 
 
 @contextmanager
@@ -62,53 +94,6 @@ def _seeded(seed: int | None, part: str):
             torch.set_rng_state(state)
 
 
-class CodeEmbedding(nn.Module):
-    """The sum of one learned vector a field. Shapes: (n, n_fields) integer codes -> (n, channels)."""
-
-    def __init__(self, fields: dict[str, int], channels: int):
-        super().__init__()
-        self.table = nn.Embedding(sum(fields.values()), channels)
-        nn.init.normal_(self.table.weight, std=len(fields) ** -0.5)
-        self.register_buffer("offset", torch.tensor([0, *np.cumsum(list(fields.values()))[:-1]]), persistent=False)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return self.table(codes.long() + self.offset).sum(1)
-
-
-class Encoder(nn.Module):
-    """Codes of a batch -> atom vectors (N, channels) and bond vectors (E, channels)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.atoms = CodeEmbedding(ATOM_FIELDS, channels)
-        self.bonds = CodeEmbedding(BOND_FIELDS, channels)
-        self.walk = nn.Sequential(nn.Linear(RANDOM_WALK_STEPS, channels), nn.GELU(), nn.Linear(channels, channels))
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.atoms(batch.x) + self.walk(batch.walk.to(self.atoms.table.weight.dtype)), self.bonds(
-            batch.edge_attr
-        )
-
-
-class GINE(nn.Module):
-    """The trunk. Shapes: h (N, channels), edge_index (2, E), e (E, channels) -> (N, channels)."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        c = config.hidden_channels
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
-        for _ in range(config.num_layers):
-            mlp = nn.Sequential(nn.Linear(c, 2 * c), nn.GELU(), nn.Linear(2 * c, c))
-            self.convs.append(GINEConv(mlp, train_eps=True))
-            self.norms.append(nn.LayerNorm(c))
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, h: Tensor, edge_index: Tensor, e: Tensor) -> Tensor:
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            h = h + self.dropout(conv(norm(h), edge_index, e))
-        return h
-
-
 class MultiTaskModel(nn.Module):
     """Predicts every task of a mix, each dataset and level through a head of its own.
 
@@ -121,42 +106,58 @@ class MultiTaskModel(nn.Module):
     def __init__(self, config: ModelConfig, tasks: pd.DataFrame, seed: int | None = None):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
-        c = config.hidden_channels
+        c, n = config.hidden_channels, len(tasks)
+        with_bonds = LAYERS[config.layer].bonds != "ignored" or (self.tasks.level == "edge").any()
+        with _seeded(seed, "encoder"):
+            self.encoder = ENCODERS[config.encoder](c, with_bonds)
         with _seeded(seed, "trunk"):
-            self.encoder, self.trunk, self.norm = Encoder(c), GINE(config), nn.LayerNorm(c)
-        width = {"graph": 2 * c, "node": c, "edge": 2 * c}
-        self.heads = nn.ModuleDict()
-        column, head_of = np.empty(len(tasks), np.int64), np.empty(len(tasks), np.int64)
+            self.trunk = Trunk(
+                config.layer, c, config.num_layers, config.dropout, config.expansion, config.virtual_node
+            )
+        labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
+        classes = np.where((labelled == 5) & config.three_classes, 3, labelled)
+        width = {"graph": c * len(config.pooling.split("+")), "node": c, "edge": 2 * c}
+        self.heads, self.kinds = nn.ModuleDict(), {}
+        columns, head_of = np.empty((n, classes.max(initial=1)), np.int64), np.empty(n, np.int64)
         for level in LEVELS:
             start = 0
             of_level = self.tasks[self.tasks.level == level]
+            self.kinds[level] = of_level.kind.unique().tolist()
             for dataset, group in of_level.groupby("dataset", sort=False):
+                outputs = int(classes[group.index].sum())
+                hidden = config.head_width(dataset)
                 with _seeded(seed, f"{dataset}/{level}"):
                     self.heads[f"{level}:{dataset}"] = nn.Sequential(
-                        nn.Linear(width[level], c), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(c, len(group))
+                        nn.Linear(width[level], hidden),
+                        nn.GELU(),
+                        Dropout(config.dropout),
+                        nn.Linear(hidden, outputs),
                     )
-                column[group.index] = start + np.arange(len(group))
+                first = start + np.append(0, np.cumsum(classes[group.index])[:-1])
+                columns[group.index] = first[:, None] + np.arange(columns.shape[1])
                 head_of[group.index] = len(self.heads) - 1
-                start += len(group)
-        binary = (self.tasks.kind == "binary").to_numpy()
-        mean, std = (np.where(binary, fill, self.tasks[name]) for name, fill in (("mean", 0.0), ("std", 1.0)))
+                start += outputs
+        there = np.arange(columns.shape[1]) < classes[:, None]
+        regression = (self.tasks.kind == "regression").to_numpy()
+        mean, std = (np.where(regression, self.tasks[name], fill) for name, fill in (("mean", 0.0), ("std", 1.0)))
         # A constant or unlabelled task cannot be normalized; it is left as it is.
         usable = np.isfinite(mean) & np.isfinite(std) & (std > 0)
         self.register_buffer("mean", torch.tensor(np.where(usable, mean, 0.0), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(np.where(usable, std, 1.0), dtype=torch.float32))
-        self.register_buffer("binary", torch.tensor(binary), persistent=False)
-        self.register_buffer("column", torch.tensor(column), persistent=False)
-        self.register_buffer("head", torch.tensor(head_of), persistent=False)
+        facts = {"kind": [KINDS.index(kind) for kind in self.tasks.kind], "head": head_of}
+        facts |= {"columns": np.where(there, columns, columns[:, :1]), "there": there, "merged": labelled > classes}
+        for name, values in facts.items():
+            self.register_buffer(name, torch.tensor(values), persistent=False)
 
     # -------------------------------------------------------------------------------------------------------- network
 
-    def embed_atoms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the trunk's output (N, channels) and the bond vectors (E, channels)."""
+    def embed_atoms(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return what the trunk makes of atoms (N, channels) and bonds (E, channels)."""
         h, e = self.encoder(batch)
-        return self.norm(self.trunk(h, batch.edge_index, e)), e
+        return self.trunk(h, batch.edge_index, e, batch.batch, batch.num_graphs)
 
     def forward(self, batch: Batch, levels: Sequence[str] = LEVELS) -> dict[str, Tensor]:
-        """Return, by level, (n_items, n_tasks_of_level): normalized values, or logits of binary tasks."""
+        """Return, by level, (n_items, n_outputs): normalized values, logits of binary tasks and of ordinal classes."""
         h, e = self.embed_atoms(batch)
         out = {}
         for level in levels:
@@ -166,19 +167,47 @@ class MultiTaskModel(nn.Module):
                 out[level] = torch.cat([head(features) for head in heads], dim=1)
         return out
 
-    def _items(self, level: str, h: Tensor, e: Tensor, batch: Batch) -> Tensor:
+    def _items(self, level: str, h: Tensor, e: Tensor | None, batch: Batch) -> Tensor:
         if level == "node":
             return h
         if level == "edge":
             begin, end = batch.edge_index[:, ::2]  # one direction of each bond
-            return torch.cat([h[begin] + h[end] + e[::2], (h[begin] - h[end]).abs()], dim=1)
-        total = global_add_pool(h, batch.batch, batch.num_graphs)
-        count = (batch.ptr[1:] - batch.ptr[:-1]).to(h.dtype)[:, None]
-        return torch.cat([total / 16, total / count], dim=1)  # 16: about the atoms of a molecule, keeps both near 1
+            bond = (e[::2] + e[1::2]) / 2
+            return torch.cat([h[begin] + h[end] + bond, (h[begin] - h[end]).abs()], dim=1)
+        return pool(h, batch.batch, batch.num_graphs, self.config.pooling)
+
+    # ------------------------------------------------------------------------------------------ from outputs to tasks
+
+    def outputs(self, out: Tensor, item: Tensor, task: Tensor) -> Tensor:
+        """Return the outputs (n, C) for n items and tasks; C: most classes of any task, -inf where one has fewer."""
+        raw = out[item[:, None], self.columns[task]]
+        return raw if self.columns.shape[1] == 1 else raw.masked_fill(~self.there[task], -torch.inf)
+
+    def read(self, raw: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn outputs (…, C) of tasks (…) into values (…) and class probabilities (…, C).
+
+        Values are in the task's unit; of a binary task the probability of class 1; of an ordinal one the expected class,
+        Σ c p_c. The probabilities mean something for ordinal tasks only.
+        """
+        first, chance = raw[..., 0], raw.softmax(-1)
+        expected = (chance * torch.arange(raw.shape[-1], device=raw.device)).sum(-1)
+        values = first * self.std[task] + self.mean[task]
+        values = torch.where(self.is_kind("binary", task), first.sigmoid(), values)
+        return torch.where(self.is_kind("ordinal", task), expected, values), chance
+
+    def is_kind(self, kind: str, task: Tensor) -> Tensor:
+        """Return which of these tasks (…) are of one of `catalog.KINDS`, (…) bool."""
+        return self.kind[task] == KINDS.index(kind)
+
+    def labels(self, value: Tensor, task: Tensor) -> Tensor:
+        """Return label values as the model tells them: in their units, classes merged where `three_classes` says so."""
+        if not self.config.three_classes:
+            return value
+        return torch.where(self.merged[task], (value > 1).to(value.dtype) + (value > 2).to(value.dtype), value)
 
     def normalize(self, value: Tensor, task: Tensor) -> Tensor:
         """Turn label values (in their units) into what the heads predict: z-units; classes stay as they are."""
-        return (value - self.mean[task]) / self.std[task]
+        return (self.labels(value, task) - self.mean[task]) / self.std[task]
 
     # ------------------------------------------------------------------------------------------------------ predictions
 
@@ -188,12 +217,15 @@ class MultiTaskModel(nn.Module):
         self.eval()
         for start in range(0, len(found.row), PREDICT_BATCH):
             local = np.arange(start, min(start + PREDICT_BATCH, len(found.row)))
-            yield local, to_batch(structure(shard, local)).to(device)
+            yield local, to_batch(structure(shard, local, self.config.encodings)).to(device)
 
     def predict(
         self, smiles: str | Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Predict tasks of one level: physical units for regression, probabilities for binary tasks.
+
+        An ordinal task has a column of its own name with the expected class, Σ c p_c, and behind it one for the probability
+        of each class, such as `l1000_vcap/geneID-16=0`.
 
         Args:
             smiles: one SMILES or several.
@@ -224,13 +256,12 @@ class MultiTaskModel(nn.Module):
         parts = []
         for _, batch in self._batches(found):
             with torch.no_grad():
-                out = self(batch, (level,))[level][:, self.column[chosen]]
-            value = torch.where(self.binary[chosen], out.sigmoid(), out * self.std[chosen] + self.mean[chosen])
-            parts.append(value.cpu().numpy())
-        values = np.concatenate(parts) if parts else np.zeros((0, len(chosen)), np.float32)
-        names = self.tasks.task[chosen].tolist()
+                out = self(batch, (level,))[level]
+            parts.append(self._columns(out, chosen).cpu().numpy())
+        names = self._column_names(chosen)
+        values = np.concatenate(parts) if parts else np.zeros((0, len(names)), np.float32)
         if level == "graph":
-            table = np.full((len(texts), len(chosen)), np.nan, np.float32)
+            table = np.full((len(texts), len(names)), np.nan, np.float32)
             table[found.row] = values
             frame = pd.DataFrame(table, columns=names)
             frame.insert(0, "smiles", texts)
@@ -252,6 +283,23 @@ class MultiTaskModel(nn.Module):
             frame.insert(3, "end", [bond.GetEndAtomIdx() for mol in mols for bond in mol.GetBonds()])
         return frame
 
+    def _columns(self, out: Tensor, chosen: np.ndarray) -> Tensor:
+        """Return what `predict` shows of these tasks, (n_items, n_columns), from a level's outputs."""
+        task = torch.as_tensor(chosen, device=out.device)
+        raw = out[:, self.columns[task]].masked_fill(~self.there[task], -torch.inf)  # (n_items, n_tasks, C)
+        values, chance = self.read(raw, task)
+        shown = self.there[task] & self.is_kind("ordinal", task)[:, None]
+        shown = torch.cat([torch.ones_like(shown[:, :1]), shown], dim=1)  # (n_tasks, 1 + C)
+        return torch.cat([values[:, :, None], chance], dim=2)[:, shown]
+
+    def _column_names(self, chosen: np.ndarray) -> list[str]:
+        names = []
+        for number in chosen:
+            task = self.tasks.loc[number]
+            classes = range(int(self.there[number].sum())) if task.kind == "ordinal" else ()
+            names += [task.task, *(f"{task.task}={c}" for c in classes)]
+        return names
+
     def _chosen(self, level: str, tasks: Sequence[str] | None) -> np.ndarray:
         of_level = self.tasks.index[self.tasks.level == level]
         if not len(of_level):
@@ -268,10 +316,11 @@ class MultiTaskModel(nn.Module):
         return np.array(chosen)
 
     def embed(self, smiles: str | Sequence[str]) -> np.ndarray:
-        """Return the vectors that the graph heads read, (n, 2 · hidden_channels) float32; NaN for what is no molecule."""
+        """Return the vectors that the graph heads read, (n, channels of the pooling) float32; NaN for what is no molecule."""
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
         found = featurize(texts, levels=())
-        out = np.full((len(texts), 2 * self.config.hidden_channels), np.nan, np.float32)
+        channels = self.config.hidden_channels * len(self.config.pooling.split("+"))
+        out = np.full((len(texts), channels), np.nan, np.float32)
         for local, batch in self._batches(found):
             with torch.no_grad():
                 out[found.row[local]] = self._items("graph", *self.embed_atoms(batch), batch).cpu().numpy()
@@ -299,6 +348,8 @@ class MultiTaskModel(nn.Module):
         tasks = pd.DataFrame(facts["tasks"])
         statistics = ["mean", "std", "positive_rate"]
         tasks[statistics] = tasks[statistics].astype(float)
+        if "classes" in tasks:
+            tasks["classes"] = tasks.classes.astype("Int64")
         model = cls(ModelConfig(**facts["config"]), tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
         return model.eval()

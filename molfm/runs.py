@@ -1,27 +1,49 @@
 """A run is a folder: everything that was set, measured and learned, in files that anything can read.
 
 config.json          what was asked for, and the versions it ran on
-status.json          state (running, finished, failed), step, total_steps, and the traceback of a failure
+kept.npz             where the labels of a task were kept, if the mix was narrowed so
+status.json          state, step, total_steps, the process, and the traceback of a failure; see `Run.status`
 metrics.jsonl        one line a validation, appended while it runs
 results.parquet      task, dataset, level, domain, split, metric, value, unit, n_labels, undefined, seed
 predictions.parquet  split, task, mol_id, constitution, preds, target: the labels of val and test, in their units
 model/               model.safetensors and model.json, the best weights
-checkpoints/         Lightning's own, while it trains
+specialists/         the best weights of single tasks, and tasks.json, which says whose (`adaptive`)
+checkpoints/         what it needs to go on after a stop or a crash, until it is finished
+log.txt              what a run in a process of its own printed
+stop                 there while a stop is asked for
+
+Starting and stopping go through these files too, so that a run can be followed, stopped and resumed from any process.
 """
 
 import json
 import os
+import platform
+import subprocess
+import sys
 import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from molfm.download import home
+from molfm.mix import Mix, load
 
 if TYPE_CHECKING:
     from molfm.model import MultiTaskModel
+
+ALIVE = ("starting", "running")
+LOG_TAIL = 4000  # characters of the log that a status quotes
+_children: list[subprocess.Popen] = []  # kept, so that those that ended are reaped
+
+
+class Stopped(Exception):
+    """Raised inside a run that was asked to stop, once it is safe on disk."""
 
 
 def write_json(path: Path, facts: dict) -> None:
@@ -29,6 +51,63 @@ def write_json(path: Path, facts: dict) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(facts, indent=1))
     temporary.replace(path)
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, in the system's own terms; None: there is none (any more).
+
+    Together with the number this tells a process from a later one that was given the same number.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if facts[0] in "ZX" else facts[19]
+    found = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.split()
+    return None if not found or found[0].startswith("Z") else " ".join(found[1:])
+
+
+class Reporter:
+    """Writes a run's status.json; as a context it says how the run ended. `Stopped` ends it without an error.
+
+    Args:
+        folder: of the run.
+        total_steps: of the whole run.
+        silent: write nothing, in all but one of several processes.
+    """
+
+    def __init__(self, folder: Path, total_steps: int, silent: bool = False):
+        self.folder, self.total_steps, self.silent = folder, total_steps, silent
+        self.step, self.written = 0, 0.0
+
+    def say(self, state: str, error: str = "", pid: int | None = None) -> None:
+        if self.silent:
+            return
+        self.written = time.time()
+        pid = pid or os.getpid()
+        facts = {"state": state, "step": self.step, "total_steps": self.total_steps, "updated": self.written}
+        facts |= {"error": error, "pid": pid, "process_start": process_start(pid), "host": platform.node()}
+        write_json(self.folder / "status.json", facts)
+
+    def tick(self, step: int) -> None:
+        self.step = step
+        if time.time() - self.written > 0.5:
+            self.say("running")
+
+    def __enter__(self) -> "Reporter":
+        self.say("running")
+        return self
+
+    def __exit__(self, kind, error, _) -> bool:
+        if kind is None or kind is Stopped:
+            self.say("stopped" if kind else "finished")
+            return kind is Stopped
+        try:
+            self.say("failed", "".join(traceback.format_exception(error)))
+        except OSError as unwritten:  # a full disk, and the error is most likely that
+            error.add_note(f"Nor could {self.folder / 'status.json'} be written: {unwritten}")
+        return False
 
 
 class Run:
@@ -51,6 +130,8 @@ class Run:
         status = self.status
         return f"Run({self.folder.name}: {status['state']}, step {status['step']} of {status['total_steps']})"
 
+    # ------------------------------------------------------------------------------------------------ what it was and is
+
     @property
     def config(self) -> dict:
         """What was asked for."""
@@ -58,8 +139,32 @@ class Run:
 
     @property
     def status(self) -> dict:
-        """Where it stands now: state, step, total_steps, updated (seconds since 1970), error."""
-        return json.loads((self.folder / "status.json").read_text())
+        """Where it stands now: state, step, total_steps, updated (seconds since 1970), error, and pid, host of its process.
+
+        The states: starting, running, stopped (it can be resumed), finished, failed (`error` has the traceback), and died:
+        its process is gone without having said why, as when it was killed (`error` says what is known).
+        """
+        status = json.loads((self.folder / "status.json").read_text())
+        if status["state"] in ALIVE and status.get("pid") and status["host"] == platform.node():
+            start = process_start(status["pid"])
+            if start is None or start != status["process_start"]:
+                again = json.loads((self.folder / "status.json").read_text())  # its last word may have come in between
+                return (
+                    again
+                    if again["state"] not in ALIVE
+                    else status | {"state": "died", "error": self._obituary(status)}
+                )
+        return status
+
+    def _obituary(self, status: dict) -> str:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status["updated"]))
+        text = (
+            f"Process {status['pid']} on {status['host']} is gone without having said why: killed, out of memory, or the "
+            f"machine went down. It was last heard of at {when}, at step {status['step']} of {status['total_steps']}."
+        )
+        log = self.folder / "log.txt"
+        tail = log.read_text(errors="replace")[-LOG_TAIL:].strip() if log.exists() else ""
+        return text + (f"\nThe end of {log}:\n{tail}" if tail else "")
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -75,7 +180,7 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """Predicted and measured values of the val and test labels, in their units; mol_id is a row of `Mix.molecules`."""
+        """Predicted and measured values of the val and test labels, in their units; mol_id is a row of `mix.molecules`."""
         return self._table("predictions")
 
     def _table(self, name: str) -> pd.DataFrame:
@@ -85,11 +190,163 @@ class Run:
         return pd.read_parquet(path)
 
     @cached_property
-    def model(self) -> "MultiTaskModel":
+    def model(self) -> "MultiTaskModel | Specialists":
         """The best weights, ready to predict."""
         from molfm.model import MultiTaskModel
 
-        return MultiTaskModel.load(self.folder / "model")
+        model = MultiTaskModel.load(self.folder / "model")
+        return Specialists(self.folder, model) if (self.folder / "specialists").exists() else model
+
+    @cached_property
+    def mix(self) -> Mix:
+        """What it was trained on, opened again.
+
+        Raises:
+            ValueError: it cannot be opened again, or is not what it was.
+        """
+        config = self.config
+        check_origin(config["data"])
+        mix = load(**config["data"], progress=False).select(config["tasks"])
+        if stores_of(mix) != config["stores"]:
+            raise ValueError(
+                f"{config['data']['data']} is not what {self.folder.name} was trained on: its table changed."
+            )
+        path = self.folder / "kept.npz"
+        if not path.exists():
+            return mix
+        with np.load(path, allow_pickle=False) as packed:
+            return replace(
+                mix, kept={int(task): np.unpackbits(packed[task], count=len(mix)).astype(bool) for task in packed}
+            )
+
+    # ------------------------------------------------------------------------------------------ starting and stopping it
+
+    def launch(self) -> "Run":
+        """Let a process of its own train what config.json says, from the last checkpoint on, and return at once."""
+        reporter = Reporter(self.folder, self.config["steps"])
+        if (self.folder / "status.json").exists():
+            reporter.step = self.status["step"]
+        (self.folder / "stop").unlink(missing_ok=True)
+        reporter.say("starting")
+        command = [sys.executable, "-m", "molfm.cli", "train", "--resume", str(self.folder.resolve())]
+        with open(self.folder / "log.txt", "ab") as log:
+            # A session of its own: what interrupts or ends this process does not reach it.
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        _children[:] = [child, *(other for other in _children if other.poll() is None)]
+        reporter.say("starting", pid=child.pid)
+        return self
+
+    def stop(self, wait: bool = True) -> "Run":
+        """Ask the run to stop after the step it is in; it writes a checkpoint first. A validation is brought to its end.
+
+        Args:
+            wait: return when it has stopped.
+
+        Raises:
+            RuntimeError: it failed or died instead.
+        """
+        if self.status["state"] in ALIVE:
+            (self.folder / "stop").touch()
+            if wait:
+                self.wait()
+        return self
+
+    def wait(self, timeout: float | None = None) -> "Run":
+        """Wait until the run is finished or stopped.
+
+        Raises:
+            RuntimeError: it failed or died; the message has the traceback, or what is known.
+            TimeoutError: it goes on after `timeout` seconds.
+        """
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while (status := self.status)["state"] in ALIVE:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self!r} goes on after {timeout} seconds.")
+            time.sleep(0.1)
+        if status["state"] in ("failed", "died"):
+            raise RuntimeError(f"{self!r}\n{status['error']}")
+        return self
+
+    def resume(self, wait: bool = False) -> "Run":
+        """Go on from the last checkpoint, in a process of its own: after a stop, a failure or a kill.
+
+        A run on a CPU gives what it would have given without the interruption, to the last bit.
+
+        Args:
+            wait: return when it is finished or stopped again, instead of at once.
+
+        Raises:
+            ValueError: it is running, has finished, or was trained on a mix that another process cannot open.
+        """
+        self.check_resumable()
+        self.launch()
+        return self.wait() if wait else self
+
+    def check_resumable(self) -> None:
+        """Raise ValueError where there is nothing to resume."""
+        state = self.status["state"]
+        if state in ALIVE or state == "finished":
+            raise ValueError(f"{self!r} cannot be resumed: it {'has' if state == 'finished' else 'is'} {state}.")
+        check_origin(self.config["data"])
+
+
+class Specialists:
+    """A model for each task: the weights of its own best validation. Made by `Run.model` for runs with `adaptive=True`.
+
+    Attributes:
+        model: the weights that were best for all watched tasks together; they serve tasks without a validation label.
+    """
+
+    def __init__(self, folder: Path, model: "MultiTaskModel"):
+        self.model = model
+        self._folder = folder / "specialists"
+        self._steps: dict[str, int] = json.loads((self._folder / "tasks.json").read_text())
+
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """The tasks, a row each, as in `Mix.tasks`."""
+        return self.model.tasks
+
+    def predict(self, smiles: str | Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None):
+        """Predict as `MultiTaskModel.predict` does, each task with its own weights."""
+        from molfm.model import MultiTaskModel
+
+        table = self.model.predict(smiles, level, tasks)
+        wanted = [name for name in table.columns if name in self._steps]
+        for step in sorted({self._steps[name] for name in wanted}):
+            mine = [name for name in wanted if self._steps[name] == step]
+            table[mine] = MultiTaskModel.load(self._folder / str(step)).predict(smiles, level, mine)[mine]
+        return table
+
+    def embed(self, smiles: str | Sequence[str]) -> np.ndarray:
+        """Embed as `MultiTaskModel.embed` does, with the weights that were best for all tasks together."""
+        return self.model.embed(smiles)
+
+
+# ------------------------------------------------------------------------------------------------------------ the folder
+
+
+def stores_of(mix: Mix) -> list[str]:
+    """Return the names of the prepared stores behind a mix; they change with the content of its tables."""
+    return [shard.folder.parent.name for shard in mix.shards]
+
+
+def check_origin(origin: dict) -> None:
+    """Raise ValueError for a mix that another process cannot open."""
+    if not origin:
+        raise ValueError(
+            "This mix was not made by molfm.load, so no other process can open it: train with molfm.train in this process, "
+            "or make the mix with molfm.load."
+        )
+
+
+def write_mix(folder: Path, mix: Mix) -> dict:
+    """Write into a run folder what is needed to open this mix again (`Run.mix`), and return what config.json says of it."""
+    if mix.kept:
+        np.savez_compressed(folder / "kept.npz", **{str(task): np.packbits(mask) for task, mask in mix.kept.items()})
+    return {"data": mix.origin, "stores": stores_of(mix), "tasks": [task.id for task in mix.chosen]}
 
 
 def new_folder(name: str | None, prefix: str) -> Path:

@@ -9,7 +9,7 @@
         {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, molecule by molecule
         manifest.json       written last: sizes of all files, so that a half-written shard is seen and redone
         scaffold.npy        (n,) hashes of scaffolds, made when they are first asked for
-        encoding-*.npy      positional encodings, a file each, likewise
+        encoding-*.npy      positional encodings, a file for each name of encodings.py, likewise
 
 A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task the
 column in the card. What was not measured is not there.
@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -38,7 +38,8 @@ from molfm import featurize as _featurize
 from molfm import tables
 from molfm.catalog import LEVELS, DataCard
 from molfm.download import digest, home
-from molfm.encodings import RANDOM_WALK_STEPS, random_walk
+from molfm.encodings import WALK, encoding
+from molfm.encodings import field as field_of
 from molfm.featurize import Molecules, featurize, scaffolds, spans
 from molfm.tables import Table, TableError, read_chunks
 
@@ -68,22 +69,23 @@ class Shard:
     bond_ptr: np.ndarray
     labels: dict[str, Labels]  # by level
     folder: Path | None = None
+    _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # those asked for so far
 
     def __reduce__(self):
         """A shard on disk travels to another process as its folder's name, not as its arrays."""
         return open_shard, (self.folder,)
 
     @cached_property
-    def walk(self) -> np.ndarray:
-        """(n_atoms, 16) float16, the random-walk encoding; computed once, then read from beside the shard."""
-        return self._kept(
-            f"encoding-walk-{RANDOM_WALK_STEPS}", lambda: random_walk(self.atom_ptr, self.bonds, self.bond_ptr)
-        )
-
-    @cached_property
     def scaffold(self) -> np.ndarray:
-        """(n,) uint64, hashes of the scaffolds; likewise."""
+        """(n,) uint64, hashes of the scaffolds; computed once, then read from beside the shard."""
         return self._kept("scaffold", lambda: scaffolds(molecules_of(self.folder).smiles))
+
+    def encoding(self, name: str) -> np.ndarray:
+        """(n_atoms, …) float16, a positional encoding (`encodings.encoding`); likewise."""
+        if name not in self._encodings:
+            make = partial(encoding, name, self.atom_ptr, self.bonds, self.bond_ptr)
+            self._encodings[name] = self._kept(f"encoding-{name}", make)
+        return self._encodings[name]
 
     def has(self, name: str) -> bool:
         """Return whether an array that is made when it is asked for is there already, such as "scaffold"."""
@@ -154,13 +156,13 @@ def pointer(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def structure(shard: Shard, local: np.ndarray, encodings: bool = True) -> dict[str, np.ndarray]:
-    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it, with their encodings or without."""
+def structure(shard: Shard, local: np.ndarray, encodings: Sequence[str] = (WALK,)) -> dict[str, np.ndarray]:
+    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it, with these encodings of them."""
     num_atoms = shard.atom_ptr[local + 1] - shard.atom_ptr[local]
     num_bonds = shard.bond_ptr[local + 1] - shard.bond_ptr[local]
     atoms, bonds = spans(shard.atom_ptr[local], num_atoms), spans(shard.bond_ptr[local], num_bonds)
     out = {"num_atoms": num_atoms, "num_bonds": num_bonds, "atoms": shard.atoms[atoms], "bonds": shard.bonds[bonds]}
-    return out | {"walk": shard.walk[atoms]} if encodings else out
+    return out | {field_of(name): shard.encoding(name)[atoms] for name in encodings}
 
 
 def _joined(pointers: list[np.ndarray]) -> np.ndarray:

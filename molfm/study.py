@@ -166,6 +166,8 @@ def _without_leaks(mix: Mix, target: str, source: Sequence[str]) -> Mix:
 
 def _check_sources(mix: Mix, target: str, source: Sequence[str]) -> None:
     task = mix.chosen[mix.task_number(target)]
+    if task.kind == "ordinal":
+        raise ValueError(f"{task.id} is ordinal; a target must be a regression or binary task.")
     for other in (mix.chosen[mix.task_number(name)] for name in source):
         one_measurement = other.dataset == task.dataset and (other.same_as == task.name or task.same_as == other.name)
         if other.id == task.id or one_measurement:
@@ -254,7 +256,8 @@ def transfer(
     trains only what is missing.
 
     Raises:
-        ValueError: an unknown regime, a source that is the target's own measurement, too few labels or seeds.
+        ValueError: an unknown regime, an ordinal target, a source that is the target's own measurement, too few labels or
+            seeds.
     """
     import loky
 

@@ -350,12 +350,14 @@ def card_from_table(
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "table.tmp"
         pq.write_table(pa.Table.from_pandas(data, preserve_index=False), path)
-        path = path.rename(folder / f"{sha256(path)[:16]}.parquet")
-        name = "table"
+        kept = folder / sha256(path)[:16] / "table.parquet"  # read again as a file, it has the same tasks
+        kept.parent.mkdir(exist_ok=True)
+        path = path.replace(kept)
     else:
-        path, name = Path(data).resolve(), Path(data).name.split(".")[0]
+        path = Path(data).absolute()
         if not path.exists():
             raise TableError(f"There is no table at {path}.")
+    name = path.name.split(".")[0]
     found = column_names(path)
     wanted = [smiles, *(tasks or ())]
     if missing := [column for column in wanted if column not in found]:

@@ -1,46 +1,43 @@
-"""Training with Lightning: one function from a mix to a run folder."""
+"""Training with Lightning: one function from a mix to a run folder, in this process or in one of its own.
 
-import json
+A run is one Lightning epoch of all its steps: our samplers know about passes over the data, so that a run can stop after
+any step and go on from there. The batch size is that of a step, over all devices and accumulated batches; so the same
+settings mean the same training on one device or many.
+"""
+
 import logging
+import math
 import platform
-import time
-import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+import torch.distributed as dist
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 from torch_geometric.data import Batch
 
-from molfm.losses import label_losses, task_sums, total_loss
-from molfm.metrics import PRIMARY, evaluate, score, undefined
+from molfm.batch import MixDataModule
+from molfm.download import home
+from molfm.evaluation import Validation, judge, label_arrays, predictions
+from molfm.losses import choose, task_sums, total_loss
+from molfm.metrics import evaluate
 from molfm.mix import Mix, load
 from molfm.model import ModelConfig, MultiTaskModel
-from molfm.runs import Run, new_folder, write_json
+from molfm.presets import settings_of
+from molfm.recipe import TrainConfig, sort_settings
+from molfm.recorder import Recorder, last_checkpoint
+from molfm.runs import Reporter, Run, check_origin, new_folder, write_json, write_mix
+from molfm.splits import SPLITS
 
-MODELS = ("gine",)
 _VALIDATIONS = 20  # in a run of given steps
-
-
-def _label_arrays(model: MultiTaskModel, out: dict, batch: Batch) -> dict[str, np.ndarray]:
-    """Return (task, mol_id, preds, target, loss) of every label of a batch; preds in the task's unit or a probability."""
-    parts = []
-    for level in out:
-        predicted, loss = label_losses(model, out, batch, level)
-        item, task, target = (batch[f"{level}_{name}"] for name in ("item", "task", "value"))
-        preds = torch.where(model.binary[task], predicted.sigmoid(), predicted * model.std[task] + model.mean[task])
-        if level == "edge":
-            item = batch.edge_index[0, 2 * item]
-        graph = item if level == "graph" else batch.batch[item]
-        parts.append([task, batch.mol_id[graph], preds, target, loss])
-    joined = [torch.cat(arrays).float().cpu().numpy() for arrays in zip(*parts, strict=True)]
-    arrays = dict(zip(("task", "mol_id", "preds", "target", "loss"), joined, strict=True))
-    return arrays | {"task": arrays["task"].astype(int)}
 
 
 class MultiTaskModule(lightning.LightningModule):
@@ -48,83 +45,68 @@ class MultiTaskModule(lightning.LightningModule):
 
     Args:
         model: to be trained.
-        learning_rate: the highest; it rises over the first tenth of the steps and falls to zero as a cosine.
-        weight_decay: AdamW's.
-        total_steps: of the whole run.
+        config: how, with `steps` as a number.
         watched: (n_tasks,) bool, the tasks whose validation loss chooses the best weights.
+        weights: (n_heads,) of the heads' losses in the mean.
     """
 
-    def __init__(
-        self, model: MultiTaskModel, learning_rate: float, weight_decay: float, total_steps: int, watched: np.ndarray
-    ):
+    def __init__(self, model: MultiTaskModel, config: TrainConfig, watched: np.ndarray, weights: torch.Tensor):
         super().__init__()
-        self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
-        self.total_steps, self.watched = total_steps, watched
-        self.losses: list[torch.Tensor] = []  # of the training steps since the last validation
+        self.model, self.config, self.watched = model, config, watched
+        self.register_buffer("weights", weights, persistent=False)
+        self.label_losses = choose(config.losses)
+        self.losses: list[torch.Tensor] = []  # of the batches since the last validation; they add up to that of a step
         self.collected: list[dict[str, np.ndarray]] = []
-        self.last: dict[str, float] = {}
+        self.found: Validation | None = None  # by the last validation
 
     def training_step(self, batch: Batch) -> torch.Tensor:
-        sums, counts = task_sums(self.model, self.model(batch), batch)
-        loss = total_loss(sums, counts, self.model.head)
+        sums, _ = task_sums(self.model, self.model(batch), batch, self.label_losses)
+        loss = total_loss(sums, batch.label_counts, self.model.head, self.weights)
         self.losses.append(loss.detach())
-        return loss
+        return loss * self.config.accumulate  # Lightning divides by it, and the counts are those of the step already
 
     def validation_step(self, batch: Batch) -> None:
-        self.collected.append(_label_arrays(self.model, self.model(batch), batch))
+        self.collected.append(label_arrays(self.model, self.model(batch), batch, self.label_losses))
 
     def on_validation_epoch_end(self) -> None:
-        found = {name: np.concatenate([part[name] for part in self.collected]) for name in self.collected[0]}
+        parts = [{name: np.concatenate([part[name] for part in self.collected]) for name in self.collected[0]}]
         self.collected.clear()
-        self.last = {"step": self.global_step}
-        if self.losses:
-            self.last["train_loss"] = float(torch.stack(self.losses).mean())
-            self.losses.clear()
-        mine = self.watched[found["task"]]
-        sums = np.bincount(found["task"][mine], found["loss"][mine], len(self.watched))
-        counts = np.bincount(found["task"][mine], minlength=len(self.watched))
-        head = self.model.head.cpu().numpy()
-        heads = [(sums[head == h].sum(), counts[head == h].sum()) for h in np.unique(head)]
-        self.last["val_loss"] = float(np.mean([total / count for total, count in heads if count]))
-        for number in np.flatnonzero(self.watched):
-            task, here = self.model.tasks.loc[number], found["task"] == number
-            if not undefined(task.kind, found["target"][here]):
-                metric = PRIMARY[task.kind]
-                value = score(task.kind, metric, found["preds"][here], found["target"][here])
-                self.last[f"{task.task}/{metric}"] = value
-        self.log("val_loss", self.last["val_loss"])
+        losses = torch.stack([loss.to(self.device) for loss in self.losses])
+        train_loss = losses.sum() / len(losses) * self.config.accumulate
+        self.losses.clear()
+        if self.trainer.world_size > 1:
+            train_loss = self.trainer.strategy.reduce(train_loss, reduce_op="mean")
+            mine, parts = parts[0], [None] * self.trainer.world_size
+            dist.all_gather_object(parts, mine)
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        result = judge(self.model, found, self.watched)
+        line = {"step": self.global_step, "train_loss": float(train_loss), **result.line}
+        self.found = replace(result, line=line)
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        warm = max(1, self.total_steps // 10)
+        config = self.config
+        optimizer = torch.optim.AdamW(
+            self.parameters(),
+            config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=config.precision
+            == "32",  # a tenth of a step on a CPU; Lightning clips no gradients of it in bf16-mixed
+        )
+        warm = round(config.warmup * config.steps)
 
         def factor(step: int) -> float:
             if step < warm:
                 return (step + 1) / warm
-            return 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, self.total_steps - warm)))
+            done = (step - warm) / max(1, config.steps - warm)
+            return 1 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _RunWriter(Callback):
-    """Keeps metrics.jsonl and status.json up to date while a run goes on."""
-
-    def __init__(self, run_folder, total_steps: int):
-        self.folder, self.total_steps, self.written = run_folder, total_steps, 0.0
-
-    def status(self, state: str, step: int, error: str = "") -> None:
-        facts = {"state": state, "step": step, "total_steps": self.total_steps, "updated": time.time(), "error": error}
-        write_json(self.folder / "status.json", facts)
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if time.time() - self.written > 0.5:
-            self.written = time.time()
-            self.status("running", trainer.global_step)
-
-    def on_validation_end(self, trainer, module) -> None:
-        with open(self.folder / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(module.last) + "\n")
+def is_first_process() -> bool:
+    """Return whether this is the process, of those that train together, that writes the run folder."""
+    return rank_zero_only.rank == 0
 
 
 @contextmanager
@@ -144,133 +126,275 @@ def _quiet():
             logger.setLevel(level)
 
 
-def _predictions(model: MultiTaskModel, mix: Mix, loaders: dict) -> pd.DataFrame:
-    model.eval()
+@dataclass(frozen=True)
+class _Plan:
+    """A run that was checked and can begin."""
+
+    mix: Mix
+    model: str
+    shape: ModelConfig
+    config: TrainConfig  # with numbers in place of None for its length, and task ids in `watch`
+    n_labels: dict[str, int] | None
+
+    def make_folder(self, name: str | None) -> Path:
+        folder = new_folder(name, f"{self.mix.name}-{self.model}")
+        settings = {
+            **write_mix(folder, self.mix),
+            "model": self.model,
+            "n_labels": self.n_labels,
+            **asdict(self.config),
+            **asdict(self.shape),
+            "threads": torch.get_num_threads(),
+            "versions": {p: version(p) for p in ("molfm", "torch", "torch-geometric", "rdkit", "lightning")}
+            | {"python": platform.python_version()},
+        }
+        write_json(folder / "config.json", settings)
+        return folder
+
+
+def _plan(
+    data: str | Mix,
+    model: str,
+    tasks: Sequence[str] | None,
+    epochs: int | None,
+    seed: int,
+    n_labels: dict[str, int] | None,
+    progress: bool,
+    settings: dict,
+) -> _Plan:
+    chosen = settings_of(model) | ({} if epochs is None else {"epochs": epochs}) | {"seed": seed} | settings
+    of_model, of_training = sort_settings(chosen, ModelConfig, TrainConfig)
+    shape, config = ModelConfig(**of_model), TrainConfig(**of_training)
+    choose(config.losses)
+    if config.num_nodes > 1 and not _launched():
+        raise ValueError(f"num_nodes={config.num_nodes}: start it on every node, with torchrun or SLURM's srun.")
+    mix = data if isinstance(data, Mix) else load(data, progress=progress)
+    if tasks is not None:
+        mix = mix.select(tasks)
+    for task, count in (n_labels or {}).items():
+        mix = mix.limit(task, count, seed)
+    _head_weights(mix, config.dataset_weights)
+    watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
+    if not len(mix.members("train")):
+        raise ValueError(f"{mix!r} has no training labels.")
+    if not len(mix.members("val", watched)):
+        raise ValueError(f"No validation labels for {', '.join(watched[:5])}: nothing could choose the best weights.")
+    an_epoch = _datamodule(mix, shape, config).steps_an_epoch()
+    steps = config.steps or config.epochs * an_epoch
+    every = config.validate_every or (max(1, steps // _VALIDATIONS) if config.steps else an_epoch)
+    return _Plan(mix, model, shape, replace(config, steps=steps, validate_every=every, watch=watched), n_labels)
+
+
+def _datamodule(mix: Mix, shape: ModelConfig, config: TrainConfig) -> MixDataModule:
+    names = ("batch_size", "steps", "seed", "fractions", "temperature", "watch", "num_workers", "accumulate")
+    return mix.datamodule(encodings=shape.encodings, **{name: getattr(config, name) for name in names})
+
+
+def _head_weights(mix: Mix, weights: dict[str, float] | None) -> dict[str, float]:
+    """Return the weight of every dataset, and check those that are given."""
+    datasets = list(dict.fromkeys(task.dataset for task in mix.chosen))
+    if unknown := [name for name in weights or {} if name not in datasets]:
+        raise ValueError(f"Unknown dataset {unknown[0]!r} in dataset_weights; expected {', '.join(datasets)}.")
+    found = {name: float((weights or {}).get(name, 1.0)) for name in datasets}
+    if not sum(found.values()):
+        raise ValueError(f"Expected a dataset with a weight above 0, found dataset_weights={weights}.")
+    return found
+
+
+def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightning.Trainer:
+    return lightning.Trainer(
+        max_epochs=1,
+        val_check_interval=min(config.validate_every, config.steps) * config.accumulate,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.gradient_clip,
+        precision=config.precision if "-" in config.precision else f"{config.precision}-true",
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        logger=False,
+        callbacks=[recorder],
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+    )
+
+
+def _evaluate(folder: Path, mix: Mix, config: TrainConfig, network: MultiTaskModel, recorder: Recorder) -> None:
+    """Judge the best weights on val and test, each task by its own where that is wanted, and write all of it."""
+    splits = [split for split in SPLITS[1:] if split != "test_seen" or len(mix.members(split))]
+    loaders = {split: _datamodule(mix, network.config, config).in_order(split) for split in splits}
+    own = {task.id: recorder.best_step(task.id) for task in mix.chosen}
     parts = []
-    with torch.no_grad():
-        for split, loader in loaders.items():
-            for batch in loader:
-                batch = batch.to(model.mean.device)
-                parts.append(pd.DataFrame({"split": split, **_label_arrays(model, model(batch), batch)}))
-    table = pd.concat(parts, ignore_index=True).drop(columns="loss")
-    table["mol_id"] = table.mol_id.astype(int)
-    table.insert(3, "constitution", mix.constitution[table.mol_id])
-    return table
+    for step in sorted(set(own.values())):
+        tasks = [name for name, best in own.items() if best == step]
+        recorder.load_weights(network, step)
+        table = predictions(network, mix, loaders)
+        parts.append(table[table.task.isin([mix.task_number(name) for name in tasks])])
+        if config.adaptive:
+            network.save(folder / "specialists" / str(step))
+    if config.adaptive:
+        write_json(folder / "specialists" / "tasks.json", own)
+    recorder.load_weights(network, recorder.best_step())
+    network.save(folder / "model")
+    table = pd.concat(parts, ignore_index=True)
+    table.to_parquet(folder / "predictions.parquet")
+    evaluate(table, mix.tasks).assign(seed=config.seed).to_parquet(folder / "results.parquet")
+
+
+def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Callable[[], Mix], progress: bool) -> Run:
+    """Train what a run folder says, from its last checkpoint on if there is one, and evaluate it."""
+    reporter = Reporter(folder, config.steps, silent=not is_first_process())
+    with reporter:
+        mix = open_mix()
+        torch.manual_seed(config.seed + rank_zero_only.rank)  # each process its own dropout
+        network = MultiTaskModel(shape, mix.tasks, config.seed)
+        if config.compile:
+            network.compile(dynamic=True)
+        watched = np.isin([task.id for task in mix.chosen], config.watch)
+        weight = _head_weights(mix, config.dataset_weights)
+        of_head = network.tasks.dataset.groupby(network.head.numpy()).first()
+        weights = torch.tensor([weight[dataset] for dataset in of_head])
+        module = MultiTaskModule(network, config, watched, weights)
+        recorder = Recorder(folder, config, reporter)
+        last = last_checkpoint(folder)
+        with _quiet():
+            trainer = _trainer(config, recorder, progress)
+            try:
+                trainer.fit(
+                    module,
+                    datamodule=_datamodule(mix, shape, config),
+                    ckpt_path=last if last.exists() else None,
+                    weights_only=True,  # a checkpoint is data: nothing in it may execute
+                )
+            except SystemExit as ended:  # what Lightning makes of Ctrl-C; it would end the caller's interpreter
+                raise KeyboardInterrupt from ended
+        if trainer.is_global_zero:
+            network.to(trainer.strategy.root_device)
+            _evaluate(folder, mix, config, network, recorder)
+            recorder.clean_up()
+    return Run(folder)
+
+
+def _launched() -> bool:
+    """Return whether this process is one of several that torchrun or SLURM started."""
+    if SLURMEnvironment.detect():
+        return SLURMEnvironment().world_size() > 1
+    return LightningEnvironment().creates_processes_externally
+
+
+def _n_devices(config: TrainConfig) -> int:
+    if config.devices == 1:
+        return 1
+    with _quiet():
+        return lightning.Trainer(accelerator=config.accelerator, devices=config.devices, logger=False).num_devices
 
 
 def train(
     data: str | Mix,
     model: str = "gine",
     tasks: Sequence[str] | None = None,
-    epochs: int = 20,
+    epochs: int | None = None,
     seed: int = 0,
     *,
-    steps: int | None = None,
-    batch_size: int | dict[str, int] = 128,
     n_labels: dict[str, int] | None = None,
-    watch: Sequence[str] | None = None,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 1e-5,
-    hidden_channels: int = ModelConfig.hidden_channels,
-    num_layers: int = ModelConfig.num_layers,
-    dropout: float = ModelConfig.dropout,
     name: str | None = None,
     progress: bool = True,
+    **settings,
 ) -> Run:
-    """Train one model on all chosen tasks at once, in this process, and return its run folder.
+    """Train one model on all chosen tasks at once, and return its run folder when it is finished.
+
+    It happens in this process; with several devices, in processes of their own, for which this one waits. A run that is
+    asked to stop (`Run.stop`, from another process) returns early, and can be resumed.
 
     Args:
         data: a `Mix`, or anything that `molfm.load` opens.
-        model: "gine".
+        model: kind of layers, one of gcn, gin, gine, gatedgcn, mpnnpp, with the settings below at their defaults; or a
+            preset, which is a network with its recipe: toymix-gcn|gin|gine|gatedgcn|mpnnpp, largemix-gcn|gin|gine
+            (`presets.PRESETS`).
         tasks: task ids, datasets, or levels of datasets (`Mix.expand`); None: all.
-        epochs: passes over all molecules with a training label.
+        epochs: passes over all molecules with a training label; None: as the preset has it, else 20.
         seed: of the initial weights, the order of molecules, the choice of labels and dropout.
-        steps: batches in all, in place of epochs; needed with a batch size a dataset.
-        batch_size: molecules a batch, or molecules a batch from each dataset (`batch.StreamSampler`).
         n_labels: task -> number of training labels to keep (`Mix.limit`).
-        watch: tasks whose validation loss chooses the best weights; None: all, a head an equal part.
-        learning_rate, weight_decay: of AdamW, see `MultiTaskModule`.
-        hidden_channels, num_layers, dropout: of the model.
-        name: of the run folder, under `$MOLFM_HOME/runs`.
+        name: of the run folder, under `$MOLFM_HOME/runs`; under torchrun or SLURM it has to be given.
+        progress: show progress bars.
+        settings: of training, see `TrainConfig` (steps, batch_size, learning_rate, schedule, patience, precision, devices,
+            …), and of the model, see `ModelConfig` (hidden_channels, num_layers, dropout, …). They win over a preset's.
 
     Raises:
+        TypeError: an unknown setting.
         ValueError: an unknown model, no training labels, or settings that do not go together.
         FileExistsError: a run of that name exists.
     """
-    if model not in MODELS:
-        raise ValueError(f"Unknown model {model!r}; expected one of {', '.join(MODELS)}.")
-    if (epochs if steps is None else steps) < 1:
-        raise ValueError(f"Expected epochs or steps of 1 or more, found epochs={epochs}, steps={steps}.")
-    if isinstance(batch_size, dict) and steps is None:
-        raise ValueError("A batch size for each dataset needs `steps`: its streams have no common epoch.")
-    mix = data if isinstance(data, Mix) else load(data)
-    if tasks is not None:
-        mix = mix.select(tasks)
-    for task, count in (n_labels or {}).items():
-        mix = mix.limit(task, count, seed)
-    if ordinal := [task.id for task in mix.chosen if task.kind == "ordinal"]:
-        raise ValueError(f"Ordinal tasks cannot be trained on yet, and {len(ordinal)} are: {', '.join(ordinal[:3])}, …")
-    watched = mix.expand(watch) if watch is not None else [task.id for task in mix.chosen]
-    if not len(mix.members("train")):
-        raise ValueError(f"{mix!r} has no training labels.")
-    if not len(mix.members("val", watched)):
-        raise ValueError(f"No validation labels for {', '.join(watched[:5])}: nothing could choose the best weights.")
-    shape = ModelConfig(hidden_channels, num_layers, dropout)
-    module_data = mix.datamodule(batch_size=batch_size, steps=steps, seed=seed, watch=watched)
-    per_epoch = len(module_data.train_dataloader())
-    total = steps or epochs * per_epoch
+    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
+    if _launched():
+        if name is None:
+            raise ValueError("Several processes train together here: give the run a name, so that all find its folder.")
+        folder = plan.make_folder(name) if is_first_process() else home() / "runs" / name
+    elif _n_devices(plan.config) > 1:
+        check_origin(plan.mix.origin)
+        run = Run(plan.make_folder(name)).launch()
+        try:
+            return run.wait()
+        except KeyboardInterrupt:
+            run.stop(wait=False)  # nothing must train on unseen
+            raise
+    else:
+        folder = plan.make_folder(name)
+    return _execute(folder, plan.shape, plan.config, lambda: plan.mix, progress)
 
-    folder = new_folder(name, f"{mix.name}-{model}")
-    settings = {
-        "data": mix.origin,
-        "model": model,
-        "tasks": [task.id for task in mix.chosen],
-        "seed": seed,
-        "steps": total,
-        "batch_size": batch_size,
-        "n_labels": n_labels,
-        "watch": watched,
-        "learning_rate": learning_rate,
-        "weight_decay": weight_decay,
-        **shape.__dict__,
-        "versions": {p: version(p) for p in ("molfm", "torch", "torch-geometric", "rdkit", "lightning")}
-        | {"python": platform.python_version()},
-    }
-    write_json(folder / "config.json", settings)
-    writer = _RunWriter(folder, total)
-    writer.status("running", 0)
-    try:
-        torch.manual_seed(seed)
-        network = MultiTaskModel(shape, mix.tasks, seed)
-        is_watched = np.isin([task.id for task in mix.chosen], watched)
-        module = MultiTaskModule(network, learning_rate, weight_decay, total, is_watched)
-        best = ModelCheckpoint(folder / "checkpoints", "best", "val_loss", save_weights_only=True)
-        with _quiet():
-            trainer = lightning.Trainer(
-                max_steps=total,
-                val_check_interval=max(1, total // _VALIDATIONS) if steps else None,
-                check_val_every_n_epoch=None if steps else 1,
-                gradient_clip_val=1.0,
-                num_sanity_val_steps=0,
-                logger=False,
-                callbacks=[best, writer],
-                enable_progress_bar=progress,
-                enable_model_summary=False,
-            )
-            try:
-                trainer.fit(module, datamodule=module_data)
-            except SystemExit as ended:  # what Lightning makes of Ctrl-C; it would end the caller's interpreter
-                raise KeyboardInterrupt from ended
-        state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
-        module.load_state_dict(state)
-        network.save(folder / "model")
-        loaders = {split: module_data.in_order(split) for split in ("val", "test")}
-        predictions = _predictions(network, mix, loaders)
-        predictions.to_parquet(folder / "predictions.parquet")
-        results = evaluate(predictions, mix.tasks)
-        results.assign(seed=seed).to_parquet(folder / "results.parquet")
-    except BaseException:
-        writer.status("failed", module.global_step if "trainer" in locals() else 0, traceback.format_exc())
-        raise
-    writer.status("finished", total)
-    return Run(folder)
+
+def start(
+    data: str | Mix,
+    model: str = "gine",
+    tasks: Sequence[str] | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    *,
+    n_labels: dict[str, int] | None = None,
+    name: str | None = None,
+    progress: bool = True,
+    **settings,
+) -> Run:
+    """Train as `train` does, but in a process of its own, and return the run at once.
+
+    An interrupted cell, a restarted kernel or a closed notebook leave it alone; `Run.stop` ends it, `Run.wait` waits for it.
+    What it prints is in `log.txt` in its folder.
+
+    Args:
+        data, model, tasks, epochs, seed, n_labels, name, settings: as of `train`.
+        progress: show progress bars while data is prepared.
+
+    Raises:
+        TypeError, ValueError, FileExistsError: as `train` does.
+        ValueError: a mix that was not made by `molfm.load`, which another process could not open.
+    """
+    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
+    check_origin(plan.mix.origin)
+    return Run(plan.make_folder(name)).launch()
+
+
+def resume(run: str | Path, progress: bool = True) -> Run:
+    """Go on with a run in this process, from its last checkpoint or the start; see `Run.resume` for a process of its own.
+
+    Args:
+        run: its folder, or its name.
+        progress: show a progress bar.
+
+    Raises:
+        FileNotFoundError: no such run.
+        ValueError: it runs already, or has finished.
+    """
+    found = Run(run)
+    # One that is starting waits for this process, and a stop asked for by now is meant for it.
+    if is_first_process() and found.status["state"] != "starting":
+        found.check_resumable()
+        (found.folder / "stop").unlink(missing_ok=True)
+    config = found.config
+    torch.set_num_threads(config["threads"])  # sums over threads: with as many, the same to the last bit
+    shape, settings = (
+        kind(**{item.name: config[item.name] for item in fields(kind)}) for kind in (ModelConfig, TrainConfig)
+    )
+    return _execute(found.folder, shape, settings, lambda: found.mix, progress)

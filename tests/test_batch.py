@@ -78,6 +78,26 @@ def test_fields_have_the_documented_shapes_and_types(batch):
     assert all(batch[f"{level}_{name}"].dtype == torch.int64 for level in LEVELS for name in ("item", "task"))
 
 
+def test_a_batch_carries_the_encodings_that_were_gathered_and_comes_apart_with_them(toy, molecules):
+    names = ("laplacian-3-sym", "walk-16")
+    batch = to_batch(toy.gather(molecules, "train", encodings=names))
+    assert (tuple(batch.laplacian.shape), batch.laplacian.dtype) == ((batch.num_nodes, 6), torch.float16)
+    for part, molecule in zip(batch.to_data_list(), molecules, strict=True):
+        single = to_batch(toy.gather(np.array([molecule]), "train", encodings=names))
+        assert torch.equal(part.laplacian, single.laplacian)
+        assert torch.equal(part.walk, single.walk)
+    bare = to_batch(toy.gather(molecules, "train", encodings=()))
+    assert {"walk", "laplacian"}.isdisjoint(bare.keys())
+
+
+def test_loaders_gather_the_encodings_of_the_model(toy):
+    loaders = toy.datamodule(batch_size=8, encodings=("laplacian-8-none",))
+    for loader in (loaders.train_dataloader(), loaders.val_dataloader()):
+        batch = next(iter(loader))
+        assert "walk" not in batch
+        assert batch.laplacian.shape[1] == 16
+
+
 def test_both_directions_of_a_bond_follow_each_other():
     found = featurize(["CC=O", "C", "C#N"])
     batch = to_batch(structure(in_memory(found), np.arange(3)))
@@ -246,6 +266,47 @@ def test_loader_processes_give_the_same_batches(toy):
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(mine[name], theirs[name]) for name in (*STRUCTURE, "mol_id", *LABELS))
     pd.testing.assert_series_equal(toy.labels("heavy"), toy.labels("heavy"))
+
+
+def test_the_batches_of_a_step_share_its_molecules_and_know_its_label_counts(toy):
+    whole = list(toy.datamodule(batch_size=9).train_dataloader())
+    parts = list(toy.datamodule(batch_size=9, accumulate=4).train_dataloader())
+    assert len(parts) == 4 * len(whole) == len(toy.datamodule(batch_size=9, accumulate=4).train_dataloader())
+    for number, step in enumerate(whole):
+        mine = parts[4 * number : 4 * number + 4]
+        counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in mine for level in LEVELS)
+        labelled = [batch for batch in mine if batch.graph_task.numel() or batch.node_task.numel()]
+        assert sorted(torch.cat([batch.mol_id for batch in labelled]).tolist()) == sorted(step.mol_id.tolist())
+        assert step.label_counts.tolist() == counts.tolist()
+        assert all(torch.equal(batch.label_counts, step.label_counts) for batch in mine)
+        assert len(mine[0].to_data_list()) == mine[0].num_graphs
+
+
+def test_a_part_of_a_step_without_a_molecule_of_its_own_has_one_without_labels(toy):
+    first, *others = toy.datamodule(batch_size=1, accumulate=3).train_dataloader()
+    for batch in others[:2]:
+        assert batch.mol_id.tolist() == first.mol_id.tolist()
+        assert not any(len(batch[f"{level}_task"]) for level in LEVELS)
+        assert batch.label_counts.sum() > 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize(
+    "settings", [{}, {"steps": 11}, {"fractions": {"toy": 0.5}}, {"batch_size": {"toy": 4}, "steps": 7}]
+)
+def test_a_loader_goes_on_where_the_state_of_another_was_taken(toy, settings, num_workers):
+    settings = {"batch_size": 4, "accumulate": 2, **settings}
+    loader = toy.datamodule(**settings).train_dataloader()
+    expected = [batch.mol_id.tolist() for batch in loader]
+    assert len(expected) == len(loader)
+    for taken in (1, 6):
+        found = toy.datamodule(**settings, num_workers=num_workers).train_dataloader()
+        for _ in zip(range(taken), found, strict=False):
+            state = found.state_dict()
+        again = toy.datamodule(**settings, num_workers=num_workers).train_dataloader()
+        again.load_state_dict(state)
+        assert [batch.mol_id.tolist() for batch in again] == expected[state["handed_out"] :]
+        assert [batch.mol_id.tolist() for batch in again] == expected  # and from the start the time after
 
 
 # -------------------------------------------------------------------------------------------------- shares of datasets

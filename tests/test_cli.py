@@ -141,6 +141,25 @@ def test_train_shows_the_test_results_and_where_the_run_is(molfm_command, toy_ca
     assert run.config["tasks"] == ["toy/heavy", "toy/oxygen", "toy/order"]
 
 
+def test_a_run_is_resumed_by_name_as_it_was_set(molfm_command, toy, own_home):
+    run = molfm.start(
+        toy, epochs=100_000, validate_every=20, batch_size=16, hidden_channels=8, num_layers=1, name="mine"
+    )
+    run.stop()
+    config = run.config
+    (run.folder / "config.json").write_text(json.dumps(config | {"steps": run.status["step"] + 5}))
+    out = succeeded(molfm_command("train", "--resume", "mine"))
+    assert f"Run folder: {run.folder}" in out.replace("\n", "")
+    assert run.status["state"] == "finished"
+    assert len(cells(out)) - 1 == len(run.results.query("split == 'test'"))
+    assert "cannot be resumed: it has finished" in refused(molfm_command("train", "--resume", "mine"))
+
+
+def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
+    for words in ([], [toy_card, "--resume", "toy"]):
+        assert "Expected what to train on, or --resume" in refused(molfm_command("train", *words))
+
+
 def test_an_existing_run_and_an_unknown_task_are_one_line_each(molfm_command, toy_card, toy_run):
     line = refused(molfm_command("train", toy_card, "--steps", 1, "--name", "toy"))
     assert "There is a run at" in line

@@ -21,7 +21,7 @@ def test_minimix_takes_the_disk_that_was_estimated_within_a_factor_of_two():
     found = estimate.estimate("minimix").set_index("dataset")
     mix = molfm.load("minimix", progress=False)
     for shard in mix.shards:
-        assert shard.walk.shape[1] == 16  # made now
+        assert shard.encoding("walk-16").shape[1] == 16  # made now
     for number, item in enumerate(mix.cards):
         folders = [mix.shards[s].folder for s in np.unique(mix.rows.shard[mix.rows.dataset == number])]
         files = [file for folder in folders for file in folder.iterdir()]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import torch.multiprocessing as mp
 
 import molfm
 from molfm.batch import to_batch
-from molfm.losses import label_losses, task_sums, total_loss
+from molfm.losses import LOSSES, choose, label_losses, task_sums, total_loss
 from molfm.model import ModelConfig, MultiTaskModel
 
 SHAPE = ModelConfig(hidden_channels=8, num_layers=1, dropout=0.0)
@@ -23,46 +25,69 @@ def mix(make_card, toy_card, toy_table):
                 None if i % 3 == 0 else text.lower().count("c") for i, text in enumerate(toy_table.smiles[::2])
             ],
             "ring": [float("1" in text) for text in toy_table.smiles[::2]],
+            "size": [None if i % 4 == 0 else min(len(text) // 4, 2) for i, text in enumerate(toy_table.smiles[::2])],
+            "grade": [min(len(text) // 2, 4) for text in toy_table.smiles[::2]],
             "carbon": [[None if z == 7 else float(z == 6) for z in atoms] for atoms in toy_table.element[::2]],
         }
     )
     tasks = {"carbons": {}, "ring": {"kind": "binary"}, "carbon": {"level": "node", "kind": "binary"}}
+    tasks |= {"size": {"kind": "ordinal", "classes": 3}, "grade": {"kind": "ordinal", "classes": 5}}
     make_card("more", more, tasks, toy_card.parent, split="random", fractions=[0.6, 0.2, 0.2])
     both = toy_card.with_name("both.md")
     both.write_text("---\nname: both\ndatasets: [toy, more]\n---\n")
     # Heads and levels take turns in the numbering of tasks.
-    names = ["more/carbon", "heavy", "order", "ring", "element", "oxygen", "carbons"]
+    names = ["more/carbon", "heavy", "order", "size", "ring", "element", "oxygen", "grade", "carbons"]
     return molfm.load(both, progress=False).select(names)
+
+
+def build(tasks):
+    """A model whose predictions are far from zero, and its classes from equal probabilities."""
+    model = MultiTaskModel(SHAPE, tasks, seed=0)
+    for head in model.heads.values():
+        torch.nn.init.normal_(head[-1].weight, generator=torch.Generator().manual_seed(0))
+    return model
 
 
 @pytest.fixture
 def model(mix):
-    return MultiTaskModel(SHAPE, mix.tasks, seed=0)
+    return build(mix.tasks)
 
 
 def batch_of(mix, molecules):
     return to_batch(mix.gather(np.asarray(molecules), "train"))
 
 
-def dense(model, out, batch):
+PAPER = {"regression": "mae", "binary": "bce", "ordinal": "hybrid_ce"}
+
+
+def dense(model, out, batch, losses=PAPER):
     """Losses as a dense implementation has them: for each task one entry an item of the batch, NaN where unmeasured."""
-    losses = {}
+    found = {}
     for number, task in model.tasks.iterrows():
-        predicted = out[task.level][:, model.column[number]]
+        predicted = out[task.level][:, model.columns[number, 0]]
         mine = batch[f"{task.level}_task"] == number
         labels = torch.full_like(predicted, torch.nan)
         labels[batch[f"{task.level}_item"][mine]] = batch[f"{task.level}_value"][mine]
         target, p = labels.nan_to_num(), predicted.sigmoid()
-        if task.kind == "binary":
+        if task.kind == "ordinal":
+            first = model.columns[number, 0]
+            logits = out[task.level][:, first : first + task.classes]
+            chance = logits.exp() / logits.exp().sum(1, keepdim=True)
+            loss = -chance[torch.arange(len(chance)), target.long()].log()
+            if losses["ordinal"] == "hybrid_ce":
+                expected = sum(c * chance[:, c] for c in range(task.classes))
+                loss = 0.5 * loss + 0.5 * (expected - target) ** 2
+        elif task.kind == "binary":
             loss = -(target * p.log() + (1 - target) * (1 - p).log())
         else:
-            loss = (predicted - (target - task["mean"]) / task["std"]).abs()
-        losses[number] = torch.where(labels.isnan(), torch.nan, loss)
-    return losses
+            error = predicted - (target - task["mean"]) / task["std"]
+            loss = error.abs() if losses["regression"] == "mae" else error**2
+        found[number] = torch.where(labels.isnan(), torch.nan, loss)
+    return found
 
 
-def dense_total(model, out, batch):
-    losses, heads = dense(model, out, batch), []
+def dense_total(model, out, batch, names=PAPER):
+    losses, heads = dense(model, out, batch, names), []
     for _, group in model.tasks.groupby(["dataset", "level"]):
         entries = torch.cat([losses[number] for number in group.index])
         measured = ~entries.isnan()
@@ -76,8 +101,8 @@ def gradients(model, loss):
     return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
 
 
-def loss_of(model, batch):
-    return total_loss(*task_sums(model, model(batch), batch), model.head)
+def loss_of(model, batch, losses=None):
+    return total_loss(*task_sums(model, model(batch), batch, choose(losses)), model.head)
 
 
 # ------------------------------------------------------------------------------------------------------ dense and triples
@@ -96,11 +121,12 @@ def test_task_sums_equal_the_sums_over_a_dense_matrix(mix, model):
 
 def test_a_regression_loss_is_the_absolute_error_in_standard_deviations(mix, model):
     batch = batch_of(mix, mix.members("train"))
-    predicted, loss = label_losses(model, model(batch), batch, "graph")
+    raw, loss = label_losses(model, model(batch), batch, "graph")
+    predicted, _ = model.read(raw, batch.graph_task)
     number = mix.task_number("heavy")
     mine = batch.graph_task == number
     task = mix.tasks.loc[number]
-    error = (predicted[mine] * task["std"] + task["mean"] - batch.graph_value[mine]).abs()
+    error = (predicted[mine] - batch.graph_value[mine]).abs()
     assert len(error) == task.n_train
     assert loss[mine].tolist() == pytest.approx((error / task["std"]).tolist(), abs=1e-5)
 
@@ -115,10 +141,44 @@ def test_loss_and_gradients_equal_those_of_a_dense_masked_mean(mix, model, molec
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in LOSSES.items() for name in names])
+def test_a_loss_chosen_by_its_name_equals_its_dense_masked_reference(mix, model, kind, name):
+    batch = batch_of(mix, range(42))
+    loss, expected = loss_of(model, batch, {kind: name}), dense_total(model, model(batch), batch, PAPER | {kind: name})
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for mine, reference in zip(gradients(model, loss), gradients(model, expected), strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
+    if name != PAPER[kind]:
+        assert loss.item() != pytest.approx(loss_of(model, batch).item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"regression": "bce"}, {"ordinal": "ce"}, {"multiclass": "mae"}])
+def test_an_unknown_loss_is_an_error_that_names_those_there_are(wrong):
+    with pytest.raises(
+        ValueError, match="expected regression: mae, mse; binary: bce; ordinal: hybrid_ce, cross_entropy"
+    ):
+        choose(wrong)
+
+
+def test_five_classes_can_be_told_as_three(mix):
+    task = torch.tensor([mix.task_number("grade")] * 5 + [mix.task_number("size"), mix.task_number("carbons")])
+    value = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 2.0, 4.0])
+    three = MultiTaskModel(replace(SHAPE, three_classes=True), mix.tasks, seed=0)
+    assert three.labels(value, task).tolist() == [0, 0, 1, 2, 2, 2, 4]
+    assert MultiTaskModel(SHAPE, mix.tasks, seed=0).labels(value, task).tolist() == value.tolist()
+    assert three.heads["graph:more"][-1].out_features == 1 + 1 + 3 + 3
+    assert loss_of(three, batch_of(mix, range(42))).isfinite()
+
+
 def test_every_head_weighs_the_same_however_many_labels_it_has():
     sums, counts = torch.tensor([8.0, 2.0, 3.0, 0.5]), torch.tensor([80.0, 20.0, 1.0, 1.0])
     # Head 0 has tasks 0 and 1: 10 / 100; head 1 has tasks 2 and 3: 3.5 / 2.
     assert total_loss(sums, counts, torch.tensor([0, 0, 1, 1])).item() == pytest.approx((0.1 + 1.75) / 2)
+
+
+def test_weights_of_heads_make_a_weighted_mean():
+    sums, counts, head = torch.tensor([8.0, 2.0, 3.5]), torch.tensor([80.0, 20.0, 2.0]), torch.tensor([0, 0, 1])
+    assert total_loss(sums, counts, head, torch.tensor([3.0, 1.0])).item() == pytest.approx((3 * 0.1 + 1.75) / 4)
 
 
 # ---------------------------------------------------------------------------------------------------------- without labels
@@ -161,8 +221,7 @@ def gradients_over_processes(rank, folder, tasks, cases):
     """Write, for each case, the gradients of this process's batch, averaged over the processes as training does it."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    model = MultiTaskModel(SHAPE, tasks, seed=0)
-    found = []
+    model, found = build(tasks), []
     for parts in cases:
         averaged = gradients(model, loss_of(model, to_batch(parts[rank])))
         for gradient in averaged:

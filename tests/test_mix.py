@@ -477,3 +477,13 @@ def test_a_mix_travels_to_other_processes_without_the_tables_made_to_look_at_it(
     there = pickle.loads(before)
     pd.testing.assert_frame_equal(there.tasks, looked_at.tasks)
     pd.testing.assert_frame_equal(there.molecules, looked_at.molecules)
+
+
+def test_tasks_tell_the_classes_of_ordinal_tasks_where_there_are_any(make_card, toy, toy_table):
+    table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len() // 8, length=toy_table.smiles.str.len())
+    mix = molfm.load(
+        make_card("graded", table, {"size": {"kind": "ordinal", "classes": 3}, "length": {}}), progress=False
+    )
+    assert mix.tasks.classes.fillna(0).tolist() == [3, 0]
+    assert "classes" not in mix.select(["length"]).tasks
+    assert "classes" not in toy.tasks

@@ -23,7 +23,8 @@ from molfm.store import (
 from molfm.tables import TableError, locate
 
 SMILES = ["CO", "OCC", "nonsense", "c1ccccc1", "O", "CC(=O)O", "N", "C1CC1", "", "CCN", "C#N", "[Na+].[Cl-]"]
-ARRAYS = ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "walk")
+ARRAYS = ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr")
+ENCODINGS = ("walk-16", "laplacian-3-sym", "laplacian-8-none")
 TASKS = {"y": None, "b": {"kind": "binary"}, "z": {"level": "node"}, "w": {"level": "edge"}}
 
 
@@ -171,6 +172,7 @@ def test_arrays_are_memory_maps(toy):
     shard = open_shard(folder)
     arrays = [getattr(shard, name) for name in ARRAYS]
     arrays += [array for level in LEVELS for array in shard.labels[level]]
+    arrays += [shard.encoding(name) for name in ENCODINGS]
     assert all(isinstance(array.base, np.memmap) for array in arrays)
 
 
@@ -185,8 +187,10 @@ def test_several_shards_hold_together_what_one_does(toy, table, make_card, monke
         together = pd.concat([read(folder) for folder in folders], ignore_index=True)
         pd.testing.assert_frame_equal(together, read(whole))
     shards, one = [open_shard(folder) for folder in folders], open_shard(whole)
-    for name in ("identity", "atoms", "bonds", "walk"):
+    for name in ("identity", "atoms", "bonds"):
         np.testing.assert_array_equal(np.concatenate([getattr(shard, name) for shard in shards]), getattr(one, name))
+    for name in ENCODINGS:
+        np.testing.assert_array_equal(np.concatenate([s.encoding(name) for s in shards]), one.encoding(name))
     for level in LEVELS:
         for name in ("item", "task", "value"):
             parts = [getattr(shard.labels[level], name) for shard in shards]
@@ -199,6 +203,7 @@ def test_a_table_whose_every_row_is_rejected_is_prepared(make_card):
     assert len(molecules_of(folder)) == 0
     assert rejected_of(folder).row.tolist() == [0, 1, 2]
     assert open_shard(folder).atoms.shape == (0, 9)
+    assert [len(open_shard(folder).encoding(name)) for name in ENCODINGS] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -219,7 +224,41 @@ def test_structure_gathers_molecules_in_the_order_asked_for(toy):
     assert found["num_bonds"].tolist() == [0, 1, 0]
     assert found["atoms"][:, 0].tolist() == [7, 6, 8, 7]
     assert found["bonds"][:, :2].tolist() == [[0, 1]]
-    np.testing.assert_array_equal(found["walk"][1:3], shard.walk[:2])
+    np.testing.assert_array_equal(found["walk"][1:3], shard.encoding("walk-16")[:2])
+
+
+def test_structure_gathers_the_encodings_that_are_asked_for_and_no_others(toy):
+    [folder] = quiet(toy)
+    shard = open_shard(folder)
+    for file in folder.glob("encoding-*"):
+        file.unlink()
+    assert {"walk", "laplacian"}.isdisjoint(structure(shard, np.arange(3), encodings=()))
+    assert not list(folder.glob("encoding-*.npy"))
+    found = structure(shard, np.array([3, 0]), encodings=("laplacian-3-sym", "walk-16"))
+    first, atoms = shard.atom_ptr[3], shard.atom_ptr[4] - shard.atom_ptr[3]
+    np.testing.assert_array_equal(found["laplacian"][:atoms], shard.encoding("laplacian-3-sym")[first : first + atoms])
+    assert found["laplacian"].shape[1] == 6
+    assert {file.name for file in folder.glob("encoding-*.npy")} == {
+        "encoding-walk-16.npy",
+        "encoding-laplacian-3-sym.npy",
+    }
+
+
+def test_an_encoding_is_stored_for_each_of_its_settings_and_read_again(toy):
+    [folder] = quiet(toy)
+    made = {name: open_shard(folder).encoding(name).copy() for name in ENCODINGS}
+    assert [made[name].shape[1] for name in ENCODINGS] == [16, 6, 16]
+    assert all(array.dtype == np.float16 for array in made.values())
+    np.save(folder / "encoding-walk-16.npy", made["walk-16"] + 1)
+    np.testing.assert_array_equal(open_shard(folder).encoding("walk-16"), made["walk-16"] + 1)
+    np.save(folder / "encoding-walk-16.npy", made["walk-16"])
+
+
+@pytest.mark.parametrize("name", ["walk-8", "laplacian-8", "laplacian-x-sym", "laplacian-8-rw", "degree"])
+def test_an_unknown_encoding_is_an_error_that_says_what_there_is(name):
+    shard = in_memory(featurize(["CCO"]))
+    with pytest.raises(ValueError, match=r"expected 'walk-16', 'laplacian-K|must be 'sym' or"):
+        shard.encoding(name)
 
 
 def test_molecules_that_never_were_on_disk_equal_those_that_were(toy):
@@ -227,6 +266,8 @@ def test_molecules_that_never_were_on_disk_equal_those_that_were(toy):
     shard, fresh = open_shard(folder), in_memory(featurize(SMILES))
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(fresh, name), getattr(shard, name))
+    for name in ENCODINGS:
+        np.testing.assert_array_equal(fresh.encoding(name), shard.encoding(name))
     assert all(len(labels.value) == 0 and len(labels.ptr) == 11 for labels in fresh.labels.values())
 
 

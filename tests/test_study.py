@@ -192,3 +192,10 @@ def test_what_was_found_is_said_in_words_with_its_limits(result):
     text = finding(row)
     assert text.startswith("Cannot tell whether")
     assert "-0.100 to +0.200" in text and "30 training labels" in text and "would probably have been missed" in text
+
+
+def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
+    table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len() // 8, length=toy_table.smiles.str.len())
+    card = make_card("graded", table, {"size": {"kind": "ordinal", "classes": 3}, "length": {}})
+    with pytest.raises(ValueError, match="graded/size is ordinal; a target must be a regression or binary task"):
+        molfm.transfer(card, targets=["size"], sources=["length"], progress=False)

@@ -1,6 +1,7 @@
 import json
 import logging
 import signal
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,12 @@ import torch
 
 import molfm
 from molfm import training
+from molfm.evaluation import label_arrays
 from molfm.metrics import score
 from molfm.splits import SPLITS
 
 SMALL = {"batch_size": 16, "hidden_channels": 8, "num_layers": 1, "progress": False}
-METRICS = {"regression": ["mae", "r2", "spearman"], "binary": ["auroc", "average_precision"]}
+METRICS = {"regression": ["mae", "mae_z", "r2", "pearson", "spearman"], "binary": ["auroc", "average_precision"]}
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +119,15 @@ def test_results_have_a_row_for_each_task_split_and_metric(run, toy):
     assert (facts.n_labels == np.where(facts.split == "val", facts.n_val, facts.n_test)).all()
     heavy = results[(results.task == "toy/heavy") & (results.split == "test")].set_index("metric")
     assert heavy.unit["mae"] == "atoms"
-    assert heavy.unit[["r2", "spearman"]].isna().all()
+    assert heavy.unit[["mae_z", "r2", "pearson", "spearman"]].isna().all()
 
 
 def test_results_are_the_metrics_of_the_predictions(run, toy):
+    std = toy.tasks["std"]
     for row in run.results.itertuples():
         number = toy.task_number(row.task)
         here = run.predictions[(run.predictions.split == row.split) & (run.predictions.task == number)]
-        value = score(toy.chosen[number].kind, row.metric, here.preds.to_numpy(), here.target.to_numpy())
+        value = score(toy.chosen[number].kind, row.metric, here.preds.to_numpy(), here.target.to_numpy(), std[number])
         assert row.value == pytest.approx(value)
 
 
@@ -174,6 +177,29 @@ def test_metrics_of_a_single_class_are_undefined_and_say_why(contrary, own_home)
     assert set(test.undefined) == {f"only class 0 among {contrary.tasks.n_test[1]} labels"}
     assert val.value.notna().all()
     assert set(val.undefined) == {""}
+
+
+def test_ordinal_tasks_are_trained_on_and_scored_by_the_probabilities_of_their_classes(make_card, toy, own_home):
+    size = toy._sizes("node")
+    table = pd.DataFrame({"smiles": toy.molecules.smiles, "size": np.digitize(size, [3, 5, 6, 7]), "heavy": size})
+    card = make_card("graded", table, {"heavy": {}, "size": {"kind": "ordinal", "classes": 5}}, split="random")
+    run = molfm.train(molfm.load(card, progress=False), model="gatedgcn", steps=3, **SMALL)
+    assert np.isfinite(run.metrics["graded/size/auroc"]).all()
+    scores = run.results[run.results.task == "graded/size"]
+    assert scores.metric.unique().tolist() == ["auroc", "average_precision", "accuracy"]
+    assert scores.value.notna().all()
+    graded = run.predictions[run.predictions.task == 1]
+    chance = graded[[f"class_{c}" for c in range(5)]].to_numpy()
+    np.testing.assert_allclose(chance.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(chance @ np.arange(5), graded.preds, atol=1e-5)
+    again = run.model.predict(toy.molecules.smiles[graded.mol_id])
+    np.testing.assert_allclose(again["graded/size"], graded.preds, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["gcn", "mpnnpp"])
+def test_a_word_chooses_the_layers(toy, own_home, model):
+    run = molfm.train(toy, model=model, steps=2, **SMALL)
+    assert run.config["model"] == run.model.config.layer == model
 
 
 # ----------------------------------------------------------------------------------------------------- opening a run again
@@ -305,7 +331,7 @@ def test_the_validation_loss_is_the_mean_over_heads_of_the_loss_a_label(run, toy
 def test_the_weights_of_the_lowest_validation_loss_are_kept(contrary, own_home):
     run = molfm.train(contrary, tasks=["side"], steps=20, learning_rate=0.02, **SMALL)
     losses = run.metrics.val_loss
-    assert losses.min() < losses.iloc[-1] - 0.1  # the last weights are much worse
+    assert losses.min() < losses.iloc[-1] - 0.05  # the last weights are much worse
     known = contrary.labels("side")[(contrary.molecules.split == "val").to_numpy()]
     found = run.model.predict(contrary.molecules.smiles[known.index])["contrary/side"].to_numpy()
     error = np.abs(found - known.to_numpy()).mean()
@@ -327,7 +353,7 @@ def test_an_existing_name_is_refused_and_its_run_left_alone(toy, run):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"model": "transformer"}, "Unknown model 'transformer'; expected one of gine"),
+        ({"model": "transformer"}, "Unknown model 'transformer'; expected one of gcn, gin, gine, gatedgcn, mpnnpp"),
         ({"batch_size": {"toy": 4}, "steps": None}, "A batch size for each dataset needs `steps`"),
         ({"tasks": ["heavvy"]}, "No task 'heavvy' in toy. Near: heavy"),
         ({"n_labels": {"heavy": 9999}}, "9999 were asked for"),
@@ -407,3 +433,193 @@ def test_what_lightning_logs_is_silent_during_training_only(toy, own_home, monke
     for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
     assert after == [21, 22, 23]
+
+
+# ---------------------------------------------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"schedule": "step"}, "Unknown schedule 'step'; expected one of cosine, linear"),
+        ({"precision": "8"}, "Unknown precision '8'"),
+        ({"warmup": 10}, "Expected warmup as a part of the steps"),
+        ({"accumulate": 0}, "Expected accumulate of 1 or more, found 0"),
+        ({"patience": 0}, "Expected patience of 1 or more"),
+        ({"batch_size": {"toy": 0}}, "Expected batch_size of 1 or more, found 0"),
+        ({"batch_size": {"toy": 4}, "temperature": 2.0}, "leaves no room for fractions or a temperature"),
+        ({"dataset_weights": {"toi": 2}}, "Unknown dataset 'toi' in dataset_weights; expected toy"),
+        ({"dataset_weights": {"toy": 0}}, "Expected a dataset with a weight above 0"),
+        ({"dataset_weights": {"toy": -1}}, "Expected dataset_weights of 0 or more"),
+        ({"learning_rate": 0}, "Expected learning_rate and gradient_clip above 0"),
+        ({"fractions": {"toi": 0.5}}, "Unknown dataset 'toi' in fractions"),
+        ({"num_nodes": 2}, "start it on every node, with torchrun"),
+    ],
+)
+@pytest.mark.parametrize("function", ["train", "start"])
+def test_settings_out_of_range_are_refused_with_what_was_expected(toy, own_home, wrong, message, function):
+    settings = {name: value for name, value in SMALL.items() if name != "progress"}
+    with pytest.raises(ValueError, match=message):
+        getattr(molfm, function)(toy, **settings | {"steps": 1} | wrong)
+    assert not own_home.exists()
+
+
+def test_an_unknown_setting_is_an_error_that_names_the_nearest(toy, own_home):
+    with pytest.raises(TypeError, match=r"Unknown setting 'learningrate'\. Did you mean 'learning_rate'\?"):
+        molfm.train(toy, learningrate=1e-3)
+    with pytest.raises(TypeError, match=r"Unknown setting 'hidden_channel'\. Did you mean 'hidden_channels'\?"):
+        molfm.start(toy, hidden_channel=8)
+    with pytest.raises(TypeError, match=r"Unknown setting 'zzz'\. There are accelerator, accumulate, "):
+        molfm.train(toy, zzz=1)
+    assert not own_home.exists()
+
+
+def test_a_run_can_be_repeated_from_its_config(toy, own_home):
+    first = molfm.train(toy, epochs=2, warmup=0.5, schedule="linear", n_labels={"heavy": 9}, **SMALL)
+    names = [item.name for kind in (training.TrainConfig, training.ModelConfig) for item in fields(kind)]
+    config = {name: first.config[name] for name in [*names, "model", "tasks", "n_labels"]}
+    again = molfm.train(molfm.load(**first.config["data"], progress=False), progress=False, **config)
+    pd.testing.assert_frame_equal(again.predictions, first.predictions, check_exact=True)
+    ignored = ("data", "versions")
+    assert {k: v for k, v in again.config.items() if k not in ignored} == {
+        k: v for k, v in first.config.items() if k not in ignored
+    }
+
+
+# --------------------------------------------------------------------------------------------------- what a step is made of
+
+
+def steps_of(toy, monkeypatch, **settings):
+    """Train, and return the gradient and the learning rate of every step."""
+    gradients, rates = [], []
+    real = training.MultiTaskModule.optimizer_step
+
+    def optimizer_step(self, epoch, batch_idx, optimizer, closure):
+        rates.append(optimizer.param_groups[0]["lr"])
+        real(self, epoch, batch_idx, optimizer, closure)
+        gradients.append(torch.cat([p.grad.flatten() for p in self.parameters() if p.grad is not None]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.MultiTaskModule, "optimizer_step", optimizer_step)
+        molfm.train(toy, **SMALL | {"dropout": 0.0, "gradient_clip": None, "batch_size": 10} | settings)
+    return gradients, rates
+
+
+@pytest.mark.parametrize("sampler", [{}, {"fractions": {"toy": 1.0}}, {"batch_size": {"toy": 10}}])
+def test_accumulated_batches_with_uneven_labels_give_the_gradient_of_the_whole(toy, own_home, monkeypatch, sampler):
+    few = np.zeros(len(toy), bool)
+    few[toy.members("val")] = few[toy.members("train", ["order"])[:3]] = True
+    sparse = toy.keep(["order"], few).keep(["heavy"], few)
+    settings = {"steps": 4, **sampler}
+    (whole, _), (parts, _) = (steps_of(sparse, monkeypatch, accumulate=n, **settings) for n in (1, 4))
+    assert len(whole) == len(parts) == 4
+    for one, other in zip(whole, parts, strict=True):
+        assert one.norm() > 0.01
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero(toy, own_home, monkeypatch):
+    settings = {"steps": 10, "warmup": 0.2, "learning_rate": 0.01}
+    _, linear = steps_of(toy, monkeypatch, schedule="linear", **settings)
+    assert linear == pytest.approx([0.005, 0.01, 0.01, 0.00875, 0.0075, 0.00625, 0.005, 0.00375, 0.0025, 0.00125])
+    _, cosine = steps_of(toy, monkeypatch, **settings)
+    assert cosine[:3] == pytest.approx([0.005, 0.01, 0.01])
+    assert cosine[6] == pytest.approx(0.005)
+    assert sorted(cosine[2:], reverse=True) == cosine[2:]
+    _, none = steps_of(toy, monkeypatch, warmup=0.0, steps=2, schedule="linear", learning_rate=0.01)
+    assert none == pytest.approx([0.01, 0.005])
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for(toy, own_home, monkeypatch):
+    gradients, _ = steps_of(toy, monkeypatch, steps=2, gradient_clip=0.01)
+    assert [float(g.norm()) for g in gradients] == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_a_dataset_without_weight_teaches_nothing(two, own_home, monkeypatch):
+    gradients = {w: steps_of(two, monkeypatch, steps=1, dataset_weights={"left": w})[0][0] for w in (0.0, 1.0, 3.0)}
+    both, left, right = (gradients[w] for w in (1.0, 3.0, 0.0))
+    # The mean of two heads: 1/2 l + 1/2 r, 3/4 l + 1/4 r and r.
+    torch.testing.assert_close(left, 1.5 * both - 0.5 * right, rtol=1e-3, atol=1e-6)
+    assert not torch.allclose(both, right, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def two(make_card, tmp_path_factory, toy_table):
+    """Two datasets over the same molecules."""
+    folder = tmp_path_factory.mktemp("two")
+    frame = pd.DataFrame({"smiles": toy_table.smiles, "size": toy_table.smiles.str.len()})
+    for name in ("left", "right"):
+        make_card(name, frame, {"size": {}}, folder, split="random", fractions=[0.6, 0.2, 0.2])
+    (folder / "two.md").write_text("---\nname: two\ndatasets: [left, right]\n---\n")
+    return molfm.load(folder / "two.md", progress=False)
+
+
+def test_fractions_and_temperature_shape_the_epochs(two, own_home):
+    n = len(two.members("train"))
+    settings = SMALL | {"batch_size": 10, "epochs": 2}
+    assert molfm.train(two, fractions={"left": 0.5}, **settings).config["steps"] == 2 * -(-(n + n // 2) // 10)
+    assert molfm.train(two, temperature=5.0, **settings).config["steps"] == 2 * -(-2 * n // 10)
+
+
+def test_half_precision_trains_to_much_the_same_loss(toy, run, own_home):
+    half = molfm.train(toy, steps=6, seed=1, precision="bf16-mixed", **SMALL)
+    assert half.metrics.val_loss.iloc[-1] == pytest.approx(run.metrics.val_loss.iloc[-1], rel=0.02)
+    assert half.metrics.val_loss.iloc[-1] != run.metrics.val_loss.iloc[-1]
+
+
+def test_molecules_beyond_the_reach_of_float32_keep_their_numbers(toy):
+    batch = next(iter(toy.datamodule(batch_size=3).train_dataloader()))
+    batch.mol_id = batch.mol_id + 2**24 + 1
+    model = training.MultiTaskModel(training.ModelConfig(8, 1), toy.tasks, 0)
+    with torch.no_grad():
+        assert set(label_arrays(model, model(batch), batch)["mol_id"]) == set(batch.mol_id.tolist())
+
+
+# ------------------------------------------------------------------------------------------------------- when it is judged
+
+
+def test_the_last_weights_are_validated_whatever_the_interval(toy, own_home):
+    assert molfm.train(toy, steps=7, validate_every=3, **SMALL).metrics.step.tolist() == [3, 6, 7]
+    assert molfm.train(toy, epochs=2, validate_every=100, **SMALL).metrics.step.tolist() == [4]
+
+
+def test_a_run_without_progress_ends_early(contrary, own_home):
+    settings = {"tasks": ["side"], "learning_rate": 0.02, "steps": 40, "validate_every": 2, **SMALL}
+    run = molfm.train(contrary, patience=3, **settings)
+    losses = run.metrics.val_loss
+    assert run.status["state"] == "finished"
+    assert run.status["step"] == run.metrics.step.iloc[-1] < 40
+    assert losses.argmin() == len(losses) - 4
+    assert len(run.results)
+
+
+def test_an_adaptive_run_judges_and_predicts_each_task_with_the_weights_of_its_own_best_validation(contrary, own_home):
+    settings = {"learning_rate": 0.02, "steps": 40, "validate_every": 2, **SMALL}
+    plain, adaptive = (molfm.train(contrary, adaptive=value, **settings) for value in (False, True))
+    pd.testing.assert_frame_equal(plain.metrics, adaptive.metrics, check_exact=True)
+    steps = json.loads((adaptive.folder / "specialists" / "tasks.json").read_text())
+    assert steps["contrary/side"] < steps["contrary/one"]  # the first gets worse by training, the other better
+    assert {path.name for path in (adaptive.folder / "specialists").iterdir()} == {
+        *map(str, steps.values()),
+        "tasks.json",
+    }
+    val = contrary.molecules.smiles[(contrary.molecules.split == "val").to_numpy()]
+    found, model = adaptive.model.predict(val), adaptive.model
+    for number, task in enumerate(contrary.tasks.task):
+        mine = adaptive.predictions.query(f"split == 'val' and task == {number}").sort_values("mol_id")
+        assert found[task].tolist() == pytest.approx(mine.preds.tolist(), abs=1e-4)
+        assert model.predict(val, tasks=[task])[task].tolist() == found[task].tolist()
+    loss = {
+        name: np.mean(np.abs(r.predictions.query("split == 'val' and task == 0").eval("preds - target")))
+        for name, r in (("plain", plain), ("adaptive", adaptive))
+    }
+    assert loss["adaptive"] <= loss["plain"]
+    assert model.embed(["CCO"]).shape == (1, 16)
+
+
+def test_a_run_whose_loss_was_never_finite_says_so(toy, own_home, monkeypatch):
+    real = training.total_loss
+    monkeypatch.setattr(training, "total_loss", lambda *args: real(*args) * float("nan"))
+    with pytest.raises(FloatingPointError, match="No validation had a finite loss"):
+        molfm.train(toy, steps=2, name="nan", **SMALL)
+    assert molfm.Run("nan").status["state"] == "failed"
