@@ -14,6 +14,7 @@ _HOME = {  # public name -> the module it lives in
     "card": "catalog",
     "cards": "catalog",
     "load": "mix",
+    "preset": "presets",
     "start": "training",
     "train": "training",
     "transfer": "study",

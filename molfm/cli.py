@@ -162,29 +162,30 @@ def train(
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
     ] = None,
-    model: Annotated[str, typer.Option(help="the network")] = "gine",
-    epochs: Annotated[int, typer.Option(help="passes over the molecules")] = 20,
+    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
     steps: Steps = None,
-    batch_size: Annotated[int, typer.Option(help="molecules a step, over all devices")] = 128,
-    accumulate: Annotated[int, typer.Option(help="batches that a step is cut into")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="the highest of the schedule")] = 1e-3,
-    schedule: Annotated[str, typer.Option(help="cosine or linear")] = "cosine",
-    warmup: Annotated[float, typer.Option(help="part of the steps in which the learning rate rises")] = 0.1,
+    batch_size: Annotated[int | None, typer.Option(help="molecules a step, over all devices")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="batches that a step is cut into")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
+    warmup: Annotated[float | None, typer.Option(help="part of the steps in which the learning rate rises")] = None,
     patience: Annotated[int | None, typer.Option(help="validations without progress that end the run")] = None,
-    adaptive: Annotated[bool, typer.Option("--adaptive", help="keep the best weights of each task")] = False,
-    precision: Annotated[str, typer.Option(help="32 or bf16-mixed")] = "32",
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto")] = "auto",
-    devices: Annotated[int, typer.Option(help="of each node")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="machines; start it on each, with torchrun or srun")] = 1,
-    num_workers: Annotated[int, typer.Option(help="loader processes")] = 0,
+    adaptive: Annotated[bool | None, typer.Option("--adaptive", help="keep the best weights of each task")] = None,
+    precision: Annotated[str | None, typer.Option(help="32 or bf16-mixed")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="cpu, gpu or auto")] = None,
+    devices: Annotated[int | None, typer.Option(help="of each node")] = None,
+    num_nodes: Annotated[int | None, typer.Option(help="machines; start it on each, with torchrun or srun")] = None,
+    num_workers: Annotated[int | None, typer.Option(help="loader processes")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and dropout")] = 0,
     name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
 ) -> None:
     """Train one model on all chosen tasks, or go on with a run, and show its results on the test set.
 
-    It may be started by torchrun or SLURM's srun, once a device.
+    What is not set is as the preset has it, else as molfm.TrainConfig says. It may be started by torchrun or SLURM's srun,
+    once a device.
     """
-    settings = {name: value for name, value in locals().items() if name not in ("data", "resume")}
+    settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
     with _clear_errors():
         if (data is None) == (resume is None):
             raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")

@@ -1,4 +1,4 @@
-"""Networks and recipes of arXiv 2310.04292 by name: `molfm.presets.PRESETS["toymix-gin"]`; printed, a table.
+"""Networks and recipes of arXiv 2310.04292 by name: `molfm.preset("toymix-gin")`; printed, a table.
 
 Widths, layers, heads, losses and schedule are the published ones, except for the widths of GatedGCN and MPNN++, which are not
 published for ToyMix and chosen so that these networks are as large as the others. What is known to differ: LayerNorm stands
@@ -98,6 +98,17 @@ PRESETS = {
     )
     for layer, width in _LARGEMIX.items()
 }
+
+
+def preset(name: str) -> Preset:
+    """Return a published baseline: a network with its recipe, which shows as a table with the sizes of its parts.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"Unknown preset {name!r}; expected one of {', '.join(PRESETS)}.")
+    return PRESETS[name]
 
 
 def settings_of(model: str) -> dict:

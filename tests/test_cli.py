@@ -155,6 +155,15 @@ def test_a_run_is_resumed_by_name_as_it_was_set(molfm_command, toy, own_home):
     assert "cannot be resumed: it has finished" in refused(molfm_command("train", "--resume", "mine"))
 
 
+def test_a_preset_brings_its_recipe_and_what_is_named_wins(molfm_command, toy_card, own_home):
+    words = ("--model", "toymix-gin", "--epochs", 1, "--batch-size", 16, "--name", "published")
+    succeeded(molfm_command("train", toy_card, *words))
+    config = molfm.Run("published").config
+    recipe = molfm.preset("toymix-gin").recipe | {"epochs": 1, "batch_size": 16}
+    assert {name: config[name] for name in recipe} == recipe
+    assert (config["layer"], config["encoder"]) == ("gin", "features")
+
+
 def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
     for words in ([], [toy_card, "--resume", "toy"]):
         assert "Expected what to train on, or --resume" in refused(molfm_command("train", *words))

@@ -7,7 +7,7 @@ import torch
 from molfm.batch import to_batch
 from molfm.losses import LOSSES, choose, task_sums, total_loss
 from molfm.model import ModelConfig, MultiTaskModel
-from molfm.presets import PRESETS, settings_of
+from molfm.presets import PRESETS, preset, settings_of
 
 SIZES = {"toymix": (150_000, 200_000), "largemix": (3_600_000, 6_600_000)}  # as published; LargeMix 4-6 million, ± 10%
 
@@ -15,8 +15,8 @@ SIZES = {"toymix": (150_000, 200_000), "largemix": (3_600_000, 6_600_000)}  # as
 def test_presets_are_named_after_the_baselines_of_the_paper():
     names = [f"toymix-{layer}" for layer in ("gcn", "gin", "gine", "gatedgcn", "mpnnpp")]
     assert list(PRESETS) == [*names, *(f"largemix-{layer}" for layer in ("gcn", "gin", "gine"))]
-    for name, preset in PRESETS.items():
-        assert name == preset.name == f"{preset.mix}-{preset.config.layer}"
+    for name, item in PRESETS.items():
+        assert name == item.name == f"{item.mix}-{item.config.layer}"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -69,3 +69,8 @@ def test_a_name_sets_the_fields_of_a_model_and_its_recipe():
     assert np.isclose(found["warmup"] * found["epochs"], 10)
     with pytest.raises(ValueError, match=r"Unknown model 'toymix-gat'; expected one of gcn, .* largemix-gine"):
         settings_of("toymix-gat")
+
+
+def test_an_unknown_preset_is_an_error_that_lists_those_there_are():
+    with pytest.raises(ValueError, match=r"Unknown preset 'toymix-gat'; expected one of toymix-gcn, .* largemix-gine"):
+        preset("toymix-gat")
