@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, relu
+from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.nn import global_add_pool
 
 from molfm.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool, sum_by
@@ -223,3 +224,32 @@ def test_dropout_repeats_itself_with_the_seed_and_does_nothing_in_evaluation():
     assert not torch.equal(Dropout(0.3)(x), first)
     assert torch.equal(Dropout(0.3).eval()(x), x)
     assert torch.equal(Dropout(0.0)(x), x)
+
+
+# ------------------------------------------------------------------------------------------------------------------ explained
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_pygs_explainer_explains_a_trunk_by_atoms_and_bonds(name, h, e):
+    """It refuses integer codes and masks what it is given: floats on atoms, bonds as the layers see them."""
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.trunk = trunk(name)
+
+        def forward(self, x, edge_index, e, batch):
+            return pool(self.trunk(x, edge_index, e, batch, B)[0], batch, B, "sum")[:, :1]
+
+    explain = Explainer(
+        Logits(),
+        GNNExplainer(epochs=3),
+        explanation_type="model",
+        node_mask_type="object",
+        edge_mask_type="object",
+        model_config={"mode": "regression", "task_level": "graph", "return_type": "raw"},
+    )
+    found = explain(h, EDGES, e=e, batch=BATCH)
+    assert found.node_mask.shape == (N, 1)
+    assert found.edge_mask.shape == (E,)
+    assert found.node_mask.sum() > 0 and found.edge_mask.sum() > 0
