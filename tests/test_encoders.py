@@ -91,10 +91,8 @@ def test_numbers_and_encodings_equal_those_that_the_published_model_was_given():
     bonds = FieldTable(BOND_FIELDS, torch.tensor(bond_numbers()))
     for i, smiles in enumerate(reference["smiles"].tolist()):
         mine, theirs = slice(*atom_ptr[i : i + 2]), slice(*bond_ptr[i : i + 2])
-        found = featurize([smiles], by_map_number=False)
-        node = np.argsort(found.atom_order)[
-            reference["smiles_atom"][mine]
-        ]  # stored atoms in the order of the reference
+        places = featurize([smiles], levels=["node"], as_labels=False).places["node"]
+        node = np.argsort(places.order)[reference["smiles_atom"][mine]]  # stored atoms in the order of the reference
         batch = batch_of([smiles])
         assert np.array_equal(atoms(batch.x)[node], reference["x"][mine]), smiles
         number = {tuple(ends): k for k, ends in enumerate(batch.edge_index.T.tolist())}
