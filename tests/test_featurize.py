@@ -1,8 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from rdkit import Chem
 
+from molfm.catalog import card
 from molfm.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize, spans
+from molfm.tables import locate
 
 VARIED = {
     "alcohol": "CCO",
@@ -128,6 +131,19 @@ def test_codes_of_many_molecules_are_those_of_each_alone():
         for level, part in (("node", atoms), ("edge", bonds)):
             assert together.places[level].order[part].tolist() == alone.places[level].order.tolist()
             assert together.places[level].written[i] == alone.places[level].written[0]
+
+
+@pytest.mark.parametrize("name", ["b3db", "qm9_mini"])
+def test_codes_of_all_of_minimix_are_what_rdkit_says_of_the_keys(name):
+    [path] = locate(card(name), progress=False).paths
+    found = featurize(pd.read_parquet(path).smiles)
+    assert len(found.smiles) > 4_000 and not found.rejected
+    for i, key in enumerate(found.smiles):
+        mol = Chem.MolFromSmiles(key)
+        bonds = found.bonds[slice(*found.bond_ptr[i : i + 2])]
+        assert found.atoms[slice(*found.atom_ptr[i : i + 2])].tolist() == rdkit_atom_codes(mol), key
+        assert BOND_CODES[bonds[:, 2]].tolist() == rdkit_bond_codes(mol), key
+        assert bonds[:, :2].tolist() == [[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] for b in mol.GetBonds()], key
 
 
 def test_codes_of_ethanol():

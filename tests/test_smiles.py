@@ -1,14 +1,10 @@
 """What is read from canonical SMILES as text, against what RDKit parses them to."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from rdkit import Chem
 
-from molfm.catalog import card
-from molfm.featurize import BOND_CODES, featurize
 from molfm.smiles import AROMATIC, DOUBLE, SINGLE, TRIPLE, is_readable, read_graphs
-from molfm.tables import locate
 
 ORDER = {
     Chem.BondType.SINGLE: SINGLE,
@@ -73,34 +69,3 @@ def test_many_molecules_are_read_as_each_alone():
 @pytest.mark.parametrize("smiles", ["[NH3]->[Pt]", "[Re]$[Re]", "C~C", "*C", "C%(100)C"])
 def test_what_is_beyond_it_is_said_to_be(smiles):
     assert not is_readable(smiles)
-
-
-@pytest.mark.parametrize("name", ["b3db", "qm9_mini"])
-def test_all_of_minimix_is_read_as_rdkit_parses_it(name):
-    [path] = locate(card(name), progress=False).paths
-    found = featurize(pd.read_parquet(path).smiles)
-    assert len(found.smiles) > 4_000 and not found.rejected
-    for i, key in enumerate(found.smiles):
-        mol = Chem.MolFromSmiles(key)
-        codes = found.atoms[found.atom_ptr[i] : found.atom_ptr[i + 1]].tolist()
-        said = [
-            (
-                atom.GetAtomicNum(),
-                atom.GetTotalDegree(),
-                atom.GetFormalCharge() + 7,
-                atom.GetNumRadicalElectrons(),
-                atom.GetTotalValence(),
-                atom.GetTotalNumHs(),
-                int(atom.GetIsAromatic()),
-                int(atom.IsInRing()),
-                {"R": 1, "S": 2}.get(atom.GetPropsAsDict().get("_CIPCode"), 0),
-            )
-            for atom in mol.GetAtoms()
-        ]
-        assert codes == [list(row) for row in said], key
-        bonds = found.bonds[found.bond_ptr[i] : found.bond_ptr[i + 1]]
-        ends = [[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] for bond in mol.GetBonds()]
-        assert bonds[:, :2].tolist() == ends, key
-        stereo = {Chem.BondStereo.STEREOZ: 2, Chem.BondStereo.STEREOE: 3}
-        said = [[ORDER[b.GetBondType()], stereo.get(b.GetStereo(), 0), int(b.IsInRing())] for b in mol.GetBonds()]
-        assert BOND_CODES[bonds[:, 2]].tolist() == said, key
