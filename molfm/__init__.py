@@ -15,6 +15,7 @@ _HOME = {  # public name -> the module it lives in
     "cards": "catalog",
     "load": "mix",
     "preset": "presets",
+    "pretrained": "checkpoints",
     "start": "training",
     "train": "training",
     "transfer": "study",

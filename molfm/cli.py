@@ -258,16 +258,16 @@ def _show_transfer(result, page: Path) -> None:
 
 @app.command()
 def predict(
-    run: Annotated[str, typer.Argument(help="a run's name or folder")],
+    model: Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")],
     smiles: Annotated[list[str], typer.Argument(help="one SMILES or several")],
     level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
     out: Annotated[Path | None, typer.Option(help="write CSV here instead of a table")] = None,
 ) -> None:
     """Predict every task of one level, in physical units."""
     with _clear_errors():
-        from molfm.runs import Run
+        from molfm.checkpoints import pretrained
 
-        table = Run(run).model.predict(smiles, level=level)
+        table = pretrained(model).predict(smiles, level=level)
         if out is None:
             _print_table(
                 table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table

@@ -195,18 +195,24 @@ def pool(h: Tensor, batch: Tensor | None, num_graphs: int | None, how: str) -> T
 class VirtualNode(nn.Module):
     """An atom that is bonded to all others of its molecule (arXiv 1704.01212), v its vector, at first 0.
 
-    v' = v + MLP(v + pool(h))       h_i' = h_i + v'
+    v' = v + MLP(v + pool(h))       h_i' = h_i + P v'
+
+    P is the identity unless a projection is given.
     """
 
-    def __init__(self, channels: int, pooling: str):
+    def __init__(
+        self, channels: int, pooling: str, of_graph: nn.Module | None = None, projection: nn.Module | None = None
+    ):
         super().__init__()
-        self.mlp, self.pooling = mlp(channels, channels, channels), pooling
+        self.mlp, self.pooling = of_graph or mlp(channels, channels, channels), pooling
+        self.projection = projection or nn.Identity()
 
     def forward(
         self, h: Tensor, v: Tensor | float, batch: Tensor | None, num_graphs: int | None
     ) -> tuple[Tensor, Tensor]:
         v = v + self.mlp(v + pool(h, batch, num_graphs, self.pooling))
-        return h + (v if batch is None else v[batch]), v
+        sent = self.projection(v)
+        return h + (sent if batch is None else sent[batch]), v
 
 
 class Trunk(nn.Module):

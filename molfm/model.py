@@ -106,17 +106,10 @@ class MultiTaskModel(nn.Module):
     def __init__(self, config: ModelConfig, tasks: pd.DataFrame, seed: int | None = None):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
-        c, n = config.hidden_channels, len(tasks)
-        with_bonds = LAYERS[config.layer].bonds != "ignored" or (self.tasks.level == "edge").any()
-        with _seeded(seed, "encoder"):
-            self.encoder = ENCODERS[config.encoder](c, with_bonds)
-        with _seeded(seed, "trunk"):
-            self.trunk = Trunk(
-                config.layer, c, config.num_layers, config.dropout, config.expansion, config.virtual_node
-            )
+        n = len(tasks)
+        width = self._build(seed)
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
         classes = np.where((labelled == 5) & config.three_classes, 3, labelled)
-        width = {"graph": c * len(config.pooling.split("+")), "node": c, "edge": 2 * c}
         self.heads, self.kinds = nn.ModuleDict(), {}
         columns, head_of = np.empty((n, classes.max(initial=1)), np.int64), np.empty(n, np.int64)
         for level in LEVELS:
@@ -125,14 +118,8 @@ class MultiTaskModel(nn.Module):
             self.kinds[level] = of_level.kind.unique().tolist()
             for dataset, group in of_level.groupby("dataset", sort=False):
                 outputs = int(classes[group.index].sum())
-                hidden = config.head_width(dataset)
                 with _seeded(seed, f"{dataset}/{level}"):
-                    self.heads[f"{level}:{dataset}"] = nn.Sequential(
-                        nn.Linear(width[level], hidden),
-                        nn.GELU(),
-                        Dropout(config.dropout),
-                        nn.Linear(hidden, outputs),
-                    )
+                    self.heads[f"{level}:{dataset}"] = self._head(width[level], dataset, outputs)
                 first = start + np.append(0, np.cumsum(classes[group.index])[:-1])
                 columns[group.index] = first[:, None] + np.arange(columns.shape[1])
                 head_of[group.index] = len(self.heads) - 1
@@ -150,6 +137,22 @@ class MultiTaskModel(nn.Module):
             self.register_buffer(name, torch.tensor(values), persistent=False)
 
     # -------------------------------------------------------------------------------------------------------- network
+
+    def _build(self, seed: int | None) -> dict[str, int]:
+        """Make encoder and trunk, and return how many channels the heads of each level read."""
+        config, c = self.config, self.config.hidden_channels
+        with_bonds = LAYERS[config.layer].bonds != "ignored" or (self.tasks.level == "edge").any()
+        with _seeded(seed, "encoder"):
+            self.encoder = ENCODERS[config.encoder](c, with_bonds)
+        with _seeded(seed, "trunk"):
+            self.trunk = Trunk(
+                config.layer, c, config.num_layers, config.dropout, config.expansion, config.virtual_node
+            )
+        return {"graph": c * len(config.pooling.split("+")), "node": c, "edge": 2 * c}
+
+    def _head(self, channels: int, dataset: str, outputs: int) -> nn.Module:
+        hidden, dropout = self.config.head_width(dataset), self.config.dropout
+        return nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs))
 
     def embed_atoms(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return what the trunk makes of atoms (N, channels) and bonds (E, channels)."""
@@ -174,6 +177,10 @@ class MultiTaskModel(nn.Module):
             begin, end = batch.edge_index[:, ::2]  # one direction of each bond
             bond = (e[::2] + e[1::2]) / 2
             return torch.cat([h[begin] + h[end] + bond, (h[begin] - h[end]).abs()], dim=1)
+        return self.pooled(h, batch)
+
+    def pooled(self, h: Tensor, batch: Batch) -> Tensor:
+        """Return what the atoms (N, channels) of each molecule are together: what `embed` gives."""
         return pool(h, batch.batch, batch.num_graphs, self.config.pooling)
 
     # ------------------------------------------------------------------------------------------ from outputs to tasks
@@ -323,7 +330,7 @@ class MultiTaskModel(nn.Module):
         out = np.full((len(texts), channels), np.nan, np.float32)
         for local, batch in self._batches(found):
             with torch.no_grad():
-                out[found.row[local]] = self._items("graph", *self.embed_atoms(batch), batch).cpu().numpy()
+                out[found.row[local]] = self.pooled(self.embed_atoms(batch)[0], batch).cpu().numpy()
         return out
 
     # ------------------------------------------------------------------------------------------------------------ files

@@ -1,0 +1,252 @@
+"""The published model of LargeMix, MiniMol (arXiv 2404.14986): 10 million parameters, all 3,313 tasks, on molfm's layers.
+
+    encoder   85 atom and 13 bond numbers, 8 Laplacian vectors, the random walk -> h (N, 128), e (E, 168)
+    trunk     16 GINE layers of width 336, the last of 512, with a virtual node between them
+    graph     max over atoms (this is the fingerprint, 512), MLP to 1024, a head for each dataset
+    node      MLP to 64, a head
+
+Its weights are a file of the wheel `minimol` on the package index, in half precision; nothing of that package is run. Where
+the published network scales what it reads (by the width that it was tuned at), the weights are scaled here instead.
+"""
+
+from itertools import pairwise
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+from torch_geometric.nn import GINEConv
+
+from molfm.catalog import Task, card, expand_tasks
+from molfm.download import fetch
+from molfm.encoders import N_EIGENVECTORS, FieldTable, atom_numbers, bond_numbers
+from molfm.encodings import RANDOM_WALK_STEPS
+from molfm.featurize import ATOM_FIELDS, BOND_FIELDS
+from molfm.layers import Sum, VirtualNode
+from molfm.model import ModelConfig, MultiTaskModel
+from molfm.tables import locate
+
+WHEEL = "pypi:minimol==1.3.5#minimol/ckpts/minimol_v1/state_dict.pth"
+WHEEL_SHA256 = "faa431c550682dfeed9f5b5503e3efef2a3d85a782afa256150449bb209f9eda"
+ATOMS, BONDS, WIDTH, FINGERPRINT, LAYERS = 128, 168, 336, 512, 16
+HEADS = {  # level:dataset -> its name in the published file, in the order of our tasks
+    "graph:l1000_vcap": "l1000_vcap",
+    "graph:l1000_mcf7": "l1000_mcf7",
+    "graph:pcba_1328": "pcba_1328",
+    "graph:pcqm4m_g25_n4": "pcqm4m_g25",
+    "node:pcqm4m_g25_n4": "pcqm4m_n4",
+}
+_WALK = "encoder_manager.pe_encoders.rw_pos"
+CONFIG = ModelConfig(
+    hidden_channels=FINGERPRINT,
+    num_layers=LAYERS,
+    dropout=0.0,
+    encoder="features",
+    virtual_node="logsum",
+    pooling="max",
+    head_channels=128,
+    three_classes=True,
+)
+
+
+def dense(in_channels: int, out_channels: int, activation: nn.Module | None = None) -> nn.Sequential:
+    """Return a linear map, LayerNorm, and an activation if one is given."""
+    return nn.Sequential(nn.Linear(in_channels, out_channels), nn.LayerNorm(out_channels), activation or nn.Identity())
+
+
+class Encoder(nn.Module):
+    """The numbers and encodings of `encoders.FeatureEncoder`, through the published MLPs."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = FieldTable(ATOM_FIELDS, torch.tensor(atom_numbers(), dtype=torch.float32))
+        self.bond_numbers = FieldTable(BOND_FIELDS, torch.tensor(bond_numbers(), dtype=torch.float32))
+        self.of_pair = nn.Sequential(nn.Linear(2, 64), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))
+        self.of_pairs = nn.Linear(64, 32)
+        self.of_walk = nn.Sequential(
+            nn.LayerNorm(RANDOM_WALK_STEPS), dense(RANDOM_WALK_STEPS, 64, nn.ReLU()), dense(64, 32, nn.ReLU())
+        )
+        self.of_atoms = nn.Sequential(dense(32 + 85, 256, nn.ReLU()), dense(256, ATOMS))
+        self.of_bonds = nn.Sequential(dense(13, 128, nn.ReLU()), dense(128, BONDS))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        vectors, values = batch.laplacian.float().split(N_EIGENVECTORS, dim=1)
+        alone = (batch.ptr.diff() == 1)[batch.batch]
+        walk = batch.walk.float().masked_fill(alone[:, None], 1.0)  # an atom alone returns at once, as published
+        return self.encode(self.numbers(batch.x), self.bond_numbers(batch.edge_attr), vectors, values, walk)
+
+    def encode(
+        self, atoms: Tensor, bonds: Tensor, vectors: Tensor, values: Tensor, walk: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return h (N, 128) and e (E, 168) of atoms (N, 85), bonds (E, 13), vectors and values (N, 8), walk (N, 16)."""
+        # Vectors that a small molecule does not have are zeros and no exception; so it was trained.
+        pairs = self.of_pair(torch.stack([values, vectors], dim=2)).sum(1)
+        h = self.of_atoms(torch.cat([self.of_pairs(pairs) + self.of_walk(walk), atoms], dim=1))
+        return h, self.of_bonds(bonds)
+
+
+class Trunk(nn.Module):
+    """GINE layers as published: LayerNorm and GELU behind each, residuals and a virtual node between them.
+
+    Shapes: h (N, 128), edge_index (2, E), e (E, 168) -> h (N, 512), e as it was.
+    """
+
+    def __init__(self):
+        super().__init__()
+        sizes = [ATOMS, *[WIDTH] * (LAYERS - 1), FINGERPRINT]
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList(nn.LayerNorm(size) for size in sizes[1:])
+        for before, after in pairwise(sizes):
+            inner = nn.Sequential(*dense(before, before, nn.GELU()), nn.Linear(before, after))
+            self.convs.append(GINEConv(inner, train_eps=True, edge_dim=BONDS, aggr=Sum()))
+        self.virtual_nodes = nn.ModuleList(
+            VirtualNode(WIDTH, "logsum", dense(WIDTH, WIDTH, nn.GELU()), nn.Linear(WIDTH, WIDTH))
+            for _ in range(LAYERS - 1)
+        )
+
+    def forward(
+        self, h: Tensor, edge_index: Tensor, e: Tensor, batch: Tensor, num_graphs: int
+    ) -> tuple[Tensor, Tensor]:
+        before, v = None, 0.0
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            h = nn.functional.gelu(norm(conv(h, edge_index, e)))
+            if i < LAYERS - 1:
+                h = before = h if before is None else h + before
+                h, v = self.virtual_nodes[i](h, v, batch, num_graphs)
+        return h, e
+
+
+class Minimol(MultiTaskModel):
+    """MiniMol with its heads; `load_minimol` gives it its weights. `embed` is its fingerprint, 512 numbers."""
+
+    def _build(self, seed: int | None) -> dict[str, int]:
+        self.encoder, self.trunk = Encoder(), Trunk()
+        self.of_graph = nn.Sequential(
+            dense(FINGERPRINT, 512, nn.ReLU()), nn.Linear(512, 1024), nn.LayerNorm(1024, elementwise_affine=False)
+        )
+        self.of_node = nn.Sequential(dense(FINGERPRINT, 256, nn.ReLU()), nn.Linear(256, 64))
+        return {"graph": 1024, "node": 64, "edge": 0}
+
+    def _head(self, channels: int, dataset: str, outputs: int) -> nn.Module:
+        hidden = self.config.head_width(dataset)
+        # As published: the heads of genes are linear but for their LayerNorm.
+        return nn.Sequential(
+            *dense(channels, hidden, nn.Identity() if dataset.startswith("l1000") else nn.ReLU()),
+            nn.Linear(hidden, outputs),
+        )
+
+    def _items(self, level: str, h: Tensor, e: Tensor | None, batch: Batch) -> Tensor:
+        return self.of_node(h) if level == "node" else self.of_graph(self.pooled(h, batch))
+
+
+# ------------------------------------------------------------------------------------------------------ tasks and weights
+
+
+def published_tasks() -> pd.DataFrame:
+    """Return the 3,313 tasks in the order of the model's outputs, as rows like those of `Mix.tasks`.
+
+    Genes and assays have the name of their column where the dataset's table is on this disk, and else their number: which
+    is which is not said by the published file. Units are z-units: it says nothing of the labels' statistics either.
+    """
+    rows = []
+    for level, name in (head.split(":") for head in HEADS):
+        rows += [
+            {
+                "task": task.id,
+                "dataset": name,
+                "level": level,
+                "kind": task.kind,
+                "domain": task.domain,
+                "unit": "z" if task.kind == "regression" else "",
+                "classes": task.classes,  # as the labels have them; the model tells three of the five
+                "mean": 0.0,
+                "std": 1.0,
+                "positive_rate": float("nan"),
+            }
+            for task in _columns(name)
+            if task.level == level
+        ]
+    return pd.DataFrame(rows).astype({"classes": "Int64"})
+
+
+def _columns(name: str) -> tuple[Task, ...]:
+    """Return the tasks of a dataset in the order of its columns, by name if its table is here, else by number."""
+    item = card(name)
+    if "*" not in item.tasks[0].name:
+        return item.tasks
+    if table := locate(item, progress=False, download=False):
+        return table.card.tasks
+    [pattern] = item.tasks
+    return expand_tasks(item, [pattern.name.replace("*", f"#{number}") for number in range(pattern.count)]).tasks
+
+
+def _modules() -> dict[str, str]:
+    """Return, for each published module that has weights, the name of ours."""
+    found: dict[str, str] = {}
+
+    def add(theirs: str, ours: str) -> None:  # what `dense` makes
+        found.update({f"{theirs}.linear": f"{ours}.0", f"{theirs}.normalization": f"{ours}.1"})
+
+    places = _WALK.rpartition(".")[0]
+    found[f"{places}.la_pos.linear_in.linear"] = "encoder.of_pair.0"
+    for number, ours in enumerate(("encoder.of_pair.1", "encoder.of_pair.3")):
+        found[f"{places}.la_pos.pe_encoder.fully_connected.{number}.linear"] = ours
+    found[f"{places}.la_pos.post_mlp.fully_connected.0.linear"] = "encoder.of_pairs"
+    found[f"{places}.rw_pos.pe_encoder.first_normalization"] = "encoder.of_walk.0"
+    for number in (0, 1):
+        add(f"{places}.rw_pos.pe_encoder.fully_connected.{number}", f"encoder.of_walk.{number + 1}")
+        add(f"pre_nn.layers.{number}", f"encoder.of_atoms.{number}")
+        add(f"pre_nn_edges.layers.{number}", f"encoder.of_bonds.{number}")
+    for number in range(LAYERS):
+        layer, conv = f"gnn.layers.{number}", f"trunk.convs.{number}"
+        found |= {
+            f"{layer}.model": conv,
+            f"{layer}.model.lin": f"{conv}.lin",
+            f"{layer}.norm_layer": f"trunk.norms.{number}",
+        }
+        add(f"{layer}.model.nn.fully_connected.0", f"{conv}.nn")
+        found[f"{layer}.model.nn.fully_connected.1.linear"] = f"{conv}.nn.3"
+    for number in range(LAYERS - 1):
+        theirs, ours = f"gnn.virtual_node_layers.{number}", f"trunk.virtual_nodes.{number}"
+        add(f"{theirs}.fc_layer", f"{ours}.mlp")
+        found[f"{theirs}.node_projection"] = f"{ours}.projection"
+    for level in ("graph", "node"):
+        theirs = f"task_heads.graph_output_nn.{level}.graph_output_nn.layers"
+        add(f"{theirs}.0", f"of_{level}.0")
+        found[f"{theirs}.1.linear"] = f"of_{level}.1"
+    for head, theirs in HEADS.items():
+        add(f"task_heads.task_heads.{theirs}.layers.0", f"heads.{head}")
+        found[f"task_heads.task_heads.{theirs}.layers.1.linear"] = f"heads.{head}.3"
+    return found
+
+
+def _is_scaled(ours: str) -> bool:
+    """Return whether the published network halves what this module reads: it was tuned at half the width."""
+    return "projection" in ours or (ours.startswith("heads.") and ours.endswith(".3"))
+
+
+def load_minimol(progress: bool = True) -> Minimol:
+    """Return MiniMol with its published weights, downloaded through pip when first asked for (21 MB, SHA-256 checked).
+
+    Raises:
+        DownloadError: the wheel cannot be had; the message says how to place it by hand.
+        ValueError: the file has other tensors than were published.
+    """
+    [path] = fetch([WHEEL], "minimol", WHEEL_SHA256, progress=progress)
+    published, modules = torch.load(path, map_location="cpu", weights_only=True), _modules()
+    state = {}
+    for name, tensor in published.items():
+        module, _, kind = name.removeprefix("model.").rpartition(".")
+        if module == f"{_WALK}.first_normalization":  # the same tensors a second time
+            continue
+        if module not in modules:
+            raise ValueError(f"{path}: expected the tensors of MiniMol v1, found {name}.")
+        ours, tensor = modules[module], tensor.float()
+        state[f"{ours}.{kind}"] = tensor / 2 if kind == "weight" and _is_scaled(ours) else tensor
+    model = Minimol(CONFIG, published_tasks())
+    missing = model.load_state_dict(state, strict=False)
+    left = [name for name in missing.missing_keys if name not in ("mean", "std")]
+    if left or missing.unexpected_keys:
+        raise ValueError(
+            f"{path}: expected the tensors of MiniMol v1, {(left + missing.unexpected_keys)[0]} does not fit."
+        )
+    return model.eval()
