@@ -89,8 +89,7 @@ def pyg_items(mix: Mix) -> list:
     """Return the training molecules as PyG `Data`, with a dense row of normalized labels, NaN where unmeasured."""
     mean, std = (torch.tensor(mix.tasks[name].to_numpy(np.float32)) for name in ("mean", "std"))
     items = []
-    for batches in mix.datamodule(batch_size=4096).train_dataloader():
-        batch = batches[0] if isinstance(batches, list) else batches
+    for batch in mix.datamodule(batch_size=4096).train_dataloader():
         y = torch.full((batch.num_graphs, len(mean)), torch.nan)
         y[batch.graph_item, batch.graph_task] = batch.graph_value
         y = (y - mean) / std
