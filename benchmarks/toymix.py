@@ -3,10 +3,10 @@
     python benchmarks/toymix.py [--epochs 300] [--seeds 3] [--models gcn gin gine] [--recipe paper|ours|balanced] [--fast]
 
 With the official files at hand (or `MOLFM_MIRROR` set to a folder of them) the full recipe is this command as it stands:
-300 epochs, learning rate 1e-4 after a tenth of warm-up, linear decay. Fewer epochs keep the shape of the schedule. `ours`
-and
-`balanced` change the recipe only (see RECIPES), never the data or the splits. Every run is a run folder under `runs/toymix`; a run that
-was interrupted is resumed, and one that is finished is only read. Two processes of one thread each share two cores.
+300 epochs, learning rate 1e-4 after 10 epochs of warm-up, linear decay. Fewer epochs keep the shape of that schedule. The
+recipes `ours` and `balanced` (see RECIPES) change neither network, data nor splits. Every run is a run folder under
+`runs/toymix`; one that was interrupted is resumed, and one that is finished is only read. Two processes of one thread each
+share two cores.
 
 Test-set figures at the weights of the best validation loss, mean and standard deviation over seeds: MAE in z-units averaged
 over a dataset's tasks, AUROC and average precision averaged over the assays. The last line is one JSON object.
