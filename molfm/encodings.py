@@ -8,6 +8,7 @@ times is encoded once (elements and bond orders do not count here, so stereoisom
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from molfm.featurize import spans
 
@@ -128,9 +129,26 @@ def _encode_each(
     bond_ptr: np.ndarray,
 ) -> np.ndarray:
     """Return (n_atoms, width) float16 of `encode`, which maps m graphs of n atoms, (m, n, n), to (m, n, width)."""
-    sizes, counts = np.diff(atom_ptr), np.diff(bond_ptr)
+    sizes = np.diff(atom_ptr)
     first, same = _distinct(atom_ptr, bonds, bond_ptr)
     out = np.zeros((int(atom_ptr[-1]), width), np.float16)
+    # Matrices this small gain nothing from threads, which wait for each other: where other processes are busy, fifty times
+    # as long as the work takes.
+    with threadpool_limits(1, "blas"):
+        _encode_sizes(encode, out, first, atom_ptr, bonds, bond_ptr)
+    return out.take(spans(atom_ptr[first[same]], sizes), axis=0)
+
+
+def _encode_sizes(
+    encode: Callable[[np.ndarray], np.ndarray],
+    out: np.ndarray,
+    first: np.ndarray,
+    atom_ptr: np.ndarray,
+    bonds: np.ndarray,
+    bond_ptr: np.ndarray,
+) -> None:
+    """Write into `out` what `encode` gives for the graphs `first`, those of equal size together."""
+    sizes, counts = np.diff(atom_ptr), np.diff(bond_ptr)
     for n in np.unique(sizes[first]).tolist():
         members = first[sizes[first] == n]
         for part in np.array_split(members, len(members) * n**2 // _CELLS + 1):
@@ -139,8 +157,7 @@ def _encode_each(
             begin, end = bonds[rows, 0], bonds[rows, 1]
             adjacency = np.zeros((len(part), n, n), np.float32)
             adjacency[slot, begin, end] = adjacency[slot, end, begin] = 1
-            out[spans(atom_ptr[part], sizes[part])] = encode(adjacency).reshape(-1, width)
-    return out.take(spans(atom_ptr[first[same]], sizes), axis=0)
+            out[spans(atom_ptr[part], sizes[part])] = encode(adjacency).reshape(-1, out.shape[1])
 
 
 def _distinct(atom_ptr: np.ndarray, bonds: np.ndarray, bond_ptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
