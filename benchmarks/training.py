@@ -140,6 +140,7 @@ def cpu_seconds(function: Callable) -> float:
 def compare(mix: Mix, n_batches: int, rounds: int) -> dict:
     model, plain = MultiTaskModel(ModelConfig(WIDTH, LAYERS), mix.tasks, 0).train(), Plain(len(mix.tasks)).train()
     ours = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3, fused=True))
+    not_fused = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3))
     theirs = plain_step(plain, torch.optim.AdamW(plain.parameters(), 1e-3))
     our_loader = endless(mix.datamodule(batch_size=BATCH).train_dataloader())
     their_loader = endless(DataLoader(InMemory(pyg_items(mix)), BATCH, shuffle=True, drop_last=True))
@@ -147,8 +148,11 @@ def compare(mix: Mix, n_batches: int, rounds: int) -> dict:
     def epoch(loader, step: Callable) -> Callable:
         return lambda: [step(next(loader)) for _ in range(n_batches)]
 
+    half = torch.autocast("cpu", torch.bfloat16)  # ours in bf16, as `precision="bf16-mixed"` does it
     ways = {
         "molfm": epoch(our_loader, ours),
+        "molfm, bf16": half(epoch(our_loader, ours)),
+        "molfm, AdamW not fused": epoch(our_loader, not_fused),
         "PyG": epoch(their_loader, theirs),
         "loader of molfm": epoch(our_loader, lambda batch: None),
         "loader of PyG": epoch(their_loader, lambda batch: None),
@@ -206,10 +210,10 @@ def shares(step: Callable, batch) -> dict[str, float]:
 def one(data: str, molecules: int, batch_size: int, width: int) -> dict:
     """Train some batches in this process; return rate and peak memory (the system's word for this process)."""
     mix = graph_tasks(data)
-    members = mix.members("train")[:molecules]
+    rng = np.random.default_rng(0)
+    members = rng.permutation(mix.members("train"))[:molecules]  # in their order they grow larger
     model = MultiTaskModel(ModelConfig(width, LAYERS), mix.tasks, 0).train()
     step = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3, fused=True))
-    rng = np.random.default_rng(0)
     draw = [rng.choice(members, min(batch_size, len(members)), replace=False) for _ in range(12)]
     step(to_batch(mix.gather(draw[0], "train")))
     seconds = cpu_seconds(lambda: [step(to_batch(mix.gather(ids, "train"))) for ids in draw])
@@ -251,10 +255,11 @@ def draw(rows: list[dict], path: str) -> None:
             figure.add_scatter(
                 **values, mode="lines+markers", marker_color="#0072B2", showlegend=False, row=line, col=column
             )
-        figure.update_xaxes(type="log", title_text=axis.replace("_", " "), row=2, col=column)
+        figure.update_xaxes(type="log", tickvals=[row["value"] for row in mine], col=column)
+        figure.update_xaxes(title_text=axis.replace("_", " "), row=2, col=column)
     figure.update_yaxes(title_text="graphs a CPU second", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="peak memory, MB", rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(rangemode="tozero").update_layout(title="Training GINE on one core")
+    figure.update_yaxes(rangemode="tozero").update_layout(title="Training GINE on one core", template="plotly_white")
     figure.write_html(path, include_plotlyjs=True)
 
 

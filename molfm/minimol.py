@@ -22,7 +22,7 @@ from molfm.download import fetch
 from molfm.encoders import N_EIGENVECTORS, FieldTable, atom_numbers, bond_numbers
 from molfm.encodings import RANDOM_WALK_STEPS
 from molfm.featurize import ATOM_FIELDS, BOND_FIELDS
-from molfm.layers import Sum, VirtualNode
+from molfm.layers import VirtualNode
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.tables import locate
 
@@ -97,7 +97,7 @@ class Trunk(nn.Module):
         self.convs, self.norms = nn.ModuleList(), nn.ModuleList(nn.LayerNorm(size) for size in sizes[1:])
         for before, after in pairwise(sizes):
             inner = nn.Sequential(*dense(before, before, nn.GELU()), nn.Linear(before, after))
-            self.convs.append(GINEConv(inner, train_eps=True, edge_dim=BONDS, aggr=Sum()))
+            self.convs.append(GINEConv(inner, train_eps=True, edge_dim=BONDS))
         self.virtual_nodes = nn.ModuleList(
             VirtualNode(WIDTH, "logsum", dense(WIDTH, WIDTH, nn.GELU()), nn.Linear(WIDTH, WIDTH))
             for _ in range(LAYERS - 1)

@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, relu
 from torch_geometric.explain import Explainer, GNNExplainer
-from torch_geometric.nn import global_add_pool
 
-from molfm.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool, sum_by
+from molfm.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool
 
 C = 4
 # Two molecules, a triangle with a tail and a pair, and an atom alone; both directions of each bond.
@@ -188,18 +187,7 @@ def test_a_virtual_node_joins_the_pieces_of_a_molecule(h, e):
         assert torch.equal(before, after) != seen
 
 
-# -------------------------------------------------------------------------------------------------------------- sums, dropout
-
-
-def test_sums_by_index_are_those_of_pyg_and_have_their_gradients():
-    index = torch.tensor([2, 0, 2, 2, 0])
-    ours, theirs = (torch.arange(10.0).view(5, 2).requires_grad_() for _ in range(2))
-    weights = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
-    found, expected = sum_by(ours, index, 4), global_add_pool(theirs, index, 4)
-    assert torch.equal(found, expected)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    assert torch.equal(ours.grad, theirs.grad)
+# -------------------------------------------------------------------------------------------------------------------- dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
