@@ -14,7 +14,8 @@ Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edge
     label_counts (n_tasks,)    labels a task in this batch and the others of its optimizer step, of this process
 """
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from zlib import crc32
 
@@ -295,6 +296,7 @@ class BatchLoader:
     def __init__(self, dataset: MixDataset, sampler: Sampler, num_workers: int = 0):
         self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
         self.handed_out = self.start = 0
+        self._running: Callable[[], Iterator[Batch] | None] = lambda: None
 
     def __len__(self) -> int:
         return len(self.sampler) * len(self.dataset.parts)
@@ -305,7 +307,18 @@ class BatchLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.start = state["handed_out"]
 
+    def close(self) -> None:
+        """End the loader processes; a training that stops before the last batch would leave them to wait."""
+        if (running := self._running()) is not None:
+            running.close()
+
     def __iter__(self) -> Iterator[Batch]:
+        self.close()
+        running = self._batches()
+        self._running = weakref.ref(running)  # else the two would keep each other, and the processes, alive
+        return running
+
+    def _batches(self) -> Iterator[Batch]:
         self.handed_out, self.start = self.start, 0
         step, part = divmod(self.handed_out, len(self.dataset.parts))
         # Loader processes read ahead; what counts is what was handed out.
@@ -356,12 +369,19 @@ class MixDataModule(lightning.LightningDataModule):
         self.fractions, self.temperature = fractions, temperature
         self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
         self.watch, self.encodings, self.num_workers, self.accumulate = watch, encodings, num_workers, accumulate
+        self._loaders: list[BatchLoader] = []
 
     def _loader(self, split: str, sampler: Sampler, accumulate: int = 1) -> BatchLoader:
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = range(rank * accumulate, (rank + 1) * accumulate)
         dataset = MixDataset(self.mix, split, self.encodings, parts, n_ranks * accumulate)
-        return BatchLoader(dataset, sampler, self.num_workers)
+        self._loaders.append(BatchLoader(dataset, sampler, self.num_workers))
+        return self._loaders[-1]
+
+    def close(self) -> None:
+        """End the processes of all loaders."""
+        for loader in self._loaders:
+            loader.close()
 
     def train_dataloader(self) -> BatchLoader:
         sampler = self._sampler()

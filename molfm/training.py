@@ -260,17 +260,20 @@ def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Ca
         module = MultiTaskModule(network, config, watched, weights)
         recorder = Recorder(folder, config, reporter)
         last = last_checkpoint(folder)
+        data = _datamodule(mix, shape, config)
         with _quiet():
             trainer = _trainer(config, recorder, progress)
             try:
                 trainer.fit(
                     module,
-                    datamodule=_datamodule(mix, shape, config),
+                    datamodule=data,
                     ckpt_path=last if last.exists() else None,
                     weights_only=True,  # a checkpoint is data: nothing in it may execute
                 )
             except SystemExit as ended:  # what Lightning makes of Ctrl-C; it would end the caller's interpreter
                 raise KeyboardInterrupt from ended
+            finally:
+                data.close()
         if trainer.is_global_zero:
             network.to(trainer.strategy.root_device)
             _evaluate(folder, mix, config, network, recorder)

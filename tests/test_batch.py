@@ -1,4 +1,5 @@
 import copy
+import multiprocessing
 
 import numpy as np
 import pandas as pd
@@ -364,3 +365,15 @@ def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_
     assert len(set(seen)) == len(seen)  # the second epoch goes on where the first stopped
     for batch, (_, datasets) in zip(loader, loader.sampler, strict=True):
         assert np.bincount(batch.graph_task, minlength=2).tolist() == np.bincount(datasets, minlength=2).tolist()
+
+
+def test_a_loader_that_is_closed_before_its_end_leaves_no_process(toy):
+    before = set(multiprocessing.active_children())
+    data = toy.datamodule(batch_size=2, num_workers=2)
+    next(iter(data.train_dataloader()))
+    assert set(multiprocessing.active_children()) <= before  # nothing holds the batches any more
+    batches = iter(data.train_dataloader())
+    next(batches)
+    assert len(set(multiprocessing.active_children()) - before) == 2
+    data.close()
+    assert set(multiprocessing.active_children()) <= before
