@@ -29,7 +29,7 @@ class TrainConfig:
     batch_size: int | dict[str, int] = 128  # molecules a step, over all devices; or molecules a step from each dataset
     accumulate: int = 1  # batches that a step is cut into, to fit in memory; the gradients are those of the whole
     fractions: dict[str, float] | None = None  # dataset -> part of it that an epoch takes; of those not named, all
-    temperature: float | None = None  # evens out the sizes of the datasets in an epoch, see `batch.shares`
+    temperature: float | None = None  # evens out the sizes of the datasets in an epoch, see `samplers.shares`
     seed: int = 0  # of the initial weights, the order of molecules, the choice of labels and dropout
     # ---- what is minimized, and how
     losses: dict[str, str] | None = None  # kind of task -> its loss, see `losses.LOSSES`; not named: the published ones

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 
 from molfm.recipe import TrainConfig
@@ -25,6 +26,11 @@ from molfm.runs import Reporter, Stopped
 
 CHECKPOINT_SECONDS = 30.0  # between checkpoints; what a killed run loses at most, and a validation
 OVERALL = ""  # the name, among those of tasks, of all watched tasks together
+
+
+def is_first_process() -> bool:
+    """Return whether this is the process, of those that train together, that writes the run folder."""
+    return rank_zero_only.rank == 0
 
 
 def last_checkpoint(folder: Path) -> Path:

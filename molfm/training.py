@@ -33,7 +33,7 @@ from molfm.mix import Mix, load
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.presets import settings_of
 from molfm.recipe import TrainConfig, sort_settings
-from molfm.recorder import Recorder, last_checkpoint
+from molfm.recorder import Recorder, is_first_process, last_checkpoint
 from molfm.runs import Reporter, Run, check_origin, new_folder, write_json, write_mix
 from molfm.splits import SPLITS
 
@@ -102,11 +102,6 @@ class MultiTaskModule(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def is_first_process() -> bool:
-    """Return whether this is the process, of those that train together, that writes the run folder."""
-    return rank_zero_only.rank == 0
 
 
 @contextmanager

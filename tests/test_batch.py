@@ -8,10 +8,11 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import molfm
-from molfm import batch as batch_module
-from molfm.batch import EpochSampler, StreamSampler, shares, to_batch
+from molfm import samplers
+from molfm.batch import to_batch
 from molfm.catalog import LEVELS
 from molfm.featurize import featurize
+from molfm.samplers import EpochSampler, StreamSampler, shares
 from molfm.store import in_memory, structure
 
 STRUCTURE = ("x", "walk", "edge_index", "edge_attr", "batch", "ptr")
@@ -314,10 +315,10 @@ def test_a_loader_goes_on_where_the_state_of_another_was_taken(toy, settings, nu
 
 
 def test_a_large_set_is_shuffled_in_windows_of_random_blocks_and_nothing_is_lost(monkeypatch):
-    monkeypatch.setattr(batch_module, "WINDOW", 64)
-    monkeypatch.setattr(batch_module, "BLOCK", 4)
+    monkeypatch.setattr(samplers, "WINDOW", 64)
+    monkeypatch.setattr(samplers, "BLOCK", 4)
     members = np.arange(1000, 1403)
-    pieces = list(batch_module.shuffled(members, np.random.default_rng(0)))
+    pieces = list(samplers.shuffled(members, np.random.default_rng(0)))
     assert len(pieces) == 7
     assert max(map(len, pieces)) == 64
     order = np.concatenate(pieces)
@@ -329,8 +330,8 @@ def test_a_large_set_is_shuffled_in_windows_of_random_blocks_and_nothing_is_lost
 
 
 def test_an_epoch_of_a_large_set_has_full_batches_across_windows(monkeypatch):
-    monkeypatch.setattr(batch_module, "WINDOW", 8)
-    monkeypatch.setattr(batch_module, "BLOCK", 2)
+    monkeypatch.setattr(samplers, "WINDOW", 8)
+    monkeypatch.setattr(samplers, "BLOCK", 2)
     sampler = EpochSampler(np.arange(23), batch_size=5, seed=0, shuffle=True)
     epoch = [molecules.tolist() for molecules, _ in sampler]
     assert [len(part) for part in epoch] == [5, 5, 5, 5, 3]
