@@ -358,7 +358,7 @@ def new_folder(name: str | None, prefix: str) -> Path:
     folder = (
         home()
         / "runs"
-        / (name or f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.time_ns() % 1000:03d}")
+        / (name or f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.time_ns() % 10**9:09d}")
     )
     if (folder / "config.json").exists():
         raise FileExistsError(f"There is a run at {folder} already; choose another name, or delete that folder.")
