@@ -1,4 +1,4 @@
-"""Batches: flat arrays become PyG `Batch` objects, and the order in which molecules are read.
+"""Batches: flat arrays become PyG `Batch` objects, and loaders of them that can go on where they stopped.
 
 Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
 

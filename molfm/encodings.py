@@ -132,8 +132,8 @@ def _encode_each(
     sizes = np.diff(atom_ptr)
     first, same = _distinct(atom_ptr, bonds, bond_ptr)
     out = np.zeros((int(atom_ptr[-1]), width), np.float16)
-    # Matrices this small gain nothing from threads, which wait for each other: where other processes are busy, fifty times
-    # as long as the work takes.
+    # Matrices this small gain nothing from threads, which wait for each other: where other processes are busy, for many
+    # times as long as the work takes.
     with threadpool_limits(1, "blas"):
         _encode_sizes(encode, out, first, atom_ptr, bonds, bond_ptr)
     return out.take(spans(atom_ptr[first[same]], sizes), axis=0)

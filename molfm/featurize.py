@@ -71,9 +71,7 @@ class Places(NamedTuple):
     """Where the stored atoms (or bonds) of featurized molecules stand in labels that go by the input string."""
 
     order: np.ndarray  # (n_atoms,) or (n_bonds,) int64
-    written: (
-        np.ndarray
-    )  # (n,) int64, a molecule's atoms or bonds in that string: more than are stored if it has hydrogens
+    written: np.ndarray  # (n,) int64, a molecule's atoms or bonds in that string, hydrogens too where it writes them
 
 
 class Molecules(NamedTuple):

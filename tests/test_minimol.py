@@ -109,7 +109,7 @@ def test_the_classes_of_a_gene_are_three_and_mostly_the_middle_one(model):
     assert chances.sum() == pytest.approx(1, abs=1e-5) and chances.argmax() == 1
 
 
-def test_there_are_3317_outputs_with_names_levels_and_kinds():
+def test_there_are_3313_tasks_with_names_levels_and_kinds():
     tasks = published_tasks()
     counts = tasks.groupby(["dataset", "level", "kind"], sort=False).size().to_dict()
     assert counts == {
