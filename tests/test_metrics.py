@@ -198,3 +198,11 @@ def test_each_dataset_level_split_and_seed_has_averages_of_its_own(results):
     found = averages(pd.concat([results.assign(seed=0), *more]))
     assert len(found) == 2 * 5
     assert (found.n_tasks == 2).all()
+
+
+def test_test_seen_is_scored_where_there_are_such_labels_and_apart_from_test(table):
+    rows = [("test", 0, 1.0, 1.5), ("test", 0, 2.0, 2.5), ("test_seen", 0, 4.0, 2.0), ("test_seen", 0, 1.0, 1.0)]
+    found = evaluate(pd.DataFrame(rows, columns=["split", "task", "preds", "target"]), TASKS)
+    mae = found[(found.task == "toy/y") & (found.metric == "mae")].set_index("split").value
+    assert mae.to_dict() == pytest.approx({"val": np.nan, "test": 0.5, "test_seen": 1.0}, nan_ok=True)
+    assert "test_seen" not in table.split.unique()
