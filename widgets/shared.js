@@ -166,9 +166,9 @@ export const rgb = (color) => `rgb(${color.join(",")})`;
 /** Colours that colour-blind people tell apart, for light and dark ground. */
 export const PALETTES = {
   light: { paper: [255, 255, 255], missing: [224, 227, 232], line: [120, 126, 135], text: [27, 31, 36],
-    negative: [0, 114, 178], positive: [213, 94, 0], low: [214, 233, 213], high: [0, 84, 60], middle: [250, 250, 250] },
+    negative: [0, 114, 178], positive: [213, 94, 0], low: [176, 222, 168], high: [0, 68, 48], middle: [250, 250, 250] },
   dark: { paper: [20, 23, 28], missing: [38, 43, 51], line: [130, 138, 150], text: [230, 233, 238],
-    negative: [60, 150, 220], positive: [240, 120, 30], low: [20, 70, 58], high: [190, 240, 205], middle: [96, 100, 106] },
+    negative: [60, 150, 220], positive: [240, 120, 30], low: [16, 92, 70], high: [196, 244, 208], middle: [96, 100, 106] },
 };
 
 /** The colour of a cell: of a class blue to orange, of a number along one green; the fewer have a label, the paler. */

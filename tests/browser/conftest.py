@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +75,11 @@ def notebook(lab, lab_folder, page):
     """A function that writes a notebook with these cells, opens it in JupyterLab and runs it; gives the page."""
 
     def run(name, cells):
-        content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=KERNEL)
         nbformat.write(content, lab_folder / "copy" / f"{name}.ipynb")
-        page.goto(f"{lab.partition('/lab')[0]}/lab/tree/{name}.ipynb", wait_until="domcontentloaded")
+        page.goto(f"{lab.partition('/lab')[0]}/lab/workspaces/{name}/tree/{name}.ipynb", wait_until="domcontentloaded")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=90_000)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)  # earlier, JupyterLab would ask for a kernel
         page.get_by_text("Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         return page
