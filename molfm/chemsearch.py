@@ -15,7 +15,7 @@ from molfm.featurize import canonical_smiles
 from molfm.lookup import Lookup
 
 WAYS = ("text", "substructure", "similarity")
-CHUNK = 5_000
+CHUNK = 2_000
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
 _NEEDS_ALL = set("^@/\\")  # SMARTS that ask for hybridization or stereo, which molecules parsed in haste lack
 

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -310,3 +313,15 @@ def test_everything_that_the_atlas_answers_is_json_without_nan(atlas, sent):
     for ask, args in atlas.questions():
         content, _ = asked(atlas, sent, ask, **args)
         json.dumps(content, allow_nan=False)
+
+
+def test_a_million_molecules_are_looked_at_in_seconds_and_little_memory():
+    command = [sys.executable, Path(__file__).parents[1] / "benchmarks" / "widgets.py", "--fast"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["molecules"] == 1_000_000
+    assert found["seconds"]["whole"] < 30  # about two on an idle core
+    assert found["seconds"]["single"] < 3
+    assert found["peak_MB"] < 400
+    assert found["bytes"] <= 256 * 100 * 4

@@ -557,8 +557,9 @@ async function build(ui, model) {
   const legend = h("div", { className: "molfm-legend molfm-colors" });
   const drawLegend = () => {
     const p = ui.palette();
-    legend.replaceChildren(swatch(p.missing), "not measured", swatch(p.negative), "negative", swatch(p.positive), "positive",
-      swatch(p.low, p.high), "number, mean ± 2 sd", h("span", { className: "molfm-small" }, "The paler, the fewer of a row's molecules have a label."));
+    const entry = (text, ...colors) => h("span", { className: "molfm-key" }, swatch(...colors), text);
+    legend.replaceChildren(entry("not measured", p.missing), entry("negative", p.negative), entry("positive", p.positive),
+      entry("number, mean ± 2 sd", p.low, p.high), h("span", { className: "molfm-small" }, "The paler, the fewer of a row's molecules have a label."));
   };
   ui.onTheme(drawLegend);
   drawLegend();
