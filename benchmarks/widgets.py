@@ -2,8 +2,8 @@
 
     python benchmarks/widgets.py [--fast] [--molecules N] [--tasks T] [--labels L]
 
-The labels are synthetic and 99% empty, like those of PCBA_1328: every molecule has L labels of T binary tasks, the tasks'
-falling from the first to the last. They lie in memory-mapped files, as in a store. The questions are those that the
+The table of labels is synthetic and 99% empty, like that of PCBA_1328: every molecule has L labels of T binary tasks,
+fewer from the first task to the last. They lie in memory-mapped files, as in a store. The questions are those that the
 JavaScript asks: the whole picture, a tile three levels down and one of single molecules, the distribution of a task, a
 region's molecules, the pairs of the first 100 tasks. `--fast`: a million molecules, 100 tasks, 5 labels each.
 
