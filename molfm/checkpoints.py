@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from molfm.runs import Run
 
 if TYPE_CHECKING:
-    from molfm.model import MultiTaskModel
+    from molfm.inference import Predictor
 
 PUBLISHED = ("minimol",)
 
 
-def pretrained(name: str | Path, progress: bool = True) -> "MultiTaskModel":
+def pretrained(name: str | Path, progress: bool = True) -> "Predictor":
     """Return a trained model, ready to predict and embed.
 
     Args:

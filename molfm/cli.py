@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,7 +23,9 @@ def _clear_errors() -> Iterator[None]:
     from molfm.download import DownloadError
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: typer.echo(f"molfm: {message}", err=True)
+            yield
     except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
         typer.echo(f"molfm: {error}", err=True)
         raise typer.Exit(2) from error
@@ -256,25 +259,62 @@ def _show_transfer(result, page: Path) -> None:
     typer.echo(f"\nReport: {Path(page).resolve()}")
 
 
+Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
+Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
+Column = Annotated[str, typer.Option("--smiles", help="the SMILES column of a table")]
+
+
+def _given(texts: list[str], column: str) -> "list[str] | Iterator[str]":
+    from molfm.tables import is_table, read_smiles
+
+    return read_smiles(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
+
+
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")],
-    smiles: Annotated[list[str], typer.Argument(help="one SMILES or several")],
+    model: Model,
+    smiles: Input,
     level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
-    out: Annotated[Path | None, typer.Option(help="write CSV here instead of a table")] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="a task; repeatable; none: all")] = None,
+    column: Column = "smiles",
+    out: Annotated[Path | None, typer.Option(help="write this file (.parquet or .csv) instead of a table")] = None,
 ) -> None:
-    """Predict every task of one level, in physical units."""
+    """Predict tasks of one level, in physical units where they are known.
+
+    With --out FILE.parquet millions of molecules take no more memory than some thousands, and a command that was
+    interrupted goes on where it was.
+    """
     with _clear_errors():
         from molfm.checkpoints import pretrained
 
-        table = pretrained(model).predict(smiles, level=level)
-        if out is None:
-            _print_table(
-                table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
-            )
-        else:
+        given = _given(smiles, column)
+        if given is not smiles and out is None:
+            raise ValueError(f"Where should the predictions of {smiles[0]} go? Add --out predictions.parquet.")
+        found = pretrained(model)
+        if out is not None and out.suffix == ".parquet":
+            found.predict(given, level, tasks, out)
+            return typer.echo(f"Written to {out}")
+        table = found.predict(given, level, tasks)
+        if out is not None:
             table.to_csv(out, index=False)
-            typer.echo(f"{len(table)} rows written to {out}")
+            return typer.echo(f"{len(table)} rows written to {out}")
+        _print_table(
+            table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
+        )
+
+
+@app.command()
+def embed(
+    model: Model,
+    smiles: Input,
+    out: Annotated[Path, typer.Option(help="the Parquet file to write: mol, smiles, embedding")],
+    column: Column = "smiles",
+) -> None:
+    """Write the vectors that a model's graph heads read, such as MiniMol's fingerprints."""
+    with _clear_errors():
+        from molfm.checkpoints import pretrained
+
+        typer.echo(f"Written to {pretrained(model).embed(_given(smiles, column), out)}")
 
 
 @app.command()

@@ -70,7 +70,7 @@ def test_an_unknown_card_is_one_line_that_names_the_nearest(molfm_command):
 
 def test_the_names_of_the_commands_are_listed(molfm_command):
     out = succeeded(molfm_command("--help"))
-    for name in ("cards", "prepare", "train", "transfer", "predict", "quickstart", "lab"):
+    for name in ("cards", "prepare", "train", "transfer", "predict", "embed", "quickstart", "lab"):
         assert re.search(rf"\b{name}\b", out), name
 
 
@@ -182,6 +182,22 @@ def test_predict_shows_a_column_a_molecule_at_graph_level(molfm_command, toy_run
     assert rows[2] == ["smiles", "CCO", "c1ccccc1"]
     for row in rows[3:]:
         assert [float(value) for value in row[1:]] == pytest.approx(found[row[0]].tolist(), rel=0.01)
+
+
+def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, tmp_path):
+    table, out = tmp_path / "mine.csv", tmp_path / "p.parquet"
+    table.write_text("name,structure\nethanol,CCO\nnothing,\nbenzene,c1ccccc1\n")
+    assert "Add --out" in refused(molfm_command("predict", "toy", table, "--smiles", "structure"))
+    assert "no column 'smiles'" in refused(molfm_command("predict", "toy", table, "--out", out))
+    words = [table, "--smiles", "structure", "--out", out]
+    done = molfm_command("predict", "toy", *words, "--task", "heavy", "--task", "oxygen")
+    assert succeeded(done) and done.stderr.startswith("molfm: 1 of 3 SMILES have no prediction")
+    found, expected = pd.read_parquet(out), toy_run.model.predict(["CCO", "c1ccccc1"])
+    assert found.columns.tolist() == ["mol", "smiles", "toy/heavy", "toy/oxygen"]
+    assert found.iloc[[0, 2], 2:].to_numpy() == pytest.approx(expected.iloc[:, 2:4].to_numpy(), rel=1e-4)
+    assert found.iloc[1, 2:].isna().all() and "empty SMILES" in (tmp_path / "p.rejected.csv").read_text()
+    succeeded(molfm_command("embed", "toy", *words))
+    assert pd.read_parquet(out).embedding[0] == pytest.approx(toy_run.model.embed("CCO")[0], rel=1e-4, abs=1e-6)
 
 
 def test_predict_shows_a_row_an_atom_at_node_level(molfm_command, toy_run):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from molfm import model as model_module
+from molfm import inference
 from molfm.batch import to_batch
 from molfm.catalog import LEVELS
 from molfm.featurize import canonical_smiles
@@ -261,7 +261,7 @@ def test_predictions_of_a_molecule_do_not_depend_on_its_company(model, toy_table
     alone = [model.predict(text, level=level).assign(mol=i) for i, text in enumerate(texts)]
     alone = pd.concat([part for part in alone if len(part)], ignore_index=True)  # an atom alone has no bonds
     pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-5)
-    monkeypatch.setattr(model_module, "PREDICT_BATCH", 5)
+    monkeypatch.setattr(inference, "PREDICT_BATCH", 5)
     pd.testing.assert_frame_equal(together, model.predict(texts, level=level), rtol=0, atol=1e-5)
 
 
