@@ -13,6 +13,7 @@ _HOME = {  # public name -> the module it lives in
     "TrainConfig": "recipe",
     "card": "catalog",
     "cards": "catalog",
+    "finetune": "training",
     "load": "mix",
     "preset": "presets",
     "pretrained": "checkpoints",

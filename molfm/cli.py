@@ -165,7 +165,18 @@ def train(
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
     ] = None,
-    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    model: Annotated[
+        str | None, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine; none: gine")
+    ] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--from", help="fine-tune this: minimol, a run's name or folder, or a model's folder")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="layers, from the bottom, that stay as they are, with the encoder; or all")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="factor of the learning rate from each layer to the one below")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
     steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option(help="molecules a step, over all devices")] = None,
@@ -194,6 +205,8 @@ def train(
             raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")
         from molfm import training
 
+        if freeze is not None and freeze.isdigit():
+            settings["freeze"] = int(freeze)
         if resume is not None:
             run = training.resume(resume, progress=sys.stderr.isatty())
         else:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from zlib import crc32
 
@@ -30,6 +31,8 @@ from molfm.encoders import ENCODERS
 from molfm.inference import Predictor
 from molfm.layers import LAYERS, POOLINGS, VIRTUAL_NODES, Dropout, Trunk, pool
 from molfm.store import pointer
+
+NETWORKS = {"multitask": ("molfm.model", "MultiTaskModel"), "minimol": ("molfm.minimol", "Minimol")}
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,20 @@ class ModelConfig:
     virtual_node: str = "none"  # or mean, sum, logsum: how it pools
     encoder: str = "codes"  # or features, the numbers of arXiv 2310.04292 (encoders.ENCODERS)
     pooling: str = "sum+mean"  # what a graph head reads: sum, mean, max, logsum, or several joined by +
-    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; else hidden_channels
+    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; 0: linear ones
     three_classes: bool = False  # ordinal tasks of 5 classes are told as 3: {0, 1}, 2, {3, 4}
+    network: str = "multitask"  # or minimol, with encoder and trunk as published (minimol.py)
 
     def __post_init__(self):
         if self.hidden_channels < 1 or self.num_layers < 1 or not 0 <= self.dropout < 1:
             raise ValueError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."
             )
-        widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 1]
-        if self.expansion < 1 or min(widths, default=1) < 1:
-            raise ValueError(f"Expected expansion and head_channels of 1 or more, found {self}.")
+        widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 0]
+        if self.expansion < 1 or min(widths, default=0) < 0:
+            raise ValueError(f"Expected an expansion of 1 or more and head_channels of 0 or more, found {self}.")
         words = [("layer", self.layer, LAYERS), ("virtual_node", self.virtual_node, VIRTUAL_NODES)]
-        words += [("encoder", self.encoder, ENCODERS)]
+        words += [("encoder", self.encoder, ENCODERS), ("network", self.network, NETWORKS)]
         words += [("pooling", way, POOLINGS) for way in self.pooling.split("+")]
         for name, word, known in words:
             if word not in known:
@@ -79,7 +83,8 @@ class ModelConfig:
     def head_width(self, dataset: str) -> int:
         """Return the hidden width of a dataset's heads."""
         width = self.head_channels
-        return (width.get(dataset) if isinstance(width, dict) else width) or self.hidden_channels
+        width = width.get(dataset) if isinstance(width, dict) else width
+        return self.hidden_channels if width is None else width
 
 
 @contextmanager
@@ -107,6 +112,7 @@ class MultiTaskModel(Predictor, nn.Module):
     def __init__(self, config: ModelConfig, tasks: pd.DataFrame, seed: int | None = None):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
+        self.origin: str | None = None  # where these weights can be had: a folder, or a name for `molfm.pretrained`
         n = len(tasks)
         width = self._build(seed)
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
@@ -153,7 +159,21 @@ class MultiTaskModel(Predictor, nn.Module):
 
     def _head(self, channels: int, dataset: str, outputs: int) -> nn.Module:
         hidden, dropout = self.config.head_width(dataset), self.config.dropout
+        if not hidden:
+            return nn.Linear(channels, outputs)
         return nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs))
+
+    def parts(self) -> list[list[nn.Module]]:
+        """Return all modules but the heads, from the bottom: the encoder, each layer, and what stands between them and heads."""
+        layers: list[list[nn.Module]] = [[] for _ in range(self.config.num_layers)]
+        for module in self.trunk.children():
+            if isinstance(module, nn.ModuleList):  # one a layer; of virtual nodes one less
+                for layer, mine in zip(layers, module, strict=False):
+                    layer.append(mine)
+            else:
+                layers[-1].append(module)
+        above = [module for name, module in self.named_children() if name not in ("encoder", "trunk", "heads")]
+        return [[self.encoder], *layers, *([above] if above else [])]
 
     def embed_atoms(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return what the trunk makes of atoms (N, channels) and bonds (E, channels)."""
@@ -263,19 +283,28 @@ class MultiTaskModel(Predictor, nn.Module):
             "tasks": json.loads(self.tasks.to_json(orient="records", double_precision=15)),
         }
         (folder / "model.json").write_text(json.dumps(facts, indent=1))
+        self.origin = str(folder.resolve())
 
     @classmethod
     def load(cls, folder: str | Path) -> "MultiTaskModel":
-        """Read what `save` wrote, onto the CPU."""
+        """Read what `save` wrote, onto the CPU; of `MultiTaskModel` it is the network that was saved."""
         facts = json.loads((Path(folder) / "model.json").read_text())
         tasks = pd.DataFrame(facts["tasks"])
         statistics = ["mean", "std", "positive_rate"]
         tasks[statistics] = tasks[statistics].astype(float)
         if "classes" in tasks:
             tasks["classes"] = tasks.classes.astype("Int64")
-        model = cls(ModelConfig(**facts["config"]), tasks)
+        config = ModelConfig(**facts["config"])
+        model = (network_class(config) if cls is MultiTaskModel else cls)(config, tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+        model.origin = str(Path(folder).resolve())
         return model.eval()
+
+
+def network_class(config: ModelConfig) -> type[MultiTaskModel]:
+    """Return the class of the network that a shape is of; only those in `NETWORKS` are ever imported."""
+    module, name = NETWORKS[config.network]
+    return getattr(import_module(module), name)
 
 
 class Specialists(Predictor):

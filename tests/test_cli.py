@@ -164,6 +164,16 @@ def test_a_preset_brings_its_recipe_and_what_is_named_wins(molfm_command, toy_ca
     assert (config["layer"], config["encoder"]) == ("gin", "features")
 
 
+def test_train_fine_tunes_a_checkpoint(molfm_command, toy_card, toy_run, own_home):
+    words = ["train", toy_card, "--from", toy_run.folder, "--layer-decay", 0.5, "--task", "heavy", "--steps", 1]
+    succeeded(molfm_command(*words, "--freeze", 1, "--name", "tuned"))
+    config = molfm.Run("tuned").config
+    assert config["start_from"] == str(toy_run.folder / "model")
+    assert (config["freeze"], config["layer_decay"], config["model"]) == (1, 0.5, "gine")
+    assert "freeze=9" in refused(molfm_command(*words, "--freeze", 9))
+    assert "found 'most'" in refused(molfm_command(*words, "--freeze", "most"))
+
+
 def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
     for words in ([], [toy_card, "--resume", "toy"]):
         assert "Expected what to train on, or --resume" in refused(molfm_command("train", *words))

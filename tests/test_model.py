@@ -324,8 +324,8 @@ def test_without_a_seed_the_callers_random_state_decides(toy):
         ({"virtual_node": "max"}, "Unknown virtual_node 'max'; expected one of none, mean, sum, logsum"),
         ({"encoder": "ones"}, "Unknown encoder 'ones'; expected one of codes, features"),
         ({"pooling": "sum+median"}, "Unknown pooling 'median'; expected one of sum, mean, max, logsum"),
-        ({"head_channels": {"toy": 0}}, "Expected expansion and head_channels of 1 or more"),
-        ({"expansion": 0}, "Expected expansion and head_channels of 1 or more"),
+        ({"head_channels": {"toy": -1}}, "Expected an expansion of 1 or more and head_channels of 0 or more"),
+        ({"expansion": 0}, "Expected an expansion of 1 or more"),
     ],
 )
 def test_a_word_that_names_nothing_is_refused_with_those_that_do(wrong, message):
