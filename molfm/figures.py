@@ -24,6 +24,8 @@ DOMAIN_COLORS = {
     "": "#999999",
 }
 REGIME_STYLE = {"alone": ("#E69F00", "dash", "circle-open"), "cotrain": ("#0072B2", "solid", "circle")}
+ATOM_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+ATOM_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
 _METRIC_NAMES = {"r2": "R²", "auroc": "AUROC"}
 
 
@@ -233,6 +235,37 @@ def predicted_against_measured(result: "TransferResult", target: str) -> go.Figu
         showlegend=False,
         hoverinfo="skip",
     )
+    return figure
+
+
+def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:
+    """Show predicted against measured values of atoms, a colour and a symbol an element.
+
+    Args:
+        table: a row an atom: element, smiles, and the two columns that are named.
+        measured, predicted: columns, also the names of the axes.
+        unit: of both.
+    """
+    figure = _figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
+    ends = [table[[measured, predicted]].min(axis=None), table[[measured, predicted]].max(axis=None)]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": "#555555", "width": 1}, showlegend=False, hoverinfo="skip"
+    )
+    for place, (element, atoms) in enumerate(table.groupby("element", sort=False)):
+        figure.add_scatter(
+            x=atoms[measured],
+            y=atoms[predicted],
+            mode="markers",
+            name=element,
+            marker={
+                "color": ATOM_COLORS[place % len(ATOM_COLORS)],
+                "symbol": ATOM_SYMBOLS[place % len(ATOM_SYMBOLS)],
+                "size": 9,
+                "opacity": 0.8,
+            },
+            customdata=atoms.smiles,
+            hovertemplate=f"{element} of %{{customdata}}<br>measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
+        )
     return figure
 
 
