@@ -286,7 +286,7 @@ def label_efficiency_curves(result: "LabelEfficiency") -> go.Figure:
         color, symbol = SERIES_COLORS[place % len(SERIES_COLORS)], SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)]
         of = runs[runs.arm == arm]
         mean = of.groupby("n_labels").value.mean()
-        side = 1.03 ** (place - (len(arms) - 1) / 2)
+        side = 1.16 ** (place / max(len(arms) - 1, 1) - 0.5)
         figure.add_scatter(
             x=of.n_labels * side,
             y=of.value,
