@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 _HOME = {  # public name -> the module it lives in
     "Mix": "mix",
+    "MoleculeEmbedder": "embedder",
     "Run": "runs",
     "TrainConfig": "recipe",
     "card": "catalog",

@@ -241,10 +241,15 @@ def transfer(
 
         lists = [source.split(",") for source in sources]
         result = run_transfer(data, targets, lists, seeds=seeds, n_labels=n_labels, steps=steps)
-        _show_transfer(result, result.to_html(out))
+        _show_transfer(result)
+        _show_page(result.to_html(out))
 
 
-def _show_transfer(result, page: Path) -> None:
+def _show_page(page: Path) -> None:
+    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+def _show_transfer(result) -> None:
     import pandas as pd
 
     from molfm.report import finding
@@ -269,7 +274,23 @@ def _show_transfer(result, page: Path) -> None:
     _print_table(pd.DataFrame(facts).reset_index(names=""), "Transfer")
     for _, row in result.table.iterrows():
         typer.echo(finding(row))
-    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+def _show_probe(found) -> None:
+    from molfm.report import METRIC_NAMES, probe_finding
+
+    *others, arm = found.arms
+    for other in others:
+        rows = found.against(other)
+        rows = rows[(rows.arm == arm) & (rows.metric == rows.metric.iloc[0])]
+        spans = zip(rows.difference, rows.low, rows.high, strict=True)
+        rows = rows.assign(span=[f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in spans])
+        names = {"n_labels": "labels", "baseline": other, "value": arm, "span": "difference (95% interval)"}
+        _print_table(
+            rows[[*names, "verdict"]].rename(columns=names),
+            f"{METRIC_NAMES[rows.metric.iloc[0]]} of {found.task.id} from few labels",
+        )
+        typer.echo(probe_finding(found, arm, other))
 
 
 Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
@@ -335,11 +356,14 @@ def quickstart(
     full: Annotated[bool, typer.Option("--full", help="the same study at full size: an hour on two cores")] = False,
     out: Annotated[Path, typer.Option(help="the report")] = Path("quickstart.html"),
 ) -> None:
-    """Does quantum chemistry help a biological task with few labels? Three minutes, a table and a page."""
+    """Does quantum chemistry, or a foundation model, help a task with few labels? Three minutes, two tables, a page."""
     with _clear_errors():
         from molfm import quickstart as study
 
-        _show_transfer(study.run(out, full=full), out)
+        result, found = study.run(out, full=full)
+        _show_transfer(result)
+        _show_probe(found)
+        _show_page(out)
         typer.echo("Next: molfm lab")
 
 

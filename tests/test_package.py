@@ -18,7 +18,7 @@ import molfm
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = {  # folder in the repository -> folder in the package, and what must come along
-    "molfm": ("molfm", ["*.py"]),
+    "molfm": ("molfm", ["*.py", "checkpoint_files/*/*"]),
     "widgets": ("molfm/widgets", ["*.py", "*.js", "*.css"]),
     "data_cards": ("molfm/data_cards", ["*.py", "*.md", "minimix/*"]),
     "notebooks": ("molfm/notebooks", ["*.py", "*.ipynb"]),
@@ -110,6 +110,7 @@ def test_the_installed_quickstart_writes_its_page_from_an_empty_cache(installed,
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "logBB" in out
     assert "logBB" in page
+    assert "What a foundation model gives" in page and "minimol + ridge" in out
     assert not re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?https?:""", page)
 
 
