@@ -67,6 +67,18 @@ def speed(model, smiles: list[str], rounds: int) -> dict[str, float]:
     return dict(zip(names, np.median(found, axis=0).round(3).tolist(), strict=True))
 
 
+def bare_product(rounds: int = 20) -> float:
+    """Return GFLOP/s of the matrix product that the trunk is made of, so that machines can be compared."""
+    left, right = torch.randn(2500, 336), torch.randn(336, 336)
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(10):
+            left @ right
+        times.append(time.perf_counter() - start)
+    return round(10 * 2 * 2500 * 336 * 336 / np.median(times) / 1e9)
+
+
 def _peak(smiles: list[str], n: int, pipe) -> None:
     model = molfm.pretrained("minimol", progress=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +153,7 @@ def main() -> None:
     smiles = mix.molecules.smiles.iloc[np.linspace(0, len(mix) - 1, given.molecules).astype(int)].tolist()
     facts = {"speed": speed(model, smiles, given.rounds)}
     facts["speed"]["of the original"] = round(facts["speed"]["molecules/s"] / ORIGINAL, 2)
+    facts["speed"]["bare product, GFLOP/s"] = bare_product()
     print(facts["speed"])
     sizes = (given.molecules, 2 * given.molecules) if given.fast else (5_000, 15_000)
     facts["memory, MB"] = {n: memory(smiles, n) for n in sizes}

@@ -1,5 +1,6 @@
 """Trained models by name, published ones and those of folders; and what a new network takes over from one."""
 
+from importlib.resources import files
 from pathlib import Path
 
 from molfm.inference import Predictor
@@ -8,29 +9,33 @@ from molfm.model import MultiTaskModel, Specialists
 from molfm.recipe import TrainConfig
 from molfm.runs import Run
 
-PUBLISHED = ("minimol",)
+FILES = files("molfm") / "checkpoint_files"
+NAMES = ("minimol", "toymix-gine")
 
 
 def pretrained(name: str | Path, progress: bool = True) -> Predictor:
     """Return a trained model, ready to predict and embed.
 
     Args:
-        name: "minimol", the published model of LargeMix with all its heads (`molfm.minimol`); a run's folder or name; or a
-            folder that `model.save` wrote.
+        name: "minimol", the published model of LargeMix with all its heads (`molfm.minimol`); "toymix-gine", which
+            comes with molfm and needs no download; a run's folder or name; or a folder that `model.save`
+            wrote. Models that have a name have a model card, `model.card` (Markdown).
         progress: show a progress bar while something is downloaded.
 
     Raises:
         FileNotFoundError: none of these is called so.
         DownloadError: the published weights cannot be had; the message says how to place them by hand.
     """
-    if name in PUBLISHED:
-        return load_minimol(progress)
+    if name in NAMES:
+        model = load_minimol(progress) if name == "minimol" else MultiTaskModel.load(FILES / name)
+        model.origin, model.card = name, (FILES / name / "card.md").read_text()
+        return model
     if (Path(name) / "model.json").exists():
         return MultiTaskModel.load(name)
     try:
         return Run(name).model
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} Published models: {', '.join(PUBLISHED)}.") from error
+        raise FileNotFoundError(f"{error} Models with a name: {', '.join(NAMES)}.") from error
 
 
 # --------------------------------------------------------------------------------------------------------- fine-tuning

@@ -43,10 +43,12 @@ class Predictor:
     Attributes:
         config: what a batch must carry.
         tasks: the tasks, a row each, as in `Mix.tasks`.
+        card: what is to be known of it, Markdown; "" where nobody wrote it.
     """
 
     config: "ModelConfig"
     tasks: pd.DataFrame
+    card: str = ""
 
     def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
         """Return (n_items, n_columns) of the tasks (rows of `tasks`, all of that level) in the order of `column_names`."""

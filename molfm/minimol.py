@@ -340,5 +340,4 @@ def load_minimol(progress: bool = True) -> Minimol:
         raise ValueError(
             f"{path}: expected the tensors of MiniMol v1, {(left + missing.unexpected_keys)[0]} does not fit."
         )
-    model.origin = "minimol"
     return model.eval()

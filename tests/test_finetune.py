@@ -160,7 +160,7 @@ def test_what_does_not_go_with_a_checkpoint_is_refused_before_a_folder_is_made(t
 def test_a_start_without_a_checkpoint_that_can_be_found_again_is_refused(toy, own_home):
     with pytest.raises(ValueError, match=r"write it with model\.save\(folder\)"):
         molfm.finetune(MultiTaskModel(ModelConfig(8, 1), toy.tasks, seed=0), toy, **QUICK)
-    with pytest.raises(FileNotFoundError, match=r"no run at nowhere .* Published models: minimol"):
+    with pytest.raises(FileNotFoundError, match=r"no run at nowhere .* Models with a name: minimol"):
         molfm.finetune("nowhere", toy, **QUICK)
     with pytest.raises(ValueError, match="they need a checkpoint"):
         molfm.train(toy, freeze="all", **QUICK)
