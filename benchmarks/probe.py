@@ -76,7 +76,9 @@ def draw(found, path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        browser = browsers.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": 1000, "height": 460})
         page.set_content(found.figure().to_html(include_plotlyjs=True))
         page.wait_for_selector(".main-svg")
