@@ -13,6 +13,14 @@ FILES = files("molfm") / "checkpoint_files"
 NAMES = ("minimol", "toymix-gine")
 
 
+class ModelCard(str):
+    """What is to be known of a model: Markdown with YAML front matter, as a data card has; a notebook shows it rendered."""
+
+    def _repr_markdown_(self) -> str:
+        _, front, text = self.split("---\n", 2)
+        return text + "\n---\n\n" + "\n".join(f"- {line}" for line in front.splitlines())
+
+
 def pretrained(name: str | Path, progress: bool = True) -> Predictor:
     """Return a trained model, ready to predict and embed.
 
@@ -28,7 +36,7 @@ def pretrained(name: str | Path, progress: bool = True) -> Predictor:
     """
     if name in NAMES:
         model = load_minimol(progress) if name == "minimol" else MultiTaskModel.load(FILES / name)
-        model.origin, model.card = name, (FILES / name / "card.md").read_text()
+        model.origin, model.card = name, ModelCard((FILES / name / "card.md").read_text("utf-8"))
         return model
     if (Path(name) / "model.json").exists():
         return MultiTaskModel.load(name)

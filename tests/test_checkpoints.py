@@ -31,6 +31,11 @@ def test_a_shipped_checkpoint_predicts_every_task_of_each_level_without_a_downlo
     assert not own_home.exists() and model.origin == name
 
 
+def test_a_notebook_shows_a_model_card_rendered():
+    shown = molfm.pretrained(SHIPPED[0]).card._repr_markdown_()
+    assert shown.startswith("# ") and "\n- license: MIT" in shown
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_model_card_names_data_recipe_licence_and_the_command_that_makes_it(name):
     front, text = front_matter(name)
