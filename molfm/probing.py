@@ -7,7 +7,7 @@ inside the training labels that it was given: the ridge's penalty by leave-one-o
 constitutions. Intervals are those of `study.paired_interval`, against one baseline. Nothing here imports torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -74,7 +74,7 @@ class LabelEfficiency:
                 rows.append((arm, n, draw, metric, float(WEIGHTED[metric](preds, self.measured[at], ones)[0])))
         return pd.DataFrame(rows, columns=["arm", "n_labels", "draw", "metric", "value"])
 
-    @cached_property
+    @property
     def table(self) -> pd.DataFrame:
         """The other arms against the baseline, see `against`."""
         return self.against(self.baseline)
@@ -86,7 +86,20 @@ class LabelEfficiency:
             A row an arm, number of labels and metric: target, arm, metric, n_labels (training), n_test (labels, mean over
             draws), draws, baseline and value (means over draws), difference, low, high (95% interval), detectable, verdict
             ("better", "worse" or "cannot tell").
+
+        Raises:
+            ValueError: no such arm.
         """
+        _check_baseline(baseline, self.arms)
+        if baseline not in self._tables:
+            self._tables[baseline] = self._compare(baseline)
+        return self._tables[baseline]
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    def _compare(self, baseline: str) -> pd.DataFrame:
         rows = []
         for (n, arm), metric in product(self.preds, METRICS[self.task.kind]):
             if arm != baseline:
@@ -102,6 +115,11 @@ class LabelEfficiency:
         from molfm.figures import label_efficiency_curves
 
         return label_efficiency_curves(self)
+
+
+def _check_baseline(baseline: str, arms: Iterable[str]) -> None:
+    if baseline not in arms:
+        raise ValueError(f"The baseline {baseline!r} is none of the arms: {', '.join(arms)}.")
 
 
 def _verdict(metric: str, cell: dict[str, float]) -> str:
@@ -233,8 +251,7 @@ def label_efficiency(
         raise ValueError(
             f"Expected a regression or binary graph task; {task.id} is {task.kind}, at {task.level} level."
         )
-    if baseline not in arms:
-        raise ValueError(f"The baseline {baseline!r} is none of the arms: {', '.join(arms)}.")
+    _check_baseline(baseline, arms)
     if len(mixes) < 2:
         raise ValueError("An interval needs at least 2 draws, found 1.")
     if any(not np.array_equal(mix.key, mixes[0].key) for mix in mixes[1:]):

@@ -93,6 +93,8 @@ def test_any_arm_can_be_the_one_that_others_are_compared_with(toys, oracle):
     for metric, n in [("r2", 8), ("mae", 8)]:
         assert forth.difference["oracle", metric, n] == -back.difference[BASELINE, metric, n]
     assert set(back.index.get_level_values("arm")) == {BASELINE, "mean"}
+    with pytest.raises(ValueError, match="'median' is none of the arms: Morgan \\+ forest, mean, oracle"):
+        found.against("median")
 
 
 def test_runs_hold_every_draw_and_the_table_their_means(toys, oracle):
