@@ -9,10 +9,12 @@ from importlib.metadata import version
 
 _HOME = {  # public name -> the module it lives in
     "Mix": "mix",
+    "MoleculeEmbedder": "embedder",
     "Run": "runs",
     "TrainConfig": "recipe",
     "card": "catalog",
     "cards": "catalog",
+    "finetune": "training",
     "load": "mix",
     "preset": "presets",
     "pretrained": "checkpoints",

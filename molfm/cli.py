@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,7 +23,9 @@ def _clear_errors() -> Iterator[None]:
     from molfm.download import DownloadError
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: typer.echo(f"molfm: {message}", err=True)
+            yield
     except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
         typer.echo(f"molfm: {error}", err=True)
         raise typer.Exit(2) from error
@@ -162,7 +165,18 @@ def train(
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
     ] = None,
-    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    model: Annotated[
+        str | None, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine; none: gine")
+    ] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--from", help="fine-tune this: minimol, a run's name or folder, or a model's folder")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="layers, from the bottom, that stay as they are, with the encoder; or all")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="factor of the learning rate from each layer to the one below")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
     steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option(help="molecules a step, over all devices")] = None,
@@ -191,6 +205,8 @@ def train(
             raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")
         from molfm import training
 
+        if freeze is not None and freeze.isdigit():
+            settings["freeze"] = int(freeze)
         if resume is not None:
             run = training.resume(resume, progress=sys.stderr.isatty())
         else:
@@ -225,10 +241,15 @@ def transfer(
 
         lists = [source.split(",") for source in sources]
         result = run_transfer(data, targets, lists, seeds=seeds, n_labels=n_labels, steps=steps)
-        _show_transfer(result, result.to_html(out))
+        _show_transfer(result)
+        _show_page(result.to_html(out))
 
 
-def _show_transfer(result, page: Path) -> None:
+def _show_page(page: Path) -> None:
+    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+def _show_transfer(result) -> None:
     import pandas as pd
 
     from molfm.report import finding
@@ -253,28 +274,81 @@ def _show_transfer(result, page: Path) -> None:
     _print_table(pd.DataFrame(facts).reset_index(names=""), "Transfer")
     for _, row in result.table.iterrows():
         typer.echo(finding(row))
-    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+def _show_probe(found) -> None:
+    from molfm.report import METRIC_NAMES, probe_finding
+
+    *others, arm = found.arms
+    for other in others:
+        rows = found.against(other)
+        rows = rows[(rows.arm == arm) & (rows.metric == rows.metric.iloc[0])]
+        spans = zip(rows.difference, rows.low, rows.high, strict=True)
+        rows = rows.assign(span=[f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in spans])
+        names = {"n_labels": "labels", "baseline": other, "value": arm, "span": "difference (95% interval)"}
+        _print_table(
+            rows[[*names, "verdict"]].rename(columns=names),
+            f"{METRIC_NAMES[rows.metric.iloc[0]]} of {found.task.id} from few labels",
+        )
+        typer.echo(probe_finding(found, arm, other))
+
+
+Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
+Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
+Column = Annotated[str, typer.Option("--smiles", help="the SMILES column of a table")]
+
+
+def _given(texts: list[str], column: str) -> "list[str] | Iterator[str]":
+    from molfm.tables import is_table, read_smiles
+
+    return read_smiles(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
 
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")],
-    smiles: Annotated[list[str], typer.Argument(help="one SMILES or several")],
+    model: Model,
+    smiles: Input,
     level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
-    out: Annotated[Path | None, typer.Option(help="write CSV here instead of a table")] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="a task; repeatable; none: all")] = None,
+    column: Column = "smiles",
+    out: Annotated[Path | None, typer.Option(help="write this file (.parquet or .csv) instead of a table")] = None,
 ) -> None:
-    """Predict every task of one level, in physical units."""
+    """Predict tasks of one level, in physical units where they are known.
+
+    With --out FILE.parquet millions of molecules take no more memory than some thousands, and a command that was
+    interrupted goes on where it was.
+    """
     with _clear_errors():
         from molfm.checkpoints import pretrained
 
-        table = pretrained(model).predict(smiles, level=level)
-        if out is None:
-            _print_table(
-                table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
-            )
-        else:
+        given = _given(smiles, column)
+        if given is not smiles and out is None:
+            raise ValueError(f"Where should the predictions of {smiles[0]} go? Add --out predictions.parquet.")
+        found = pretrained(model)
+        if out is not None and out.suffix == ".parquet":
+            found.predict(given, level, tasks, out)
+            return typer.echo(f"Written to {out}")
+        table = found.predict(given, level, tasks)
+        if out is not None:
             table.to_csv(out, index=False)
-            typer.echo(f"{len(table)} rows written to {out}")
+            return typer.echo(f"{len(table)} rows written to {out}")
+        _print_table(
+            table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
+        )
+
+
+@app.command()
+def embed(
+    model: Model,
+    smiles: Input,
+    out: Annotated[Path, typer.Option(help="the Parquet file to write: mol, smiles, embedding")],
+    column: Column = "smiles",
+) -> None:
+    """Write the vectors that a model's graph heads read, such as MiniMol's fingerprints."""
+    with _clear_errors():
+        from molfm.checkpoints import pretrained
+
+        typer.echo(f"Written to {pretrained(model).embed(_given(smiles, column), out)}")
 
 
 @app.command()
@@ -282,11 +356,14 @@ def quickstart(
     full: Annotated[bool, typer.Option("--full", help="the same study at full size: an hour on two cores")] = False,
     out: Annotated[Path, typer.Option(help="the report")] = Path("quickstart.html"),
 ) -> None:
-    """Does quantum chemistry help a biological task with few labels? Three minutes, a table and a page."""
+    """Does quantum chemistry, or a foundation model, help a task with few labels? Three minutes, two tables, a page."""
     with _clear_errors():
         from molfm import quickstart as study
 
-        _show_transfer(study.run(out, full=full), out)
+        result, found = study.run(out, full=full)
+        _show_transfer(result)
+        _show_probe(found)
+        _show_page(out)
         typer.echo("Next: molfm lab")
 
 

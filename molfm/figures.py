@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from molfm.depict import draw
 from molfm.metrics import PRIMARY
@@ -14,6 +15,7 @@ from molfm.mix import Mix
 from molfm.runs import Run
 
 if TYPE_CHECKING:
+    from molfm.probing import LabelEfficiency
     from molfm.quality import Audit
     from molfm.study import TransferResult
 
@@ -25,11 +27,13 @@ DOMAIN_COLORS = {
     "": "#999999",
 }
 REGIME_STYLE = {"alone": ("#E69F00", "dash", "circle-open"), "cotrain": ("#0072B2", "solid", "circle")}
-_METRIC_NAMES = {"r2": "R²", "auroc": "AUROC"}
+SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
+METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}
 
 
-def _figure(title: str, x: str, y: str, height: int = 380) -> go.Figure:
-    figure = go.Figure()
+def _figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:
+    figure = figure or go.Figure()
     figure.update_layout(
         template="plotly_white",
         title={"text": title, "font": {"size": 15}},
@@ -129,7 +133,7 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
         kind: of the task.
     """
     column = f"{task}/{PRIMARY[kind]}"
-    figure = _figure("Learning curves", "step", f"{_METRIC_NAMES[PRIMARY[kind]]} on validation")
+    figure = _figure("Learning curves", "step", f"{METRIC_NAMES[PRIMARY[kind]]} on validation")
     for (regime, source), group in runs.groupby(["regime", "source"], sort=False):
         color, dash, symbol = REGIME_STYLE[regime]
         name = regime_name(source)
@@ -162,7 +166,7 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
 def transfer_differences(result: "TransferResult") -> go.Figure:
     """Show each comparison's mean difference with its 95% interval, the seeds behind it, and what could have been seen."""
     table = result.table.dropna(subset="difference") if "difference" in result.table else result.table.iloc[:0]
-    metric = _METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
+    metric = METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
     figure = _figure(
         "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
     )
@@ -234,6 +238,97 @@ def predicted_against_measured(result: "TransferResult", target: str) -> go.Figu
         showlegend=False,
         hoverinfo="skip",
     )
+    return figure
+
+
+def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:
+    """Show predicted against measured values of atoms, a colour and a symbol an element.
+
+    Args:
+        table: a row an atom: element, smiles, and the two columns that are named.
+        measured, predicted: columns, also the names of the axes.
+        unit: of both.
+    """
+    figure = _figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
+    ends = [table[[measured, predicted]].min(axis=None), table[[measured, predicted]].max(axis=None)]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": "#555555", "width": 1}, showlegend=False, hoverinfo="skip"
+    )
+    for place, (element, atoms) in enumerate(table.groupby("element", sort=False)):
+        figure.add_scatter(
+            x=atoms[measured],
+            y=atoms[predicted],
+            mode="markers",
+            name=element,
+            marker={
+                "color": SERIES_COLORS[place % len(SERIES_COLORS)],
+                "symbol": SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)],
+                "size": 9,
+                "opacity": 0.8,
+            },
+            customdata=atoms.smiles,
+            hovertemplate=f"{element} of %{{customdata}}<br>measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
+        )
+    return figure
+
+
+def label_efficiency_curves(result: "LabelEfficiency") -> go.Figure:
+    """Show what each arm makes of few labels (a dot a draw, a line through the means), and its difference from the baseline.
+
+    Bars: 95% intervals of the differences. The arms stand side by side at each number of labels, so that none hides another.
+    """
+    metric = result.runs.metric.iloc[0]
+    name, runs = METRIC_NAMES[metric], result.runs[result.runs.metric == metric]
+    arms, counts = result.arms, sorted(runs.n_labels.unique())
+    panels = (f"{name} on test", f"difference from {result.baseline}")
+    figure = make_subplots(cols=2, subplot_titles=panels, horizontal_spacing=0.1)
+    _figure("", "training labels", "", 440, figure)
+    for place, arm in enumerate(arms):
+        color, symbol = SERIES_COLORS[place % len(SERIES_COLORS)], SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)]
+        of = runs[runs.arm == arm]
+        mean = of.groupby("n_labels").value.mean()
+        side = 1.16 ** (place / max(len(arms) - 1, 1) - 0.5)
+        figure.add_scatter(
+            x=of.n_labels * side,
+            y=of.value,
+            mode="markers",
+            marker={"color": color, "symbol": symbol, "size": 5},
+            opacity=0.4,
+            legendgroup=arm,
+            showlegend=False,
+            customdata=of[["draw", "n_labels"]],
+            hovertemplate=f"{arm}, %{{customdata[1]}} labels, draw %{{customdata[0]}}: %{{y:.3f}}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=mean.index * side,
+            y=mean,
+            mode="lines+markers",
+            name=arm,
+            legendgroup=arm,
+            line={"color": color, "width": 2.5, "dash": "dash" if arm == result.baseline else "solid"},
+            marker={"symbol": symbol, "size": 10},
+            customdata=mean.index,
+            hovertemplate=f"{arm}, %{{customdata}} labels: mean %{{y:.3f}}<extra></extra>",
+        )
+        row = result.table[(result.table.arm == arm) & (result.table.metric == metric)]
+        if len(row):
+            figure.add_scatter(
+                x=row.n_labels * side,
+                y=row.difference,
+                error_y={"type": "data", "array": row.high - row.difference, "thickness": 2, "width": 4},
+                mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 10},
+                legendgroup=arm,
+                showlegend=False,
+                customdata=row[["n_labels", "low", "high", "verdict"]],
+                hovertemplate=f"{arm}, %{{customdata[0]}} labels: %{{y:+.3f}} (%{{customdata[1]:+.3f}} to "
+                "%{customdata[2]:+.3f}), %{customdata[3]}<extra></extra>",
+                row=1,
+                col=2,
+            )
+    figure.add_hline(y=0, line_color="#777777", line_width=1, row=1, col=2)
+    figure.update_xaxes(type="log", tickvals=counts, ticktext=counts, title="training labels")
+    figure.update_layout(legend_y=1.1, margin_t=90)
     return figure
 
 

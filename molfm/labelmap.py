@@ -15,7 +15,7 @@ from molfm.lookup import Lookup
 from molfm.mix import Mix
 from molfm.splits import SPLITS, uniform
 
-BLOCK_CELLS = 4_000_000  # of the table that are held at once
+BLOCK_CELLS = 8_000_000  # of the table, of which no more labels than that are held at once
 TILE_ROWS = 256  # rows of a tile: each stands for one molecule, or for many
 MAX_PAIRED = 200_000  # molecules that pairs of tasks are counted on; of more, a random sample
 _PATTERN_BITS = 62
@@ -95,14 +95,11 @@ class LabelMap:
             np.bitwise_or.at(pattern, molecule[item == 0], bit[number[item == 0]])
         return np.lexsort((~pattern, ~dataset)).astype(np.int32)
 
-    def _blocks(
-        self, molecules: np.ndarray, tasks: np.ndarray, split: str | None
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield the labels of molecules block by block: which of them, and the values (n, n_tasks) of these tasks."""
+    def _blocks(self, molecules: np.ndarray) -> Iterator[slice]:
+        """Cut molecules into blocks whose labels can be held at once."""
         size = max(1, BLOCK_CELLS // max(1, len(self.mix.chosen)))
         for start in range(0, len(molecules), size):
-            part = slice(start, min(start + size, len(molecules)))
-            yield part, self.lookup.values(molecules[part], split)[:, tasks]
+            yield slice(start, min(start + size, len(molecules)))
 
     @property
     def levels(self) -> int:
@@ -122,15 +119,16 @@ class LabelMap:
         n_rows = -(-len(molecules) // per_row)
         size = np.full(n_rows, per_row)
         size[-1:] = len(molecules) - per_row * (n_rows - 1)
-        count, total = np.zeros((2, n_rows, len(self.tasks)))
-        for part, values in self._blocks(molecules, self.tasks, split):
-            row = np.arange(part.start, part.stop) // per_row
-            first = np.flatnonzero(np.diff(row, prepend=-1))
-            there = ~np.isnan(values)
-            count[row[first]] += np.add.reduceat(there, first, axis=0, dtype=np.int32)
-            total[row[first]] += np.add.reduceat(np.where(there, values, 0), first, axis=0, dtype=np.float64)
-            mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-            yield Tile(start, per_row, (count / size[:, None]).astype(np.float32), mean.astype(np.float32))
+        n_tasks, column = len(self.tasks), np.argsort(self.tasks)
+        count, total = np.zeros((2, n_rows * n_tasks))
+        for part in self._blocks(molecules):
+            place, task, value = self.lookup.cells(molecules[part], split)
+            cell = (part.start + place) // per_row * n_tasks + column[task]
+            count += np.bincount(cell, minlength=len(count))
+            total += np.bincount(cell, value, len(total))
+            mean = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(n_rows, n_tasks)
+            share = count.reshape(n_rows, n_tasks) / size[:, None]
+            yield Tile(start, per_row, share.astype(np.float32), mean.astype(np.float32))
 
     def labelled(
         self, start: int, stop: int, tasks: Sequence[int], every: bool = False, split: str | None = None
@@ -143,9 +141,10 @@ class LabelMap:
             every: a label of all of them, not of any.
         """
         molecules, found = self.order[start:stop], []
-        for part, values in self._blocks(molecules, np.asarray(tasks, int), split):
-            there = ~np.isnan(values)
-            found.append(molecules[part][there.all(axis=1) if every else there.any(axis=1)])
+        for part in self._blocks(molecules):
+            place, task, _ = self.lookup.cells(molecules[part], split)
+            times = np.bincount(place[np.isin(task, tasks)], minlength=part.stop - part.start)
+            found.append(molecules[part][times >= (len(set(tasks)) if every else 1)])
         return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int32)
 
     def pairs(self, tasks: Sequence[int], split: str | None = None) -> Pairs:
@@ -157,7 +156,8 @@ class LabelMap:
         center = np.where(np.isfinite(center), center, 0.5)  # of binary tasks
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1)
         count, x, xx, xy = np.zeros((4, len(tasks), len(tasks)))
-        for _, values in self._blocks(sample, tasks, split):
+        for part in self._blocks(sample):
+            values = self.lookup.values(sample[part], split)[:, tasks]
             there = np.isfinite(values)
             here = there.astype(np.float64)
             value = np.where(there, (values - center) / scale, 0)

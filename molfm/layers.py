@@ -217,7 +217,8 @@ class Trunk(nn.Module):
         self.bond_norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(updated))
         between = num_layers - 1 if virtual_node != "none" else 0
         self.virtual_nodes = nn.ModuleList(VirtualNode(channels, virtual_node) for _ in range(between))
-        self.norm, self.dropout = nn.LayerNorm(channels), Dropout(dropout)
+        self.dropouts = nn.ModuleList(Dropout(dropout) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(channels)
 
     def forward(
         self,
@@ -236,9 +237,9 @@ class Trunk(nn.Module):
         v = 0.0
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             more, more_e = layer(norm(h), edge_index, self.bond_norms[i](e) if self.bond_norms else e)
-            h = h + self.dropout(more)
+            h = h + self.dropouts[i](more)
             if more_e is not None:
-                e = e + self.dropout(more_e)
+                e = e + self.dropouts[i](more_e)
             if i < len(self.virtual_nodes):
                 h, v = self.virtual_nodes[i](h, v, batch, num_graphs)
         return self.norm(h), e

@@ -80,14 +80,14 @@ class Lookup:
                 out[mine] = names[mix.shards[number].row[mix.rows.local[row[mine]]]]
         return out
 
-    def values(self, molecules: np.ndarray, split: str | None = None) -> np.ndarray:
-        """Return the labels of molecules as a table (n_molecules, n_tasks) float32, in the tasks' units, NaN: unmeasured.
+    def cells(self, molecules: np.ndarray, split: str | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the labels of molecules as (place in `molecules`, task, value), one a molecule and task, in the tasks' units.
 
         An atom or bond task is its mean over the measured atoms or bonds. Where a dataset lists a molecule twice, its
         first row counts, as in `Mix.labels`.
 
         Args:
-            molecules: (n_molecules,) their numbers; the caller bounds the table by how many it asks for.
+            molecules: (n,) their numbers; the caller bounds the memory by how many it asks for.
             split: only labels that are in this split; None: in any.
         """
         mix = self.mix
@@ -95,14 +95,26 @@ class Lookup:
         where = mix.rows.split[row]
         used = where != UNUSED if split is None else where == SPLITS.index(split)
         row, place = row[used], place[used]
-        out = np.full((len(molecules), len(mix.chosen)), np.nan, np.float32)
         at, _, task, value = mix.row_labels("graph", row)
-        out[place[at[::-1]], task[::-1]] = value[::-1]  # the first row is written last
+        owner = place * len(mix.cards) + mix.rows.dataset[row]
+        if len(np.unique(owner)) < len(owner):  # one dataset has a molecule in several rows
+            _, first = np.unique(place[at] * len(mix.chosen) + task, return_index=True)
+            at, task, value = at[first], task[first], value[first]
+        parts = [(place[at], task, value)]
         for level in {task.level for task in mix.chosen} - {"graph"}:
             at, _, task, value = mix.row_labels(level, row)
-            cell = place[at] * out.shape[1] + task
-            cells, inverse, count = np.unique(cell, return_inverse=True, return_counts=True)
-            out.flat[cells] = np.bincount(inverse, value, len(cells)) / count
+            cell, inverse, count = np.unique(
+                place[at] * len(mix.chosen) + task, return_inverse=True, return_counts=True
+            )
+            mean = np.bincount(inverse, value, len(cell)) / count
+            parts.append((*np.divmod(cell, len(mix.chosen)), mean.astype(np.float32)))
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    def values(self, molecules: np.ndarray, split: str | None = None) -> np.ndarray:
+        """Return the same as a table, (n_molecules, n_tasks) float32, NaN: unmeasured."""
+        place, task, value = self.cells(molecules, split)
+        out = np.full((len(molecules), len(self.mix.chosen)), np.nan, np.float32)
+        out[place, task] = value
         return out
 
     def items(self, molecule: int, level: str) -> dict[int, np.ndarray]:

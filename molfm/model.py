@@ -11,29 +11,28 @@ further tasks can be compared pair by pair.
 """
 
 import json
-import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import torch
-from rdkit import Chem
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from molfm.batch import to_batch
 from molfm.catalog import KINDS, LEVELS
 from molfm.encoders import ENCODERS
-from molfm.featurize import Molecules, featurize
+from molfm.inference import Predictor
 from molfm.layers import LAYERS, POOLINGS, VIRTUAL_NODES, Dropout, Trunk, pool
-from molfm.store import in_memory, structure
+from molfm.store import pointer
 
-PREDICT_BATCH = 256
+NETWORKS = {"multitask": ("molfm.model", "MultiTaskModel"), "minimol": ("molfm.minimol", "Minimol")}
 
 
 @dataclass(frozen=True)
@@ -52,19 +51,20 @@ class ModelConfig:
     virtual_node: str = "none"  # or mean, sum, logsum: how it pools
     encoder: str = "codes"  # or features, the numbers of arXiv 2310.04292 (encoders.ENCODERS)
     pooling: str = "sum+mean"  # what a graph head reads: sum, mean, max, logsum, or several joined by +
-    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; else hidden_channels
+    head_channels: int | dict[str, int] | None = None  # hidden width of (each dataset's) heads; 0: linear ones
     three_classes: bool = False  # ordinal tasks of 5 classes are told as 3: {0, 1}, 2, {3, 4}
+    network: str = "multitask"  # or minimol, with encoder and trunk as published (minimol.py)
 
     def __post_init__(self):
         if self.hidden_channels < 1 or self.num_layers < 1 or not 0 <= self.dropout < 1:
             raise ValueError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."
             )
-        widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 1]
-        if self.expansion < 1 or min(widths, default=1) < 1:
-            raise ValueError(f"Expected expansion and head_channels of 1 or more, found {self}.")
+        widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 0]
+        if self.expansion < 1 or min(widths, default=0) < 0:
+            raise ValueError(f"Expected an expansion of 1 or more and head_channels of 0 or more, found {self}.")
         words = [("layer", self.layer, LAYERS), ("virtual_node", self.virtual_node, VIRTUAL_NODES)]
-        words += [("encoder", self.encoder, ENCODERS)]
+        words += [("encoder", self.encoder, ENCODERS), ("network", self.network, NETWORKS)]
         words += [("pooling", way, POOLINGS) for way in self.pooling.split("+")]
         for name, word, known in words:
             if word not in known:
@@ -75,10 +75,16 @@ class ModelConfig:
         """The positional encodings that a batch must carry, by their names in `encodings.py`."""
         return ENCODERS[self.encoder].encodings
 
+    @property
+    def pooled_channels(self) -> int:
+        """How many numbers describe a molecule: what `MultiTaskModel.embed` gives."""
+        return self.hidden_channels * len(self.pooling.split("+"))
+
     def head_width(self, dataset: str) -> int:
         """Return the hidden width of a dataset's heads."""
         width = self.head_channels
-        return (width.get(dataset) if isinstance(width, dict) else width) or self.hidden_channels
+        width = width.get(dataset) if isinstance(width, dict) else width
+        return self.hidden_channels if width is None else width
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def _seeded(seed: int | None, part: str):
             torch.set_rng_state(state)
 
 
-class MultiTaskModel(nn.Module):
+class MultiTaskModel(Predictor, nn.Module):
     """Predicts every task of a mix, each dataset and level through a head of its own.
 
     Args:
@@ -106,6 +112,7 @@ class MultiTaskModel(nn.Module):
     def __init__(self, config: ModelConfig, tasks: pd.DataFrame, seed: int | None = None):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
+        self.origin: str | None = None  # where these weights can be had: a folder, or a name for `molfm.pretrained`
         n = len(tasks)
         width = self._build(seed)
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
@@ -148,11 +155,25 @@ class MultiTaskModel(nn.Module):
             self.trunk = Trunk(
                 config.layer, c, config.num_layers, config.dropout, config.expansion, config.virtual_node
             )
-        return {"graph": c * len(config.pooling.split("+")), "node": c, "edge": 2 * c}
+        return {"graph": config.pooled_channels, "node": c, "edge": 2 * c}
 
     def _head(self, channels: int, dataset: str, outputs: int) -> nn.Module:
         hidden, dropout = self.config.head_width(dataset), self.config.dropout
+        if not hidden:
+            return nn.Linear(channels, outputs)
         return nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs))
+
+    def parts(self) -> list[list[nn.Module]]:
+        """Return all modules but the heads, from the bottom: the encoder, each layer, and what stands between them and heads."""
+        layers: list[list[nn.Module]] = [[] for _ in range(self.config.num_layers)]
+        for module in self.trunk.children():
+            if isinstance(module, nn.ModuleList):  # one a layer; of virtual nodes one less
+                for layer, mine in zip(layers, module, strict=False):
+                    layer.append(mine)
+            else:
+                layers[-1].append(module)
+        above = [module for name, module in self.named_children() if name not in ("encoder", "trunk", "heads")]
+        return [[self.encoder], *layers, *([above] if above else [])]
 
     def embed_atoms(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return what the trunk makes of atoms (N, channels) and bonds (E, channels)."""
@@ -218,120 +239,35 @@ class MultiTaskModel(nn.Module):
 
     # ------------------------------------------------------------------------------------------------------ predictions
 
-    @torch.no_grad()
-    def _batches(self, found: Molecules):
-        shard, device = in_memory(found), self.mean.device
+    def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
         self.eval()
-        for start in range(0, len(found.row), PREDICT_BATCH):
-            local = np.arange(start, min(start + PREDICT_BATCH, len(found.row)))
-            yield local, to_batch(structure(shard, local, self.config.encodings)).to(device)
-
-    def predict(
-        self, smiles: str | Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None
-    ) -> pd.DataFrame:
-        """Predict tasks of one level: physical units for regression, probabilities for binary tasks.
-
-        An ordinal task has a column of its own name with the expected class, Σ c p_c, and behind it one for the probability
-        of each class, such as `l1000_vcap/geneID-16=0`.
-
-        Args:
-            smiles: one SMILES or several.
-            level: "graph": a row a molecule; "node": a row an atom, "edge": a row a bond, in the order of
-                `Chem.MolFromSmiles(smiles)`.
-            tasks: task ids or bare names; None: all of the level.
-
-        Returns:
-            A DataFrame: `mol` (place in the input), `smiles`, at node level `atom` and `element`, at edge level `begin`
-            and `end`, then a column a task. A SMILES that is no molecule gives a row without values at graph level, none
-            elsewhere, and a warning that names it.
-
-        Raises:
-            ValueError: an unknown level or task.
-        """
-        if level not in LEVELS:
-            raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
-        texts = [smiles] if isinstance(smiles, str) else list(smiles)
-        chosen = self._chosen(level, tasks)
-        found = featurize(texts, levels={level} - {"graph"}, as_labels=False)
-        if found.rejected:
-            first = found.rejected[0]
-            warnings.warn(
-                f"{len(found.rejected)} of {len(texts)} SMILES have no prediction; the first: "
-                f"{first.smiles!r} at place {first.row}: {first.reason}.",
-                stacklevel=2,
-            )
-        parts = []
-        for _, batch in self._batches(found):
-            with torch.no_grad():
-                out = self(batch, (level,))[level]
-            parts.append(self._columns(out, chosen).cpu().numpy())
-        names = self._column_names(chosen)
-        values = np.concatenate(parts) if parts else np.zeros((0, len(names)), np.float32)
-        if level == "graph":
-            table = np.full((len(texts), len(names)), np.nan, np.float32)
-            table[found.row] = values
-            frame = pd.DataFrame(table, columns=names)
-            frame.insert(0, "smiles", texts)
-            frame.insert(0, "mol", np.arange(len(texts)))
-            return frame
-        ptr, order = found.atom_ptr if level == "node" else found.bond_ptr, found.places[level].order
-        sizes = np.diff(ptr)
-        back = np.empty(len(order), np.int64)  # the stored order, turned back into the order of the input
-        back[np.repeat(ptr[:-1], sizes) + order] = np.arange(len(order))
-        frame = pd.DataFrame(values[back], columns=names)
-        frame.insert(0, "smiles", np.repeat(np.array(texts, object)[found.row], sizes))
-        frame.insert(0, "mol", np.repeat(found.row, sizes))
-        mols = [Chem.MolFromSmiles(texts[row]) for row in found.row]
-        if level == "node":
-            frame.insert(2, "atom", order[back])
-            frame.insert(3, "element", [atom.GetSymbol() for mol in mols for atom in mol.GetAtoms()])
-        else:
-            frame.insert(2, "begin", [bond.GetBeginAtomIdx() for mol in mols for bond in mol.GetBonds()])
-            frame.insert(3, "end", [bond.GetEndAtomIdx() for mol in mols for bond in mol.GetBonds()])
-        return frame
-
-    def _columns(self, out: Tensor, chosen: np.ndarray) -> Tensor:
-        """Return what `predict` shows of these tasks, (n_items, n_columns), from a level's outputs."""
-        task = torch.as_tensor(chosen, device=out.device)
+        task = torch.as_tensor(chosen, device=self.mean.device)
+        out = self(batch.to(self.mean.device), (level,))[level]
         raw = out[:, self.columns[task]].masked_fill(~self.there[task], -torch.inf)  # (n_items, n_tasks, C)
         values, chance = self.read(raw, task)
         shown = self.there[task] & self.is_kind("ordinal", task)[:, None]
         shown = torch.cat([torch.ones_like(shown[:, :1]), shown], dim=1)  # (n_tasks, 1 + C)
         return torch.cat([values[:, :, None], chance], dim=2)[:, shown]
 
-    def _column_names(self, chosen: np.ndarray) -> list[str]:
+    def vectors(self, batch: Batch) -> Tensor:
+        self.eval()
+        batch = batch.to(self.mean.device)
+        return self.pooled(self.embed_atoms(batch)[0], batch)
+
+    def column_names(self, chosen: np.ndarray) -> list[str]:
         names = []
-        for number in chosen:
-            task = self.tasks.loc[number]
-            classes = range(int(self.there[number].sum())) if task.kind == "ordinal" else ()
-            names += [task.task, *(f"{task.task}={c}" for c in classes)]
+        for task, kind, there in zip(
+            self.tasks.task[chosen], self.tasks.kind[chosen], self.there.cpu().numpy()[chosen], strict=True
+        ):
+            names += [task, *(f"{task}={c}" for c in range(there.sum() if kind == "ordinal" else 0))]
         return names
 
-    def _chosen(self, level: str, tasks: Sequence[str] | None) -> np.ndarray:
-        of_level = self.tasks.index[self.tasks.level == level]
-        if not len(of_level):
-            raise ValueError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
-        if tasks is None:
-            return of_level.to_numpy(copy=True)
-        chosen = []
-        for name in [tasks] if isinstance(tasks, str) else tasks:
-            ids = self.tasks.task[of_level]
-            match = of_level[(ids == name) | (ids.str.split("/").str[-1] == name)]
-            if len(match) != 1:
-                raise ValueError(f"{len(match)} {level} tasks are called {name!r}; this model has {', '.join(ids)}.")
-            chosen.append(match[0])
-        return np.array(chosen)
-
-    def embed(self, smiles: str | Sequence[str]) -> np.ndarray:
-        """Return the vectors that the graph heads read, (n, channels of the pooling) float32; NaN for what is no molecule."""
-        texts = [smiles] if isinstance(smiles, str) else list(smiles)
-        found = featurize(texts, levels=())
-        channels = self.config.hidden_channels * len(self.config.pooling.split("+"))
-        out = np.full((len(texts), channels), np.nan, np.float32)
-        for local, batch in self._batches(found):
-            with torch.no_grad():
-                out[found.row[local]] = self.pooled(self.embed_atoms(batch)[0], batch).cpu().numpy()
-        return out
+    def digest(self) -> str:
+        found = blake2b(digest_size=16)
+        for name, tensor in self.state_dict().items():
+            found.update(name.encode())
+            found.update(tensor.detach().cpu().contiguous().numpy())
+        return found.hexdigest()
 
     # ------------------------------------------------------------------------------------------------------------ files
 
@@ -347,16 +283,57 @@ class MultiTaskModel(nn.Module):
             "tasks": json.loads(self.tasks.to_json(orient="records", double_precision=15)),
         }
         (folder / "model.json").write_text(json.dumps(facts, indent=1))
+        self.origin = str(folder.resolve())
 
     @classmethod
     def load(cls, folder: str | Path) -> "MultiTaskModel":
-        """Read what `save` wrote, onto the CPU."""
+        """Read what `save` wrote, onto the CPU; of `MultiTaskModel` it is the network that was saved."""
         facts = json.loads((Path(folder) / "model.json").read_text())
         tasks = pd.DataFrame(facts["tasks"])
         statistics = ["mean", "std", "positive_rate"]
         tasks[statistics] = tasks[statistics].astype(float)
         if "classes" in tasks:
             tasks["classes"] = tasks.classes.astype("Int64")
-        model = cls(ModelConfig(**facts["config"]), tasks)
+        config = ModelConfig(**facts["config"])
+        model = (network_class(config) if cls is MultiTaskModel else cls)(config, tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+        model.origin = str(Path(folder).resolve())
         return model.eval()
+
+
+def network_class(config: ModelConfig) -> type[MultiTaskModel]:
+    """Return the class of the network that a shape is of; only those in `NETWORKS` are ever imported."""
+    module, name = NETWORKS[config.network]
+    return getattr(import_module(module), name)
+
+
+class Specialists(Predictor):
+    """A model for each task: the weights of its own best validation. Made by `Run.model` for runs with `adaptive=True`.
+
+    Args:
+        folder: `specialists` of a run.
+        model: the weights that were best for all watched tasks together; they serve tasks without a validation label.
+    """
+
+    def __init__(self, folder: Path, model: MultiTaskModel):
+        self.model, self.config, self.tasks = model, model.config, model.tasks
+        steps = json.loads((folder / "tasks.json").read_text())
+        self._models = {step: MultiTaskModel.load(folder / str(step)) for step in sorted(set(steps.values()))}
+        self._model_of = [self._models[steps[task]] if task in steps else model for task in self.tasks.task]
+
+    def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
+        parts, places, columns = [], [], pointer([len(self.column_names([task])) for task in chosen])
+        for model in dict.fromkeys(self._model_of[task] for task in chosen):
+            mine = [place for place, task in enumerate(chosen) if self._model_of[task] is model]
+            parts.append(model.values(batch, level, np.asarray(chosen)[mine]))
+            places += [np.arange(columns[place], columns[place + 1]) for place in mine]
+        return torch.cat(parts, dim=1)[:, np.argsort(np.concatenate(places))]
+
+    def vectors(self, batch: Batch) -> Tensor:
+        return self.model.vectors(batch)
+
+    def column_names(self, chosen: np.ndarray) -> list[str]:
+        return self.model.column_names(chosen)
+
+    def digest(self) -> str:
+        return blake2b("".join(model.digest() for model in (self.model, *self._models.values())).encode()).hexdigest()

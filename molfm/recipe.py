@@ -31,6 +31,11 @@ class TrainConfig:
     fractions: dict[str, float] | None = None  # dataset -> part of it that an epoch takes; of those not named, all
     temperature: float | None = None  # evens out the sizes of the datasets in an epoch, see `samplers.shares`
     seed: int = 0  # of the initial weights, the order of molecules, the choice of labels and dropout
+    # ---- what it starts from
+    start_from: str | None = None  # a checkpoint, see `molfm.finetune`; None: fresh weights
+    start_digest: str | None = None  # of its weights, so that a change is noticed; None: whatever they are
+    freeze: int | str = 0  # layers from the bottom that stay as they are, with the encoder; "all": all but heads
+    layer_decay: float = 1.0  # factor of the learning rate from each layer to the one below; heads have the full one
     # ---- what is minimized, and how
     losses: dict[str, str] | None = None  # kind of task -> its loss, see `losses.LOSSES`; not named: the published ones
     dataset_weights: dict[str, float] | None = None  # dataset -> weight of its heads' losses in the mean; not named: 1
@@ -78,6 +83,12 @@ class TrainConfig:
                 "Expected learning_rate and gradient_clip above 0, weight_decay and num_workers of 0 or more, found "
                 f"{self.learning_rate}, {self.gradient_clip}, {self.weight_decay}, {self.num_workers}."
             )
+        if self.start_from is None and (self.freeze or self.layer_decay != 1):
+            raise ValueError("freeze and layer_decay are for fine-tuning: they need a checkpoint, start_from=….")
+        if self.freeze != "all" and (not isinstance(self.freeze, int) or self.freeze < 0):
+            raise ValueError(f'Expected freeze as a number of layers or "all", found {self.freeze!r}.')
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"Expected layer_decay above 0 and up to 1, found {self.layer_decay}.")
         if any(weight < 0 for weight in (self.dataset_weights or {}).values()):
             raise ValueError(f"Expected dataset_weights of 0 or more, found {self.dataset_weights}.")
 

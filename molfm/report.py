@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from molfm.figures import (
+    METRIC_NAMES,
     label_coverage,
+    label_efficiency_curves,
     learning_curves,
     molecule_grid,
     predicted_against_measured,
@@ -20,6 +22,7 @@ from molfm.figures import (
 )
 
 if TYPE_CHECKING:
+    from molfm.probing import LabelEfficiency
     from molfm.study import TransferResult
 
 _STYLE = """
@@ -40,8 +43,9 @@ summary { cursor: pointer; color: var(--accent); } a { color: var(--accent); }
 _DARK = """
 if (matchMedia("(prefers-color-scheme: dark)").matches)
   for (const figure of document.querySelectorAll(".plotly-graph-div"))
-    Plotly.relayout(figure, {paper_bgcolor: "#14171c", plot_bgcolor: "#14171c", "font.color": "#e6e9ee",
-      "xaxis.gridcolor": "#3a424e", "yaxis.gridcolor": "#3a424e", "xaxis.zerolinecolor": "#59626f", "yaxis.zerolinecolor": "#59626f"});
+    Plotly.relayout(figure, Object.keys(figure.layout).filter(key => /^[xy]axis/.test(key)).reduce(
+      (told, axis) => ({...told, [axis + ".gridcolor"]: "#3a424e", [axis + ".zerolinecolor"]: "#59626f"}),
+      {paper_bgcolor: "#14171c", plot_bgcolor: "#14171c", "font.color": "#e6e9ee"}));
 """
 
 
@@ -67,7 +71,7 @@ def finding(row: pd.Series) -> str:
     """Say in words what one row of `TransferResult.table` found, and what it could not have found."""
     if row.verdict.startswith("undefined"):
         return f"{row.target} with {row.source}: {row.verdict}."
-    metric = {"r2": "R²", "auroc": "AUROC"}[row.metric]
+    metric = METRIC_NAMES[row.metric]
     opening = {
         "helps": f"Training with {row.source} helped {row.target}",
         "hurts": f"Training with {row.source} hurt {row.target}",
@@ -79,6 +83,51 @@ def finding(row: pd.Series) -> str:
         f"{row.n_labels} training labels, {row.n_test} test labels). "
         f"A difference smaller than about {row.detectable:.2f} would probably have been missed."
     )
+
+
+def probe_finding(result: "LabelEfficiency", arm: str, baseline: str) -> str:
+    """Say in words how one arm of a `LabelEfficiency` did against another, at every number of labels."""
+    table = result.against(baseline)
+    table = table[(table.arm == arm) & (table.metric == table.metric.iloc[0])]
+    verdicts = [
+        f"{verdict} with {', '.join(map(str, rows.n_labels))}" for verdict, rows in table.groupby("verdict", sort=False)
+    ]
+    ends = [
+        f"{row.baseline:.2f} and {row.value:.2f} with {row.n_labels}, a difference of {row.difference:+.3f} "
+        f"(95% interval {row.low:+.3f} to {row.high:+.3f})"
+        for _, row in table.iloc[[0, -1]].iterrows()
+    ]
+    first = table.iloc[0]
+    return (
+        f"{first.target}, {arm} against {baseline}: {'; '.join(verdicts)} training labels. "
+        f"{METRIC_NAMES[first.metric]} on unseen scaffolds was {'; '.join(ends)}. "
+        f"{first.draws} draws of split and training labels, about {first.n_test} test labels each."
+    )
+
+
+def _probe(result: "LabelEfficiency") -> list[str]:
+    *others, arm = result.arms  # the last is the one in question
+    findings = [html.escape(probe_finding(result, arm, other)) for other in others]
+    return [
+        "<h2>What a foundation model gives</h2>",
+        *(f"<p class='finding'>{finding}</p>" for finding in findings),
+        "<p>minimol is the fingerprint, 512 numbers, of the published model of LargeMix (MiniMol v1, 10 million parameters): "
+        "trained on quantum properties, bioassays and gene expression, frozen here, with a ridge regression on top. No "
+        "brain-to-blood ratio was among its labels, but it may well have met these molecules with others. What it is compared "
+        "with was trained on nothing: Morgan fingerprints (2,048 logarithmic counts, radius 2), and what chemists compute "
+        "(all of RDKit's descriptors, such as logP and polar surface), each with a random forest. Each draw splits by scaffold "
+        "anew, unlike the study above, and draws its training labels, the same for all. Bars: 95% intervals, each for "
+        "itself, by Student's t over draws, widened by a bootstrap over test constitutions.</p>",
+        _figure(
+            label_efficiency_curves(result), "test metric and its difference against the number of training labels"
+        ),
+        *(f"<h3>Against {html.escape(other)}</h3>{_table(_of(result.against(other), arm))}" for other in others),
+        "<details><summary>Every draw</summary>" + _table(result.runs) + "</details>",
+    ]
+
+
+def _of(table: pd.DataFrame, arm: str) -> pd.DataFrame:
+    return table[table.arm == arm].drop(columns=["target", "detectable"])
 
 
 def _molecules(result: "TransferResult", target: str) -> str:
@@ -97,8 +146,13 @@ def _molecules(result: "TransferResult", target: str) -> str:
     return molecule_grid(result.mix.molecules.smiles.iloc[table.index], captions)
 
 
-def transfer_page(result: "TransferResult", title: str = "Does it transfer?", command: str = "") -> str:
-    """Return a transfer study as one HTML page that needs nothing else."""
+def transfer_page(
+    result: "TransferResult",
+    title: str = "Does it transfer?",
+    command: str = "",
+    probe: "LabelEfficiency | None" = None,
+) -> str:
+    """Return a transfer study, and behind it what a foundation model gives, as one HTML page that needs nothing else."""
     mix, settings = result.mix, result.settings
     body = [f"<h1>{html.escape(title)}</h1>"]
     body += [f"<p class='finding'>{html.escape(finding(row))}</p>" for _, row in result.table.iterrows()]
@@ -132,9 +186,11 @@ def transfer_page(result: "TransferResult", title: str = "Does it transfer?", co
                 _figure(predicted_against_measured(result, target), f"predicted against measured {target}"),
                 _molecules(result, target),
             ]
+    body += _probe(probe) if probe else []
     recipe = ", ".join(f"{name} {value}" for name, value in settings.items())
     versions = ", ".join(
-        f"{name} {version(name)}" for name in ("molfm", "torch", "torch-geometric", "rdkit", "lightning")
+        f"{name} {version(name)}"
+        for name in ("molfm", "torch", "torch-geometric", "rdkit", "lightning", "scikit-learn")
     )
     body += [
         "<h2>How it was measured</h2>",

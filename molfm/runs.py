@@ -22,7 +22,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +34,7 @@ from molfm.download import home
 from molfm.mix import Mix, load
 
 if TYPE_CHECKING:
-    from molfm.model import MultiTaskModel
+    from molfm.inference import Predictor
 
 ALIVE = ("starting", "running")
 LOG_TAIL = 4000  # characters of the log that a status quotes
@@ -190,12 +189,12 @@ class Run:
         return pd.read_parquet(path)
 
     @cached_property
-    def model(self) -> "MultiTaskModel | Specialists":
+    def model(self) -> "Predictor":
         """The best weights, ready to predict."""
-        from molfm.model import MultiTaskModel
+        from molfm.model import MultiTaskModel, Specialists
 
-        model = MultiTaskModel.load(self.folder / "model")
-        return Specialists(self.folder, model) if (self.folder / "specialists").exists() else model
+        model, own = MultiTaskModel.load(self.folder / "model"), self.folder / "specialists"
+        return Specialists(own, model) if own.exists() else model
 
     @cached_property
     def mix(self) -> Mix:
@@ -290,39 +289,6 @@ class Run:
         if state in ALIVE or state == "finished":
             raise ValueError(f"{self!r} cannot be resumed: it {'has' if state == 'finished' else 'is'} {state}.")
         check_origin(self.config["data"])
-
-
-class Specialists:
-    """A model for each task: the weights of its own best validation. Made by `Run.model` for runs with `adaptive=True`.
-
-    Attributes:
-        model: the weights that were best for all watched tasks together; they serve tasks without a validation label.
-    """
-
-    def __init__(self, folder: Path, model: "MultiTaskModel"):
-        self.model = model
-        self._folder = folder / "specialists"
-        self._steps: dict[str, int] = json.loads((self._folder / "tasks.json").read_text())
-
-    @property
-    def tasks(self) -> pd.DataFrame:
-        """The tasks, a row each, as in `Mix.tasks`."""
-        return self.model.tasks
-
-    def predict(self, smiles: str | Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None):
-        """Predict as `MultiTaskModel.predict` does, each task with its own weights."""
-        from molfm.model import MultiTaskModel
-
-        table = self.model.predict(smiles, level, tasks)
-        wanted = [name for name in table.columns if name in self._steps]
-        for step in sorted({self._steps[name] for name in wanted}):
-            mine = [name for name in wanted if self._steps[name] == step]
-            table[mine] = MultiTaskModel.load(self._folder / str(step)).predict(smiles, level, mine)[mine]
-        return table
-
-    def embed(self, smiles: str | Sequence[str]) -> np.ndarray:
-        """Embed as `MultiTaskModel.embed` does, with the weights that were best for all tasks together."""
-        return self.model.embed(smiles)
 
 
 # ------------------------------------------------------------------------------------------------------------ the folder

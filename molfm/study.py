@@ -85,10 +85,14 @@ class TransferResult:
 
 
 def weighted_r2(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return R² for each row of weights (b, n) of predictions and targets (n,)."""
-    mean = (weights @ target) / weights.sum(1)
-    total = weights @ target**2 - weights.sum(1) * mean**2
-    return 1 - (weights @ (preds - target) ** 2) / total
+    """Return R² for each row of weights (b, n) of predictions and targets (n,).
+
+    A resample that drew one value alone has none: NaN.
+    """
+    size = weights.sum(1)
+    total = weights @ target**2 - size * (weights @ target / size) ** 2
+    error, varies = weights @ (preds - target) ** 2, total > 1e-9 * size * target.var()
+    return 1 - np.divide(error, total, out=np.full(len(weights), np.nan), where=varies)
 
 
 def weighted_auroc(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -96,28 +100,39 @@ def weighted_auroc(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -
 
     A resample that drew only one class has none: NaN.
     """
-    _, place = np.unique(preds, return_inverse=True)
-    one_hot = np.zeros((len(preds), place.max() + 1))
-    one_hot[np.arange(len(preds)), place] = 1
-    positive, negative = (weights * target) @ one_hot, (weights * (1 - target)) @ one_hot
+    order = np.argsort(preds, kind="stable")
+    weights, target = weights[:, order], target[order]
+    starts = np.unique(preds[order], return_index=True)[1]  # of each run of equal scores
+    positive, negative = (np.add.reduceat(weights * which, starts, axis=1) for which in (target, 1 - target))
     below = np.cumsum(negative, 1) - negative / 2
     pairs = positive.sum(1) * negative.sum(1)
     return np.divide((positive * below).sum(1), pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
 
-_WEIGHTED = {"r2": weighted_r2, "auroc": weighted_auroc}
+def weighted_mae(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean absolute error for each row of weights (b, n) of predictions and targets (n,)."""
+    return weights @ np.abs(preds - target) / weights.sum(1)
+
+
+WEIGHTED = {"r2": weighted_r2, "mae": weighted_mae, "auroc": weighted_auroc}
 
 
 def paired_interval(
-    metric: str, baseline: Sequence[np.ndarray], other: Sequence[np.ndarray], target: np.ndarray, groups: np.ndarray
+    metric: str,
+    baseline: Sequence[np.ndarray],
+    other: Sequence[np.ndarray],
+    target: np.ndarray,
+    groups: np.ndarray,
+    tested: Sequence[np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Return the mean difference of a metric over paired seeds with its 95% interval.
 
     Args:
-        metric: "r2" or "auroc".
+        metric: "r2", "mae" or "auroc".
         baseline, other: for each seed the predictions (n,) of the two runs, on the same test labels.
         target: (n,) the labels.
         groups: (n,) constitution of each label's molecule: what the bootstrap draws.
+        tested: for each seed which of the labels (n,) are in its test set, where every seed has a split of its own; None: all.
 
     Returns:
         baseline and value (means over seeds), difference, low, high, detectable (see the module's text).
@@ -134,8 +149,13 @@ def paired_interval(
     n_groups = member.max() + 1
     draws = np.random.default_rng(0).multinomial(n_groups, np.full(n_groups, 1 / n_groups), BOOTSTRAPS)
     weights = np.concatenate([np.ones((1, len(target))), draws[:, member]])  # the first row is the test set itself
-    function = _WEIGHTED[metric]
-    before, after = (np.stack([function(preds, target, weights) for preds in runs]) for runs in (baseline, other))
+    shown = [np.ones(len(target), bool)] * n if tested is None else tested
+
+    def values(runs: Sequence[np.ndarray]) -> np.ndarray:
+        pairs = zip(runs, shown, strict=True)
+        return np.stack([WEIGHTED[metric](preds[at], target[at], weights[:, at]) for preds, at in pairs])
+
+    before, after = values(baseline), values(other)
     by_seed = after[:, 0] - before[:, 0]
     spread_seeds = by_seed.std(ddof=1) / np.sqrt(n)
     spread_test = np.nanstd((after - before)[:, 1:].mean(0), ddof=1)
@@ -341,7 +361,7 @@ def _compare(mix: Mix, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[float]]:
                 )
             ones = np.ones((1, len(measured)))
             values[target, *key] = (
-                np.nan if reason else float(_WEIGHTED[metric](table.preds.to_numpy(float), measured, ones)[0])
+                np.nan if reason else float(WEIGHTED[metric](table.preds.to_numpy(float), measured, ones)[0])
             )
         seeds = sorted(of_target.seed.unique())
         for source in [name for name in of_target.source.unique() if name]:

@@ -295,6 +295,21 @@ def read_column(table: Table, name: str) -> np.ndarray:
     return values.where(values.notna(), None).to_numpy(object)
 
 
+def read_smiles(path: Path, column: str = "smiles") -> Iterator[str | None]:
+    """Yield one column of a CSV or Parquet file, None where nothing stands, without holding the file.
+
+    Raises:
+        TableError: no such file or column.
+    """
+    if not path.exists():
+        raise TableError(f"There is no table at {path}.")
+    if column not in (found := column_names(path)):
+        raise TableError(f"{path.name}: no column {column!r}. Found: {', '.join(found[:30])}.")
+    for chunk in _raw_chunks((path,), [column], [column]):
+        values = chunk[column].astype(object)
+        yield from values.where(values.notna(), None)
+
+
 def is_table(data: object) -> bool:
     """Return whether `data` is a table of the user's own and not the name or path of a card."""
     return isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")

@@ -6,13 +6,10 @@ settings mean the same training on one device or many.
 """
 
 import logging
-import math
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
+from dataclasses import fields, replace
 from pathlib import Path
 
 import lightning
@@ -20,24 +17,23 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from torch_geometric.data import Batch
 
-from molfm.batch import MixDataModule
+from molfm.checkpoints import take_over
 from molfm.download import home
 from molfm.evaluation import Validation, judge, label_arrays, predictions
+from molfm.inference import Predictor
 from molfm.losses import choose, task_sums, total_loss
 from molfm.metrics import evaluate
-from molfm.mix import Mix, load
-from molfm.model import ModelConfig, MultiTaskModel
-from molfm.presets import settings_of
-from molfm.recipe import TrainConfig, sort_settings
+from molfm.mix import Mix
+from molfm.model import ModelConfig, MultiTaskModel, network_class
+from molfm.optimization import freeze, make_optimizer
+from molfm.planning import head_weights, launched, make_datamodule, make_plan
+from molfm.recipe import TrainConfig
 from molfm.recorder import Recorder, is_first_process, last_checkpoint
-from molfm.runs import Reporter, Run, check_origin, new_folder, write_json, write_mix
+from molfm.runs import Reporter, Run, check_origin, write_json
 from molfm.splits import SPLITS
-
-_VALIDATIONS = 20  # in a run of given steps
 
 
 class MultiTaskModule(lightning.LightningModule):
@@ -83,25 +79,8 @@ class MultiTaskModule(lightning.LightningModule):
         line = {"step": self.global_step, "train_loss": float(train_loss), **result.line}
         self.found = replace(result, line=line)
 
-    def configure_optimizers(self):
-        config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(),
-            config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=config.precision
-            == "32",  # a tenth of a step on a CPU; Lightning clips no gradients of it in bf16-mixed
-        )
-        warm = round(config.warmup * config.steps)
-
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            done = (step - warm) / max(1, config.steps - warm)
-            return 1 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> dict:
+        return make_optimizer(self.model, self.config)
 
 
 @contextmanager
@@ -119,81 +98,6 @@ def _quiet():
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A run that was checked and can begin."""
-
-    mix: Mix
-    model: str
-    shape: ModelConfig
-    config: TrainConfig  # with numbers in place of None for its length, and task ids in `watch`
-    n_labels: dict[str, int] | None
-
-    def make_folder(self, name: str | None) -> Path:
-        folder = new_folder(name, f"{self.mix.name}-{self.model}")
-        settings = {
-            **write_mix(folder, self.mix),
-            "model": self.model,
-            "n_labels": self.n_labels,
-            **asdict(self.config),
-            **asdict(self.shape),
-            "threads": torch.get_num_threads(),
-            "versions": {p: version(p) for p in ("molfm", "torch", "torch-geometric", "rdkit", "lightning")}
-            | {"python": platform.python_version()},
-        }
-        write_json(folder / "config.json", settings)
-        return folder
-
-
-def _plan(
-    data: str | Mix,
-    model: str,
-    tasks: Sequence[str] | None,
-    epochs: int | None,
-    seed: int,
-    n_labels: dict[str, int] | None,
-    progress: bool,
-    settings: dict,
-) -> _Plan:
-    chosen = settings_of(model) | ({} if epochs is None else {"epochs": epochs}) | {"seed": seed} | settings
-    of_model, of_training = sort_settings(chosen, ModelConfig, TrainConfig)
-    shape, config = ModelConfig(**of_model), TrainConfig(**of_training)
-    choose(config.losses)
-    if config.num_nodes > 1 and not _launched():
-        raise ValueError(f"num_nodes={config.num_nodes}: start it on every node, with torchrun or SLURM's srun.")
-    mix = data if isinstance(data, Mix) else load(data, progress=progress)
-    if tasks is not None:
-        mix = mix.select(tasks)
-    for task, count in (n_labels or {}).items():
-        mix = mix.limit(task, count, seed)
-    _head_weights(mix, config.dataset_weights)
-    watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
-    if not len(mix.members("train")):
-        raise ValueError(f"{mix!r} has no training labels.")
-    if not len(mix.members("val", watched)):
-        raise ValueError(f"No validation labels for {', '.join(watched[:5])}: nothing could choose the best weights.")
-    an_epoch = _datamodule(mix, shape, config).steps_an_epoch()
-    steps = config.steps or config.epochs * an_epoch
-    every = config.validate_every or (max(1, steps // _VALIDATIONS) if config.steps else an_epoch)
-    return _Plan(mix, model, shape, replace(config, steps=steps, validate_every=every, watch=watched), n_labels)
-
-
-def _datamodule(mix: Mix, shape: ModelConfig, config: TrainConfig) -> MixDataModule:
-    names = ("batch_size", "steps", "seed", "fractions", "temperature", "watch", "num_workers", "accumulate")
-    return mix.datamodule(encodings=shape.encodings, **{name: getattr(config, name) for name in names})
-
-
-def _head_weights(mix: Mix, weights: dict[str, float] | None) -> dict[str, float]:
-    """Return the weight of every dataset, and check those that are given."""
-    datasets = list(dict.fromkeys(task.dataset for task in mix.chosen))
-    if unknown := [name for name in weights or {} if name not in datasets]:
-        raise ValueError(f"Unknown dataset {unknown[0]!r} in dataset_weights; expected {', '.join(datasets)}.")
-    found = {name: float((weights or {}).get(name, 1.0)) for name in datasets}
-    if not sum(found.values()):
-        raise ValueError(f"Expected a dataset with a weight above 0, found dataset_weights={weights}.")
-    return found
 
 
 def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightning.Trainer:
@@ -220,7 +124,7 @@ def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightni
 def _evaluate(folder: Path, mix: Mix, config: TrainConfig, network: MultiTaskModel, recorder: Recorder) -> None:
     """Judge the best weights on val and test, each task by its own where that is wanted, and write all of it."""
     splits = [split for split in SPLITS[1:] if split != "test_seen" or len(mix.members(split))]
-    loaders = {split: _datamodule(mix, network.config, config).in_order(split) for split in splits}
+    loaders = {split: make_datamodule(mix, network.config, config).in_order(split) for split in splits}
     own = {task.id: recorder.best_step(task.id) for task in mix.chosen}
     parts = []
     for step in sorted(set(own.values())):
@@ -245,17 +149,20 @@ def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Ca
     with reporter:
         mix = open_mix()
         torch.manual_seed(config.seed + rank_zero_only.rank)  # each process its own dropout
-        network = MultiTaskModel(shape, mix.tasks, config.seed)
+        network = network_class(shape)(shape, mix.tasks, config.seed)
+        last = last_checkpoint(folder)
+        if config.start_from is not None and not last.exists():
+            take_over(network, config)
+        freeze(network, config.freeze)
         if config.compile:
             network.compile(dynamic=True)
         watched = np.isin([task.id for task in mix.chosen], config.watch)
-        weight = _head_weights(mix, config.dataset_weights)
+        weight = head_weights(mix, config.dataset_weights)
         of_head = network.tasks.dataset.groupby(network.head.numpy()).first()
         weights = torch.tensor([weight[dataset] for dataset in of_head])
         module = MultiTaskModule(network, config, watched, weights)
         recorder = Recorder(folder, config, reporter)
-        last = last_checkpoint(folder)
-        data = _datamodule(mix, shape, config)
+        data = make_datamodule(mix, shape, config)
         with _quiet():
             trainer = _trainer(config, recorder, progress)
             try:
@@ -276,13 +183,6 @@ def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Ca
     return Run(folder)
 
 
-def _launched() -> bool:
-    """Return whether this process is one of several that torchrun or SLURM started."""
-    if SLURMEnvironment.detect():
-        return SLURMEnvironment().world_size() > 1
-    return LightningEnvironment().creates_processes_externally
-
-
 def _n_devices(config: TrainConfig) -> int:
     if config.devices == 1:
         return 1
@@ -292,7 +192,7 @@ def _n_devices(config: TrainConfig) -> int:
 
 def train(
     data: str | Mix,
-    model: str = "gine",
+    model: str | None = None,
     tasks: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
@@ -311,7 +211,7 @@ def train(
         data: a `Mix`, or anything that `molfm.load` opens.
         model: kind of layers, one of gcn, gin, gine, gatedgcn, mpnnpp, with the settings below at their defaults; or a
             preset, which is a network with its recipe: toymix-gcn|gin|gine|gatedgcn|mpnnpp, largemix-gcn|gin|gine
-            (`presets.PRESETS`).
+            (`presets.PRESETS`). None: gine or, where `start_from` names a checkpoint, what that is.
         tasks: task ids, datasets, or levels of datasets (`Mix.expand`); None: all.
         epochs: passes over all molecules with a training label; None: as the preset has it, else 20.
         seed: of the initial weights, the order of molecules, the choice of labels and dropout.
@@ -326,8 +226,8 @@ def train(
         ValueError: an unknown model, no training labels, or settings that do not go together.
         FileExistsError: a run of that name exists.
     """
-    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
-    if _launched():
+    plan = make_plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
+    if launched():
         if name is None:
             raise ValueError("Several processes train together here: give the run a name, so that all find its folder.")
         folder = plan.make_folder(name) if is_first_process() else home() / "runs" / name
@@ -346,7 +246,7 @@ def train(
 
 def start(
     data: str | Mix,
-    model: str = "gine",
+    model: str | None = None,
     tasks: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
@@ -369,9 +269,39 @@ def start(
         TypeError, ValueError, FileExistsError: as `train` does.
         ValueError: a mix that was not made by `molfm.load`, which another process could not open.
     """
-    plan = _plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
+    plan = make_plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
     check_origin(plan.mix.origin)
     return Run(plan.make_folder(name)).launch()
+
+
+def finetune(
+    checkpoint: str | Path | Predictor,
+    data: str | Mix,
+    tasks: Sequence[str] | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    *,
+    n_labels: dict[str, int] | None = None,
+    name: str | None = None,
+    progress: bool = True,
+    **settings,
+) -> Run:
+    """Train a checkpoint's encoder and trunk on further tasks, under new heads, as `train` does.
+
+    Args:
+        checkpoint: anything that `molfm.pretrained` opens, or a model that comes from it or was saved.
+        data, tasks, epochs, seed, n_labels, name, progress: as of `train`.
+        settings: as of `train`, of which these are for fine-tuning: freeze (that many layers, from the bottom, and the encoder
+            stay as they are; "all": the heads alone are trained), layer_decay (factor of the learning rate from each layer to
+            the one below), head_channels (0: linear heads). What else makes the network's shape is the checkpoint's.
+
+    Raises:
+        TypeError, FileExistsError: as `train` does.
+        FileNotFoundError, DownloadError: no such checkpoint.
+        ValueError: as `train` does; a shape that the checkpoint does not have; a model that was never saved.
+    """
+    chosen = {"n_labels": n_labels, "name": name, "progress": progress, "start_from": checkpoint, **settings}
+    return train(data, None, tasks, epochs, seed, **chosen)
 
 
 def resume(run: str | Path, progress: bool = True) -> Run:
@@ -393,6 +323,7 @@ def resume(run: str | Path, progress: bool = True) -> Run:
     config = found.config
     torch.set_num_threads(config["threads"])  # sums over threads: with as many, the same to the last bit
     shape, settings = (
-        kind(**{item.name: config[item.name] for item in fields(kind)}) for kind in (ModelConfig, TrainConfig)
+        kind(**{item.name: config[item.name] for item in fields(kind) if item.name in config})
+        for kind in (ModelConfig, TrainConfig)
     )
     return _execute(found.folder, shape, settings, lambda: found.mix, progress)

@@ -70,7 +70,7 @@ def test_an_unknown_card_is_one_line_that_names_the_nearest(molfm_command):
 
 def test_the_names_of_the_commands_are_listed(molfm_command):
     out = succeeded(molfm_command("--help"))
-    for name in ("cards", "prepare", "train", "transfer", "predict", "quickstart", "lab"):
+    for name in ("cards", "prepare", "train", "transfer", "predict", "embed", "quickstart", "lab"):
         assert re.search(rf"\b{name}\b", out), name
 
 
@@ -164,6 +164,16 @@ def test_a_preset_brings_its_recipe_and_what_is_named_wins(molfm_command, toy_ca
     assert (config["layer"], config["encoder"]) == ("gin", "features")
 
 
+def test_train_fine_tunes_a_checkpoint(molfm_command, toy_card, toy_run, own_home):
+    words = ["train", toy_card, "--from", toy_run.folder, "--layer-decay", 0.5, "--task", "heavy", "--steps", 1]
+    succeeded(molfm_command(*words, "--freeze", 1, "--name", "tuned"))
+    config = molfm.Run("tuned").config
+    assert config["start_from"] == str(toy_run.folder / "model")
+    assert (config["freeze"], config["layer_decay"], config["model"]) == (1, 0.5, "gine")
+    assert "freeze=9" in refused(molfm_command(*words, "--freeze", 9))
+    assert "found 'most'" in refused(molfm_command(*words, "--freeze", "most"))
+
+
 def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
     for words in ([], [toy_card, "--resume", "toy"]):
         assert "Expected what to train on, or --resume" in refused(molfm_command("train", *words))
@@ -182,6 +192,22 @@ def test_predict_shows_a_column_a_molecule_at_graph_level(molfm_command, toy_run
     assert rows[2] == ["smiles", "CCO", "c1ccccc1"]
     for row in rows[3:]:
         assert [float(value) for value in row[1:]] == pytest.approx(found[row[0]].tolist(), rel=0.01)
+
+
+def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, tmp_path):
+    table, out = tmp_path / "mine.csv", tmp_path / "p.parquet"
+    table.write_text("name,structure\nethanol,CCO\nnothing,\nbenzene,c1ccccc1\n")
+    assert "Add --out" in refused(molfm_command("predict", "toy", table, "--smiles", "structure"))
+    assert "no column 'smiles'" in refused(molfm_command("predict", "toy", table, "--out", out))
+    words = [table, "--smiles", "structure", "--out", out]
+    done = molfm_command("predict", "toy", *words, "--task", "heavy", "--task", "oxygen")
+    assert succeeded(done) and done.stderr.startswith("molfm: 1 of 3 SMILES have no prediction")
+    found, expected = pd.read_parquet(out), toy_run.model.predict(["CCO", "c1ccccc1"])
+    assert found.columns.tolist() == ["mol", "smiles", "toy/heavy", "toy/oxygen"]
+    assert found.iloc[[0, 2], 2:].to_numpy() == pytest.approx(expected.iloc[:, 2:4].to_numpy(), rel=1e-4)
+    assert found.iloc[1, 2:].isna().all() and "empty SMILES" in (tmp_path / "p.rejected.csv").read_text()
+    succeeded(molfm_command("embed", "toy", *words))
+    assert pd.read_parquet(out).embedding[0] == pytest.approx(toy_run.model.embed("CCO")[0], rel=1e-4, abs=1e-6)
 
 
 def test_predict_shows_a_row_an_atom_at_node_level(molfm_command, toy_run):

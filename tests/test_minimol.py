@@ -1,17 +1,19 @@
 """The published LargeMix model: its weights on molfm's layers, against what its own code put out."""
 
+import importlib.util
 import os
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import molfm
 from molfm.encodings import laplacian
 from molfm.featurize import featurize
-from molfm.minimol import published_tasks
+from molfm.minimol import _fit, published_tasks, unit_fits
 
 DATA = Path(os.environ.get("MOLFM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE = DATA / "minimol_reference" / "reference.npz"
@@ -61,12 +63,13 @@ def outputs(model, reference):
 def test_given_the_encodings_fingerprint_and_every_head_equal_the_published_ones(model, reference):
     found = outputs(model, reference)
     names = ["fingerprint", "graph:l1000_vcap", "graph:l1000_mcf7", "graph:pcba_1328"]
-    names += ["graph:pcqm4m_g25_n4", "node:pcqm4m_g25_n4"]  # the first that differs names the stage
+    names += ["graph:pcqm4m_g25_n4", "node:pcqm4m_g25_n4"]
     errors = {
         name: spread(found[name], reference[theirs])
         for name, theirs in zip(names, ["fingerprint", *HEADS], strict=True)
     }
-    assert max(errors.values()) < 1e-4, errors
+    first = next((name for name, error in errors.items() if error > 1e-4), None)
+    assert first is None, f"the first stage that differs is {first}: {errors}"
 
 
 def is_ambiguous(smiles):
@@ -128,3 +131,55 @@ def test_saved_and_loaded_it_is_the_same(model, tmp_path):
     again = type(model).load(tmp_path)
     smiles = ["CCO", "c1ccccc1"]
     np.testing.assert_array_equal(again.embed(smiles), model.embed(smiles))
+
+
+# ------------------------------------------------------------------------------------------------------------------- units
+
+
+def test_a_fit_of_units_is_the_line_and_is_judged_on_molecules_left_out():
+    rng = np.random.default_rng(0)
+    z, molecule = rng.normal(size=40), np.repeat(np.arange(10), 4)
+    exact = _fit(z, 3 + 2 * z, molecule)
+    assert exact == pytest.approx(
+        {"n_molecules": 10, "n_labels": 40, "mean": 3, "std": 2, "r2": 1, "rmse": 0}, abs=1e-6
+    )
+    value = 3 + 2 * z + rng.normal(size=40)
+    errors = []
+    for left_out in range(10):
+        mine = molecule == left_out
+        slope, intercept = np.polyfit(z[~mine], value[~mine], 1)
+        errors.append(value[mine] - intercept - slope * z[mine])
+    errors = np.concatenate(errors)
+    found = _fit(z, value, molecule)
+    assert found["rmse"] == pytest.approx(np.sqrt((errors**2).mean()))
+    assert found["r2"] == pytest.approx(1 - (errors**2).sum() / ((value - value.mean()) ** 2).sum())
+    assert np.isnan(_fit(z[:12], value[:12], molecule[:12])["r2"])  # three molecules
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = Path(__file__).parents[1] / "benchmarks" / "minimol.py"
+    spec = importlib.util.spec_from_file_location("minimol_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ten_published_rows_put_its_predictions_into_physical_units(benchmark):
+    rows = benchmark.ten_rows(DATA / "pcqm4m_sample" / "PCQM4M_G25_N4_10rows.parquet")
+    model = molfm.pretrained("minimol", progress=False)
+    assert set(model.tasks.unit) == {"z", ""}
+    z = model.predict("CCO", "node", ["charges_mulliken"]).iloc[:, -1]
+    shipped, fitted = model.fit_units(), unit_fits(model, rows, progress=False)
+    pd.testing.assert_frame_equal(shipped, fitted, rtol=1e-3, check_dtype=False)
+    line = fitted.set_index("task").loc["pcqm4m_g25_n4/charges_mulliken"]
+    assert line["r2"] > 0.99 and line["unit"] == "e"
+    found = model.predict("CCO", "node", ["charges_mulliken"]).iloc[:, -1]
+    np.testing.assert_allclose(found, line["mean"] + line["std"] * z, atol=1e-4)
+    assert benchmark.charges(model, rows).eval("abs(DFT - predicted)").max() < 0.1
+    assert model.tasks.set_index("task").unit["pcqm4m_g25_n4/alpha_homo"] == "eV"
+
+
+def test_units_cannot_be_fitted_to_other_tasks(model, toy):
+    with pytest.raises(ValueError, match="has no label of the regression tasks of MiniMol"):
+        model.fit_units(toy)

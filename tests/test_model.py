@@ -7,7 +7,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from molfm import model as model_module
+from molfm import inference
 from molfm.batch import to_batch
 from molfm.catalog import LEVELS
 from molfm.featurize import canonical_smiles
@@ -261,7 +261,7 @@ def test_predictions_of_a_molecule_do_not_depend_on_its_company(model, toy_table
     alone = [model.predict(text, level=level).assign(mol=i) for i, text in enumerate(texts)]
     alone = pd.concat([part for part in alone if len(part)], ignore_index=True)  # an atom alone has no bonds
     pd.testing.assert_frame_equal(together, alone, rtol=0, atol=1e-5)
-    monkeypatch.setattr(model_module, "PREDICT_BATCH", 5)
+    monkeypatch.setattr(inference, "PREDICT_BATCH", 5)
     pd.testing.assert_frame_equal(together, model.predict(texts, level=level), rtol=0, atol=1e-5)
 
 
@@ -324,8 +324,8 @@ def test_without_a_seed_the_callers_random_state_decides(toy):
         ({"virtual_node": "max"}, "Unknown virtual_node 'max'; expected one of none, mean, sum, logsum"),
         ({"encoder": "ones"}, "Unknown encoder 'ones'; expected one of codes, features"),
         ({"pooling": "sum+median"}, "Unknown pooling 'median'; expected one of sum, mean, max, logsum"),
-        ({"head_channels": {"toy": 0}}, "Expected expansion and head_channels of 1 or more"),
-        ({"expansion": 0}, "Expected expansion and head_channels of 1 or more"),
+        ({"head_channels": {"toy": -1}}, "Expected an expansion of 1 or more and head_channels of 0 or more"),
+        ({"expansion": 0}, "Expected an expansion of 1 or more"),
     ],
 )
 def test_a_word_that_names_nothing_is_refused_with_those_that_do(wrong, message):

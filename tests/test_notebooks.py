@@ -15,7 +15,12 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MOLFM_FAST", "1")
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()  # a cell that fails raises, with its traceback
+    try:
+        client.execute()  # a cell that fails raises, with its traceback
+    except nbclient.exceptions.CellExecutionError as error:
+        if error.ename == "DownloadError":
+            pytest.skip(f"the published weights cannot be had here: {error.evalue.splitlines()[0]}")
+        raise
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

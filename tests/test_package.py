@@ -18,7 +18,7 @@ import molfm
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = {  # folder in the repository -> folder in the package, and what must come along
-    "molfm": ("molfm", ["*.py"]),
+    "molfm": ("molfm", ["*.py", "checkpoint_files/*/*"]),
     "widgets": ("molfm/widgets", ["*.py", "*.js", "*.css"]),
     "data_cards": ("molfm/data_cards", ["*.py", "*.md", "minimix/*"]),
     "notebooks": ("molfm/notebooks", ["*.py", "*.ipynb"]),
@@ -104,12 +104,26 @@ def test_the_installed_command_lists_the_cards(installed, tmp_path):
         assert name in out
 
 
+def test_the_installed_widgets_show_a_mix(installed, tmp_path):
+    code = """
+import molfm
+from molfm.widgets import LabelAtlas, MoleculeBrowser
+data = molfm.load("table.csv", progress=False)
+for widget in (LabelAtlas(data), MoleculeBrowser(data)):
+    assert "text/html" in widget._repr_mimebundle_()[0]
+    assert all(part in widget.to_html() for part in ("function unpacked", "export default { render }", ".molfm-table"))
+"""
+    (tmp_path / "table.csv").write_text("smiles,y\nCO,1.5\nCC,2.5\n")
+    run([installed / "python", "-c", code], tmp_path, MOLFM_HOME=str(tmp_path / "home"))
+
+
 def test_the_installed_quickstart_writes_its_page_from_an_empty_cache(installed, tmp_path):
     settings = {"MOLFM_FAST": "1", "MOLFM_HOME": str(tmp_path / "home")}
     out = run([installed / "molfm", "quickstart", "--out", tmp_path / "page.html"], tmp_path, **settings)
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "logBB" in out
     assert "logBB" in page
+    assert "What a foundation model gives" in page and "minimol + ridge" in out
     assert not re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?https?:""", page)
 
 
@@ -137,6 +151,10 @@ def test_help_takes_less_than_a_second():
 def test_looking_at_cards_imports_no_torch():
     code = "import sys, molfm; molfm.cards(); molfm.card('minimix'); assert 'torch' not in sys.modules"
     run([sys.executable, "-c", code], ROOT)
+
+
+def test_the_widgets_import_no_torch():
+    run([sys.executable, "-c", "import sys, molfm.widgets; assert 'torch' not in sys.modules"], ROOT)
 
 
 def test_public_names_are_functions_and_classes_even_after_every_submodule_was_imported():

@@ -1,11 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 import molfm
 from molfm import study
-from molfm.study import paired_interval, weighted_auroc, weighted_r2
+from molfm.study import paired_interval, weighted_auroc, weighted_mae, weighted_r2
 
 
 def noisy(rng, target, scale):
@@ -22,6 +22,8 @@ def test_weighted_metrics_equal_scikit_learn_on_resampled_labels():
     ):
         assert r2 == pytest.approx(r2_score(target, preds, sample_weight=row))
         assert auroc == pytest.approx(roc_auc_score(classes, preds, sample_weight=row))
+    mae = [mean_absolute_error(target, preds, sample_weight=row) for row in weights]
+    assert weighted_mae(preds, target, weights) == pytest.approx(mae)
 
 
 def test_interval_covers_no_difference_about_95_times_in_a_hundred():
@@ -56,6 +58,19 @@ def test_bootstrap_draws_groups_so_that_copies_of_a_molecule_do_not_narrow_the_i
 
     grouped = paired_interval("r2", copied(baseline), copied(other), np.tile(target, 5), np.tile(np.arange(80), 5))
     assert grouped["high"] - grouped["low"] == pytest.approx(once["high"] - once["low"], rel=1e-6)
+
+
+def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
+    rng = np.random.default_rng(4)
+    target = rng.normal(size=90)
+    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
+    tested = [rng.random(90) < 0.6 for _ in range(3)]
+    cell = paired_interval("r2", baseline, other, target, np.arange(90), tested)
+    for name, runs in (("baseline", baseline), ("value", other)):
+        by_hand = [r2_score(target[at], preds[at]) for preds, at in zip(runs, tested, strict=True)]
+        assert cell[name] == pytest.approx(np.mean(by_hand))
+    everything = paired_interval("r2", baseline, other, target, np.arange(90), [np.ones(90, bool)] * 3)
+    assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
 
 
 def test_one_seed_is_no_interval():

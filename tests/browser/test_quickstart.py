@@ -22,8 +22,8 @@ def test_the_page_draws_its_figures_and_molecules_with_the_network_off(page, rep
     page.emulate_media(color_scheme=scheme)
     page.goto(report.as_uri())
     assert page.locator("h1").inner_text()
-    assert page.locator(".plotly-graph-div").count() == 4
-    for number in range(4):  # difference, coverage, curves, predictions
+    assert page.locator(".plotly-graph-div").count() == 5
+    for number in range(5):  # difference, coverage, curves, predictions, label efficiency
         figure = page.locator(".plotly-graph-div").nth(number)
         figure.locator(".main-svg").first.wait_for()
         assert figure.locator(".scatterlayer .trace").count() > 0

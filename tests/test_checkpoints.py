@@ -1,0 +1,49 @@
+"""The checkpoints that come with molfm, and their model cards."""
+
+import numpy as np
+import pytest
+import yaml
+
+import molfm
+from molfm.checkpoints import FILES, NAMES
+
+SHIPPED = [name for name in NAMES if (FILES / name / "model.json").exists()]
+
+
+def front_matter(name):
+    _, front, text = molfm.pretrained(name, progress=False).card.split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def test_a_checkpoint_comes_with_molfm_and_is_small():
+    assert SHIPPED == ["toymix-gine"]
+    for name in SHIPPED:
+        assert sum(file.stat().st_size for file in (FILES / name).iterdir()) < 1.3e6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_checkpoint_predicts_every_task_of_each_level_without_a_download(name, own_home, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    model = molfm.pretrained(name)
+    for level, tasks in model.tasks.groupby("level"):
+        found = model.predict(["CC(=O)Oc1ccccc1C(=O)O", "CCO"], level)
+        assert set(tasks.task) < set(found.columns) and np.isfinite(found[tasks.task]).all(axis=None)
+    assert not own_home.exists() and model.origin == name
+
+
+def test_a_notebook_shows_a_model_card_rendered():
+    shown = molfm.pretrained(SHIPPED[0]).card._repr_markdown_()
+    assert shown.startswith("# ") and "\n- license: MIT" in shown
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_model_card_names_data_recipe_licence_and_the_command_that_makes_it(name):
+    front, text = front_matter(name)
+    size = sum(w.numel() for w in molfm.pretrained(name).parameters())
+    assert front["name"] == name and f"{size:,} parameters" in front["network"]
+    assert all(front[fact] for fact in ("data", "recipe", "license", "command")) and "## Limits" in text
+
+
+def test_an_unknown_name_lists_the_names_that_there_are(own_home):
+    with pytest.raises(FileNotFoundError, match=r"no run at nothing .*Models with a name: minimol, toymix-gine"):
+        molfm.pretrained("nothing")

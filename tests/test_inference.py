@@ -1,0 +1,123 @@
+"""Predictions and embeddings of many molecules: in chunks, to Parquet, and on after an interruption."""
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from rdkit import Chem
+
+from molfm import inference
+from molfm.model import ModelConfig, MultiTaskModel
+
+SMILES = ["CCO", "c1ccccc1C(=O)O", "junk", "C", "C[N+](C)(C)CC#N.[Cl-]", "OC1CC1", "N"]
+
+
+@pytest.fixture(scope="module")
+def model(toy):
+    return MultiTaskModel(ModelConfig(hidden_channels=16, num_layers=2), toy.tasks, seed=0)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(inference, "CHUNK", 2)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 7")
+@pytest.mark.parametrize("level", ["graph", "node", "edge"])
+def test_a_file_of_predictions_holds_what_a_table_of_them_does(model, level, small_chunks, tmp_path, monkeypatch):
+    path = model.predict(iter(SMILES), level, out=tmp_path / "p.parquet")
+    found = pd.read_parquet(path)
+    monkeypatch.setattr(inference, "CHUNK", 100)
+    pd.testing.assert_frame_equal(found, model.predict(SMILES, level), check_dtype=False, rtol=1e-5, atol=1e-6)
+    assert {*found.dtypes[found.columns.str.startswith("toy/")]} == {np.dtype("float32")}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.parquet", "p.rejected.csv"]
+
+
+@pytest.mark.filterwarnings("ignore:1 of 7")
+def test_what_is_no_molecule_is_named_by_its_place_in_the_whole_input(model, small_chunks, tmp_path):
+    with pytest.warns(UserWarning, match=r"1 of 7 SMILES have no embedding; the first: 'junk' at place 2.*e\.rejected"):
+        path = model.embed(SMILES, tmp_path / "e.parquet")
+    rejected = pd.read_csv(tmp_path / "e.rejected.csv")
+    assert rejected[["mol", "smiles"]].to_numpy().tolist() == [[2, "junk"]] and "parse" in rejected.reason[0]
+    with pytest.warns(UserWarning, match="1 of 7 SMILES have no embedding; the first: 'junk' at place 2"):
+        array = model.embed(SMILES)
+    table = pq.read_table(path)
+    assert table["embedding"].null_count == 1 and table["mol"].to_pylist() == [*range(7)]
+    kept = [row for row in range(7) if row != 2]
+    np.testing.assert_allclose(np.stack(table["embedding"].to_pandas()[kept]), array[kept], rtol=1e-5, atol=1e-6)
+    assert np.isnan(array[2]).all()
+
+
+def test_an_interrupted_file_goes_on_where_it_was(model, small_chunks, tmp_path, monkeypatch):
+    texts = ["C" * n for n in range(1, 11)]
+    whole = pd.read_parquet(model.predict(texts, out=tmp_path / "whole.parquet"))
+
+    def until_the_fourth():
+        yield from texts[:7]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(until_the_fourth(), out=tmp_path / "p.parquet")
+    assert len([*(tmp_path / "p.parts").iterdir()]) == 3 and not (tmp_path / "p.parquet").exists()
+    asked, values = [], model.values
+    monkeypatch.setattr(model, "values", lambda batch, *rest: asked.append(batch.num_graphs) or values(batch, *rest))
+    pd.testing.assert_frame_equal(pd.read_parquet(model.predict(texts, out=tmp_path / "p.parquet")), whole)
+    assert sum(asked) == 4  # the rest of ten, two at a time
+
+
+def test_what_other_weights_left_behind_is_not_used(model, toy, small_chunks, tmp_path):
+    def broken():
+        yield from ("C", "CC")
+        raise KeyboardInterrupt
+
+    other = MultiTaskModel(model.config, toy.tasks, seed=1)
+    for out in ("p", "q"):
+        with pytest.raises(KeyboardInterrupt):
+            model.predict(broken(), out=tmp_path / f"{out}.parquet")
+    found = pd.read_parquet(other.predict(["C", "CC"], out=tmp_path / "p.parquet"))
+    pd.testing.assert_frame_equal(found, other.predict(["C", "CC"]), check_dtype=False, atol=1e-6)
+    tasks = pd.read_parquet(model.predict(["C", "CC"], tasks=["oxygen"], out=tmp_path / "q.parquet"))
+    assert tasks.columns.tolist() == ["mol", "smiles", "toy/oxygen"]
+
+
+@pytest.mark.parametrize("level", ["graph", "node", "edge"])
+def test_no_smiles_at_all_give_a_file_without_rows(model, level, tmp_path):
+    found = pd.read_parquet(model.predict([], level, out=tmp_path / "none.parquet"))
+    assert len(found) == 0 and found.columns.tolist() == model.predict([], level).columns.tolist()
+    assert len(pd.read_parquet(model.embed([], tmp_path / "none.parquet"))) == 0
+
+
+def test_atoms_and_bonds_stand_in_the_order_of_rdkit(model):
+    text = "[Na+].OC(=O)[C@H](N)Cc1c[nH]c2ccccc12"
+    mol = Chem.MolFromSmiles(text)
+    nodes, edges = model.predict(text, "node"), model.predict(text, "edge")
+    assert nodes.element.tolist() == [atom.GetSymbol() for atom in mol.GetAtoms()]
+    ends = [sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())) for bond in mol.GetBonds()]
+    assert edges[["begin", "end"]].to_numpy().tolist() == ends
+
+
+def test_a_file_that_is_not_parquet_is_an_error_before_anything_is_computed(model, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in \.parquet, found .*p\.txt"):
+        model.predict(["C"], out=tmp_path / "p.txt")
+
+
+def test_what_is_no_text_is_no_molecule(model, tmp_path):
+    with pytest.warns(UserWarning, match="3 of 4"):
+        found = model.predict(["C", None, float("nan"), 7])
+    assert found["toy/heavy"].notna().tolist() == [True, False, False, False]
+    with pytest.warns(UserWarning, match="3 of 4"):
+        path = model.predict(["C", None, float("nan"), 7], out=tmp_path / "p.parquet")
+    assert pd.read_parquet(path)["toy/heavy"].notna().tolist() == [True, False, False, False]
+
+
+def test_a_file_takes_no_more_memory_for_more_molecules(model, tmp_path):
+    """A Parquet file of 20,000 rows beside one of 5,000: Python's own peak, which holds SMILES, parts and tables."""
+    import tracemalloc
+
+    peaks = []
+    for n in (5_000, 20_000):
+        tracemalloc.start()
+        model.embed(("C" * (1 + i % 9) for i in range(n)), tmp_path / "e.parquet")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
