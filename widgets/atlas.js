@@ -1,6 +1,6 @@
 // LabelAtlas: the label table as a picture that is enlarged tile by tile, pairs of tasks, datasets, the audit.
 
-const TILES_KEPT = 96;
+const TILE_BYTES = 64e6; // kept in the browser, whatever the number of tasks
 const MARGIN = { left: 62, right: 8, bottom: 8 };
 const SPLIT_STYLE = { train: ["#0072b2", ""], val: ["#e69f00", "5 3"], test: ["#d55e00", "2 2"], test_seen: ["#cc79a7", "8 3 2 3"] };
 
@@ -250,6 +250,7 @@ function picture(columns, rows, color) {
 
 function labelPicture(ui, about, { view, moved, chosen }) {
   const tiles = new Map(); // key -> { answer, image, dark }
+  const most = Math.max(8, Math.floor(TILE_BYTES / (about.tileRows * about.tasks.length * 8)));
   let shades = null;
   const split = () => view().split || null;
   const keyFor = (level, number) => `${split()}/${level}/${number}`;
@@ -263,8 +264,9 @@ function labelPicture(ui, about, { view, moved, chosen }) {
   }
 
   async function load(level, number, key) {
+    const of = split();
     for (;;) {
-      const answer = await ui.ask("tile", { level, number, split: split() });
+      const answer = await ui.ask("tile", { level, number, split: of });
       if (!tiles.has(key)) return;
       tiles.set(key, { answer });
       if (level === 0) ui.say(answer.done ? "" : "Reading labels …");
@@ -285,7 +287,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     tiles.set(key, {});
     ui.guarded(load)(level, number, key);
     for (const old of tiles.keys()) { // the whole picture stays
-      if (tiles.size <= TILES_KEPT) break;
+      if (tiles.size <= most) break;
       if (!old.endsWith("/0/0")) tiles.delete(old);
     }
     return null;
