@@ -24,7 +24,7 @@ import molfm
 from molfm.download import home
 from molfm.metrics import averages
 from molfm.runs import Run
-from molfm.study import weighted_auroc, weighted_r2
+from molfm.statistics import weighted_auroc, weighted_r2
 
 FILES = Path(__file__).parents[1] / "molfm" / "checkpoint_files"
 RESAMPLES = 1000

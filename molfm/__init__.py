@@ -12,6 +12,7 @@ _HOME = {  # public name -> the module it lives in
     "MoleculeEmbedder": "embedder",
     "Run": "runs",
     "TrainConfig": "recipe",
+    "TransferResult": "comparison",
     "card": "catalog",
     "cards": "catalog",
     "finetune": "training",

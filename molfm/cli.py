@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from molfm.terminal import print_markdown, print_table, show_estimate, show_page, show_probe, show_run, show_transfer
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Multi-task molecular foundation models, notebook-first."
 )
@@ -29,37 +31,6 @@ def _clear_errors() -> Iterator[None]:
     except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
         typer.echo(f"molfm: {error}", err=True)
         raise typer.Exit(2) from error
-
-
-def _print_table(table, title: str = "") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    rich_table = Table(title=title)
-    for name in table.columns:
-        rich_table.add_column(
-            str(name), justify="right" if table[name].dtype.kind in "fiu" else "left", overflow="fold"
-        )
-    for row in table.itertuples(index=False):
-        cells = [
-            "" if value is None or value != value else f"{value:.3g}" if isinstance(value, float) else str(value)
-            for value in row
-        ]
-        rich_table.add_row(*cells)
-    Console().print(rich_table)
-
-
-def _print_markdown(text: str) -> None:
-    """Render Markdown on a terminal; in a pipe it stays as it is written."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    console = Console(width=min(100, Console().width))
-    if console.is_terminal:
-        console.print()
-        console.print(Markdown(text))
-    else:
-        typer.echo(f"\n{text}")
 
 
 Data = Annotated[
@@ -81,7 +52,7 @@ def cards(
         if name is None:
             if croissant:
                 raise ValueError("--croissant describes one card: name it, as in molfm cards b3db --croissant.")
-            return _print_table(all_cards())
+            return print_table(all_cards())
         found = card(name)
         if croissant:
             return typer.echo(json.dumps(found.to_croissant(), indent=2, ensure_ascii=False))
@@ -89,8 +60,8 @@ def cards(
         for key, value in found.facts().items():
             typer.echo(f"{key}: {value}")
         if found.tasks:
-            _print_table(found.table())
-        _print_markdown(found.text)
+            print_table(found.table())
+        print_markdown(found.text)
 
 
 @app.command()
@@ -109,7 +80,7 @@ def fetch(data: Annotated[str, typer.Argument(help="a dataset's or mix's name, o
             split = official_split(table)
             paths = [*table.paths, *([split] if split else [])]
             rows += [(item.name, path.stat().st_size / 1e6, str(path)) for path in paths]
-        _print_table(pd.DataFrame(rows, columns=["dataset", "MB", "file"]))
+        print_table(pd.DataFrame(rows, columns=["dataset", "MB", "file"]))
 
 
 @app.command()
@@ -123,39 +94,12 @@ def prepare(
     """Featurize a dataset or mix into the cache, and show its tasks and what was rejected."""
     with _clear_errors():
         if dry_run:
-            return _show_estimate(data, smiles)
+            return show_estimate(data, smiles)
         from molfm.mix import load
 
         mix = load(data, smiles=smiles)
-        _print_table(mix.tasks, repr(mix))
+        print_table(mix.tasks, repr(mix))
         typer.echo(str(mix.audit()))
-
-
-def _show_estimate(data: str, smiles: str) -> None:
-    import pandas as pd
-
-    from molfm.estimate import STAND_IN, estimate
-
-    found = estimate(data, smiles)
-
-    def texts(column: str, form: str, unit: float = 1) -> list[str]:
-        return [form.format(value / unit) if value == value else "unknown" for value in found[column]]
-
-    shown = {
-        "dataset": found.dataset,
-        "rows": texts("rows", "{:,.0f}"),
-        "disk: store": texts("store", "{:,.0f} MB", 1e6),
-        "disk: encodings": texts("encodings", "{:,.0f} MB", 1e6),
-        "time": texts("seconds", "{:,.1f} min", 60),
-        "peak memory": texts("memory", "{:,.0f} MB", 1e6),
-        "basis": found.basis,
-    }
-    _print_table(pd.DataFrame(shown), f"Preparing {data}: an estimate")
-    if found.basis.str.startswith("other").any():
-        typer.echo(
-            f"Nothing was downloaded: where a table is not on this disk, molecules of {STAND_IN} stand in for its own and "
-            "every label counts as measured, so a sparse table will take less."
-        )
 
 
 @app.command()
@@ -212,15 +156,7 @@ def train(
         else:
             run = training.train(data, **settings)
         if training.is_first_process():
-            _show_run(run)
-
-
-def _show_run(run) -> None:
-    if run.status["state"] != "finished":
-        return typer.echo(f"{run!r}. Go on with: molfm train --resume {run.folder}")
-    results = run.results.query("split == 'test'")
-    _print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
-    typer.echo(f"Run folder: {run.folder}")
+            show_run(run)
 
 
 @app.command()
@@ -228,69 +164,52 @@ def transfer(
     data: Data,
     targets: Annotated[list[str], typer.Option("--target", help="a task; repeatable")],
     sources: Annotated[
-        list[str], typer.Option("--source", help="tasks, datasets or levels, joined by commas; repeatable")
+        list[str],
+        typer.Option("--source", help="tasks, datasets or levels, joined by commas; a checkpoint; or all; repeatable"),
     ],
+    regimes: Annotated[
+        list[str] | None, typer.Option("--regime", help="cotrain, finetune or probe; repeatable; none: all of them")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="pairs of runs")] = 5,
-    n_labels: Annotated[int | None, typer.Option(help="training labels of the target; none: all")] = None,
-    steps: Annotated[int, typer.Option(help="of every run")] = 1000,
+    n_labels: Annotated[
+        list[int] | None, typer.Option(help="training labels of the target; repeatable; none: all")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="of every run that sees the target")] = 1000,
+    pretrain_steps: Annotated[int | None, typer.Option(help="on the source before; none: as many")] = None,
+    held_out: Annotated[
+        str, typer.Option(help="what sources must not know: molecules, scaffolds or nothing")
+    ] = "molecules",
+    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    save: Annotated[Path | None, typer.Option(help="a folder for the tables")] = None,
     out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),
 ) -> None:
-    """Measure whether training on other tasks helps a target, with intervals, and write a report."""
+    """Measure whether training on other tasks helps a target, with intervals, and write a report.
+
+    A study that was interrupted goes on when it is asked for again.
+    """
     with _clear_errors():
+        from molfm.study import REGIMES
         from molfm.study import transfer as run_transfer
 
-        lists = [source.split(",") for source in sources]
-        result = run_transfer(data, targets, lists, seeds=seeds, n_labels=n_labels, steps=steps)
-        _show_transfer(result)
-        _show_page(result.to_html(out))
-
-
-def _show_page(page: Path) -> None:
-    typer.echo(f"\nReport: {Path(page).resolve()}")
-
-
-def _show_transfer(result) -> None:
-    import pandas as pd
-
-    from molfm.report import finding
-
-    facts = {}
-    for number, row in enumerate(result.table.to_dict("records"), 1):
-        facts[str(number)] = {
-            "target": row["target"],
-            "trained together with": row["source"],
-            "labels, training / test": f"{row['n_labels']} / {row['n_test']}",
-            "paired seeds": row["seeds"],
-        }
-        if "difference" in row:
-            facts[str(number)] |= {
-                f"{row['metric']} alone": f"{row['baseline']:.3f}",
-                f"{row['metric']} together": f"{row['value']:.3f}",
-                "difference": f"{row['difference']:+.3f}",
-                "95% interval": f"{row['low']:+.3f} to {row['high']:+.3f}",
-                "smallest detectable": f"{row['detectable']:.3f}",
-            }
-        facts[str(number)]["verdict"] = row["verdict"]
-    _print_table(pd.DataFrame(facts).reset_index(names=""), "Transfer")
-    for _, row in result.table.iterrows():
-        typer.echo(finding(row))
-
-
-def _show_probe(found) -> None:
-    from molfm.report import METRIC_NAMES, probe_finding
-
-    *others, arm = found.arms
-    for other in others:
-        rows = found.against(other)
-        rows = rows[(rows.arm == arm) & (rows.metric == rows.metric.iloc[0])]
-        spans = zip(rows.difference, rows.low, rows.high, strict=True)
-        rows = rows.assign(span=[f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in spans])
-        names = {"n_labels": "labels", "baseline": other, "value": arm, "span": "difference (95% interval)"}
-        _print_table(
-            rows[[*names, "verdict"]].rename(columns=names),
-            f"{METRIC_NAMES[rows.metric.iloc[0]]} of {found.task.id} from few labels",
+        settings = {} if learning_rate is None else {"learning_rate": learning_rate}
+        result = run_transfer(
+            data,
+            targets,
+            [source if source == "all" else source.split(",") for source in sources],
+            regimes or REGIMES,
+            seeds,
+            n_labels,
+            steps=steps,
+            pretrain_steps=pretrain_steps,
+            held_out=held_out,
+            model=model,
+            **settings,
         )
-        typer.echo(probe_finding(found, arm, other))
+        if save is not None:
+            result.save(save)
+        show_transfer(result)
+        show_page(result.to_html(out))
 
 
 Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
@@ -332,9 +251,7 @@ def predict(
         if out is not None:
             table.to_csv(out, index=False)
             return typer.echo(f"{len(table)} rows written to {out}")
-        _print_table(
-            table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table
-        )
+        print_table(table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table)
 
 
 @app.command()
@@ -361,9 +278,9 @@ def quickstart(
         from molfm import quickstart as study
 
         result, found = study.run(out, full=full)
-        _show_transfer(result)
-        _show_probe(found)
-        _show_page(out)
+        show_transfer(result)
+        show_probe(found)
+        show_page(out)
         typer.echo("Next: molfm lab")
 
 

@@ -15,9 +15,9 @@ from molfm.mix import Mix
 from molfm.runs import Run
 
 if TYPE_CHECKING:
+    from molfm.comparison import TransferResult
     from molfm.probing import LabelEfficiency
     from molfm.quality import Audit
-    from molfm.study import TransferResult
 
 DOMAIN_COLORS = {
     "quantum": "#0072B2",
@@ -26,13 +26,19 @@ DOMAIN_COLORS = {
     "transcriptomic": "#CC79A7",
     "": "#999999",
 }
-REGIME_STYLE = {"alone": ("#E69F00", "dash", "circle-open"), "cotrain": ("#0072B2", "solid", "circle")}
+REGIME_STYLE = {
+    "alone": ("#E69F00", "dash", "circle-open"),
+    "cotrain": ("#0072B2", "solid", "circle"),
+    "finetune": ("#009E73", "dashdot", "diamond"),
+    "probe": ("#CC79A7", "dot", "square"),
+}
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
 METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}
 
 
-def _figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:
+def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:
+    """Return a figure in the project's style, or give a figure that is there this style."""
     figure = figure or go.Figure()
     figure.update_layout(
         template="plotly_white",
@@ -46,9 +52,10 @@ def _figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | N
     return figure
 
 
-def regime_name(source: str) -> str:
-    """Return what a figure calls a run: "alone" or "with <source>"."""
-    return f"with {source}" if source else "alone"
+def arm_name(regime: str, source: str) -> str:
+    """Return what a figure calls runs of one regime with one source."""
+    forms = {"alone": "alone", "cotrain": "with {}", "finetune": "after {}", "probe": "probe of {}"}
+    return forms[regime].format(source)
 
 
 def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
@@ -59,7 +66,7 @@ def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
         used: task -> training labels that a study left it, marked by a star.
     """
     tasks = mix.tasks.iloc[::-1]
-    figure = _figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
+    figure = new_figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
     for domain in dict.fromkeys(tasks.domain):
         of = tasks[tasks.domain == domain]
         for split, symbol in (("train", "circle"), ("val", "circle-open"), ("test", "x-thin-open")):
@@ -104,7 +111,7 @@ def audit_overview(audit: "Audit") -> go.Figure:
     table = table.loc[many.percent.idxmax()]
     pair = np.where(table.split == "", " and ", " " + table.split + " in training of ") + table.other
     where = table.dataset + np.where(table.other == "", "", pair)
-    figure = _figure("What the audit found", "percent", "", height=150 + 24 * where[::-1].nunique())
+    figure = new_figure("What the audit found", "percent", "", height=150 + 24 * where[::-1].nunique())
     marks = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "circle-open")
     colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
     for place, (check, group) in enumerate(table.groupby("check", sort=False)):
@@ -133,10 +140,10 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
         kind: of the task.
     """
     column = f"{task}/{PRIMARY[kind]}"
-    figure = _figure("Learning curves", "step", f"{METRIC_NAMES[PRIMARY[kind]]} on validation")
+    figure = new_figure("Learning curves", "step", f"{METRIC_NAMES[PRIMARY[kind]]} on validation")
     for (regime, source), group in runs.groupby(["regime", "source"], sort=False):
         color, dash, symbol = REGIME_STYLE[regime]
-        name = regime_name(source)
+        name = arm_name(regime, source)
         curves = [Run(folder).metrics for folder in group.folder]
         curves = [curve.set_index("step")[column] for curve in curves if column in curve]
         for seed, curve in zip(group.seed, curves, strict=False):
@@ -163,68 +170,22 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
     return figure
 
 
-def transfer_differences(result: "TransferResult") -> go.Figure:
-    """Show each comparison's mean difference with its 95% interval, the seeds behind it, and what could have been seen."""
-    table = result.table.dropna(subset="difference") if "difference" in result.table else result.table.iloc[:0]
-    metric = METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
-    figure = _figure(
-        "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
-    )
-    for place, row in enumerate(table.itertuples()):
-        color = REGIME_STYLE["cotrain"][0]
-        figure.add_shape(
-            type="rect",
-            x0=-row.detectable,
-            x1=row.detectable,
-            y0=place - 0.3,
-            y1=place + 0.3,
-            line_width=0,
-            fillcolor="#999999",
-            opacity=0.2,
-        )
-        figure.add_scatter(
-            x=[row.difference],
-            y=[place],
-            error_x={"type": "data", "array": [row.high - row.difference], "thickness": 3, "width": 8},
-            mode="markers",
-            marker={"size": 13, "color": color, "symbol": "diamond"},
-            name="mean and 95% interval",
-            showlegend=place == 0,
-            hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
-        )
-        of = result.runs[result.runs.target == row.target].set_index(["source", "seed"]).value
-        seeds = of.loc[row.source] - of.loc[""]
-        figure.add_scatter(
-            x=seeds,
-            y=[place - 0.18] * len(seeds),
-            mode="markers",
-            marker={"size": 9, "color": color, "symbol": "line-ns-open", "line": {"width": 2}},
-            name="each seed",
-            showlegend=place == 0,
-            customdata=seeds.index,
-            hovertemplate="seed %{customdata}: %{x:+.3f}<extra></extra>",
-        )
-    figure.add_vline(x=0, line_color="#555555", line_width=1)
-    names = [f"{row.target}<br>with {row.source.replace(' + ', '<br>+ ')}" for row in table.itertuples()]
-    figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, range=[-0.6, max(len(table) - 0.4, 0.6)])
-    figure.update_layout(margin_l=170)
-    return figure
-
-
 def predicted_against_measured(result: "TransferResult", target: str) -> go.Figure:
     """Show a regression target's test labels against the predictions, the mean over seeds, of each regime."""
     unit = result.mix.tasks.unit[result.mix.task_number(target)]
-    figure = _figure("Unseen scaffolds: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460)
+    figure = new_figure(
+        "Unseen scaffolds: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460
+    )
     runs, low, high = result.runs[result.runs.target == target], np.inf, -np.inf
     smiles = result.mix.molecules.smiles
     for regime, source in runs[["regime", "source"]].drop_duplicates().itertuples(index=False):
-        table = result.predictions(target, source)
+        table = result.predictions(target, source, regime)
         color, _, symbol = REGIME_STYLE[regime]
         figure.add_scatter(
             x=table.target,
             y=table.preds,
             mode="markers",
-            name=regime_name(source),
+            name=arm_name(regime, source),
             marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
             customdata=smiles.iloc[table.mol_id],
             hovertemplate="%{customdata}<br>measured %{x:.2f}, predicted %{y:.2f}<extra></extra>",
@@ -249,7 +210,7 @@ def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str
         measured, predicted: columns, also the names of the axes.
         unit: of both.
     """
-    figure = _figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
+    figure = new_figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
     ends = [table[[measured, predicted]].min(axis=None), table[[measured, predicted]].max(axis=None)]
     figure.add_scatter(
         x=ends, y=ends, mode="lines", line={"color": "#555555", "width": 1}, showlegend=False, hoverinfo="skip"
@@ -282,7 +243,7 @@ def label_efficiency_curves(result: "LabelEfficiency") -> go.Figure:
     arms, counts = result.arms, sorted(runs.n_labels.unique())
     panels = (f"{name} on test", f"difference from {result.baseline}")
     figure = make_subplots(cols=2, subplot_titles=panels, horizontal_spacing=0.1)
-    _figure("", "training labels", "", 440, figure)
+    new_figure("", "training labels", "", 440, figure)
     for place, arm in enumerate(arms):
         color, symbol = SERIES_COLORS[place % len(SERIES_COLORS)], SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)]
         of = runs[runs.arm == arm]

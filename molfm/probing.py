@@ -4,7 +4,7 @@ An arm is a description of molecules with a model on top. Arms are compared on t
 nested (the 32 labels of a draw are among its 64), and on the whole test set. A draw may have a split of its own: which
 scaffolds happen to be tested changes more than which molecules were labelled. Whatever an arm has to choose, it chooses
 inside the training labels that it was given: the ridge's penalty by leave-one-out, the logistic regression's by five folds of
-constitutions. Intervals are those of `study.paired_interval`, against one baseline. Nothing here imports torch.
+constitutions. Intervals are those of `statistics.paired_interval`, against one baseline. Nothing here imports torch.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from molfm.catalog import Task
 from molfm.metrics import undefined
 from molfm.mix import Mix
-from molfm.study import WEIGHTED, paired_interval
+from molfm.statistics import WEIGHTED, paired_interval
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -47,7 +47,8 @@ def _size(full: bool) -> str:
 
 def budget(full: bool = False) -> dict:
     """Return the study's settings for `molfm.transfer`; `MOLFM_FAST=1` reduces them for tests: the result means nothing."""
-    return {"target_batch": 32, "source_batch": 32, "learning_rate": 2e-3, **_SIZES[_size(full)]}
+    arms = {"regimes": ("alone", "cotrain"), "target_batch": 32, "source_batch": 32}
+    return {**arms, "learning_rate": 2e-3, **_SIZES[_size(full)]}
 
 
 def probe(full: bool = False, progress: bool = True) -> LabelEfficiency:

@@ -12,18 +12,18 @@ from plotly.offline import get_plotlyjs
 
 from molfm.figures import (
     METRIC_NAMES,
+    arm_name,
     label_coverage,
     label_efficiency_curves,
     learning_curves,
     molecule_grid,
     predicted_against_measured,
-    regime_name,
-    transfer_differences,
 )
+from molfm.transfer_figures import transfer_differences
 
 if TYPE_CHECKING:
+    from molfm.comparison import TransferResult
     from molfm.probing import LabelEfficiency
-    from molfm.study import TransferResult
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1b1f24; --paper: #ffffff; --soft: #f2f4f7; --line: #d5dae1; --accent: #0072b2; }
@@ -67,20 +67,32 @@ def _page(title: str, body: Sequence[str]) -> str:
     )
 
 
+_HELD_OUT = {
+    "molecules": "Source labels of molecules that the target is validated or tested on were hidden.",
+    "scaffolds": "Source labels of molecules with a scaffold that the target is validated or tested on were hidden.",
+    "nothing": "Source labels were left as they are; test molecules that a source was trained on are told apart as test_seen.",
+}
+_HOW = {
+    "cotrain": "Training with {}",
+    "finetune": "Training on {} before",
+    "probe": "A linear probe of a network trained on {}, in place of training,",
+}
+
+
 def finding(row: pd.Series) -> str:
     """Say in words what one row of `TransferResult.table` found, and what it could not have found."""
     if row.verdict.startswith("undefined"):
-        return f"{row.target} with {row.source}: {row.verdict}."
-    metric = METRIC_NAMES[row.metric]
+        return f"{row.target}, {arm_name(row.regime, row.source)}: {row.verdict}."
+    metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(row.source)
     opening = {
-        "helps": f"Training with {row.source} helped {row.target}",
-        "hurts": f"Training with {row.source} hurt {row.target}",
-        "cannot tell": f"Cannot tell whether training with {row.source} changes {row.target}",
+        "helps": f"{how} helped {row.target}",
+        "hurts": f"{how} hurt {row.target}",
+        "cannot tell": f"Cannot tell whether {how[0].lower()}{how[1:]} changes {row.target}",
     }[row.verdict]
     return (
-        f"{opening}: {metric} on unseen scaffolds went from {row.baseline:.2f} to {row.value:.2f}, "
-        f"a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}; {row.seeds} paired seeds, "
-        f"{row.n_labels} training labels, {row.n_test} test labels). "
+        f"{opening}: {metric} on {'test' if row.split == 'test' else 'molecules that the source knows'} went from {row.baseline:.2f} to {row.value:.2f}, "
+        f"a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}, adjusted p "
+        f"{row.p_adjusted:.2g}; {row.seeds} paired seeds, {row.n_labels} training labels, {row.n_test} test labels). "
         f"A difference smaller than about {row.detectable:.2f} would probably have been missed."
     )
 
@@ -132,11 +144,10 @@ def _of(table: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 def _molecules(result: "TransferResult", target: str) -> str:
     """Draw test molecules from the lowest to the highest measured value, evenly spaced: chosen by rank, not by looks."""
-    sources = result.runs.source[result.runs.target == target].unique()
+    runs = result.runs[result.runs.target == target]
     table = result.predictions(target).set_index("mol_id").sort_values("target")
-    for source in sources:
-        name = regime_name(source)
-        table[name] = result.predictions(target, source).set_index("mol_id").preds
+    for regime, source in runs[["regime", "source"]].drop_duplicates().itertuples(index=False):
+        table[arm_name(regime, source)] = result.predictions(target, source, regime).set_index("mol_id").preds
     table = table.iloc[[round(i * (len(table) - 1) / 7) for i in range(8)]]
     shown = [name for name in table.columns if name not in ("target", "preds")]
     captions = [
@@ -160,12 +171,14 @@ def transfer_page(
     used = dict(zip(result.table.target, result.table.n_labels, strict=True))
     body += [
         "<h2>The difference</h2>",
-        "<p>Diamond and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
+        *([_figure(result.figure(), "differences of all targets")] if result.table.target.nunique() > 1 else []),
+        "<p>Mark and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
         "a bootstrap over the test set's constitutions. Ticks: the seeds. Grey: differences that this study would have found "
-        "less than four times in five.</p>",
+        "less than four times in five. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
+        "expected to be chance (Benjamini and Hochberg, over this table).</p>",
         _figure(transfer_differences(result), "difference in the test metric with its interval"),
-        _table(result.table.drop(columns=["regime", "detectable"], errors="ignore")),
-        "<details><summary>Every run</summary>" + _table(result.runs.drop(columns=["folder", "regime"])) + "</details>",
+        _table(result.table.drop(columns=["p", "detectable"])),
+        "<details><summary>Every run</summary>" + _table(result.runs.drop(columns="folder")) + "</details>",
         "<h2>What was measured, and how often</h2>",
         f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "
         "The star is what the target was left with in training; validation labels were reduced in proportion, test labels "
@@ -176,6 +189,14 @@ def transfer_page(
     for target in result.table.target.unique():
         kind = mix.chosen[mix.task_number(target)].kind
         runs = result.runs[result.runs.target == target]
+        if runs.empty:
+            continue
+        if runs.n_labels.nunique() > 1:
+            body += [
+                f"<h2>{html.escape(target)}: how many labels it takes</h2>",
+                _figure(result.figure(target), f"test metric of {target} against training labels"),
+            ]
+        runs = runs[runs.n_labels == runs.n_labels.max()]
         body += [
             f"<h2>{html.escape(target)}: learning curves</h2>",
             _figure(learning_curves(runs, target, kind), f"validation metric of {target} against training step"),
@@ -195,8 +216,8 @@ def transfer_page(
     body += [
         "<h2>How it was measured</h2>",
         f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, the same first weights of the "
-        f"trunk and the same recipe: {html.escape(recipe)}. The weights were chosen by the target's validation loss. Source "
-        "labels of molecules that the target is validated or tested on were hidden. Splits: "
+        f"trunk (but for checkpoints from elsewhere) and the same recipe: {html.escape(recipe)}. The weights were chosen by "
+        f"the target's validation loss. {_HELD_OUT[settings['held_out']]} Splits: "
         + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
         + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
         f"<p>{html.escape(versions)}, Python {platform.python_version()}. "

@@ -248,6 +248,35 @@ def test_a_target_as_its_own_source_and_a_single_seed_are_one_line_each(molfm_co
     )
 
 
+def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
+    calls = []
+
+    def transfer(*args, **settings):
+        calls.append((args, settings))
+        raise ValueError("that is enough")
+
+    monkeypatch.setattr("molfm.study.transfer", transfer)
+    words = ["transfer", "minimix", "--target", "logBB", "--source", "qm9_mini,xtb_b3db/node", "--source", "all"]
+    words += [
+        "--regime",
+        "probe",
+        "--n-labels",
+        32,
+        "--n-labels",
+        64,
+        "--seeds",
+        3,
+        "--steps",
+        7,
+        "--held-out",
+        "scaffolds",
+    ]
+    assert refused(molfm_command(*words)) == "molfm: that is enough"
+    sources = [["qm9_mini", "xtb_b3db/node"], "all"]
+    settings = {"steps": 7, "pretrain_steps": None, "held_out": "scaffolds", "model": "gine"}
+    assert calls == [(("minimix", ["logBB"], sources, ["probe"], 3, [32, 64]), settings)]
+
+
 # --------------------------------------------------------------------------------------------------------------------- lab
 
 

@@ -1,81 +1,41 @@
+import json
+from concurrent.futures import Future
+from pathlib import Path
+
+import loky
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 import molfm
-from molfm import study
-from molfm.study import paired_interval, weighted_auroc, weighted_mae, weighted_r2
+from molfm import comparison, sources
+from molfm.splits import SPLITS
+from molfm.terminal import show_transfer
 
 
-def noisy(rng, target, scale):
-    return target + rng.normal(0, scale, len(target))
+class InThisProcess:
+    """An executor without processes: they take seconds to begin, and tests of the pool itself are elsewhere."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def submit(self, function, *args):
+        future = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, **_):
+        pass
 
 
-def test_weighted_metrics_equal_scikit_learn_on_resampled_labels():
-    rng = np.random.default_rng(0)
-    target, preds = rng.normal(size=60), rng.normal(size=60).round(1)  # rounded: ties
-    classes = (target > 0).astype(float)
-    weights = rng.integers(0, 4, (5, 60))
-    for row, r2, auroc in zip(
-        weights, weighted_r2(preds, target, weights), weighted_auroc(preds, classes, weights), strict=True
-    ):
-        assert r2 == pytest.approx(r2_score(target, preds, sample_weight=row))
-        assert auroc == pytest.approx(roc_auc_score(classes, preds, sample_weight=row))
-    mae = [mean_absolute_error(target, preds, sample_weight=row) for row in weights]
-    assert weighted_mae(preds, target, weights) == pytest.approx(mae)
-
-
-def test_interval_covers_no_difference_about_95_times_in_a_hundred():
-    rng = np.random.default_rng(1)
-    covered = 0
-    for _ in range(200):
-        target = rng.normal(size=150)
-        baseline, other = ([noisy(rng, target, 1.0) for _ in range(3)] for _ in range(2))
-        cell = paired_interval("r2", baseline, other, target, np.arange(150))
-        covered += cell["low"] < 0 < cell["high"]
-    assert covered >= 180  # 90%: a percentile bootstrap over three seeds would stay near 150
-
-
-def test_interval_finds_a_large_difference_and_orders_its_parts():
-    rng = np.random.default_rng(2)
-    target = rng.normal(size=300)
-    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.4) for _ in range(3)]
-    cell = paired_interval("r2", baseline, other, target, np.arange(300))
-    assert 0 < cell["low"] < cell["difference"] < cell["high"]
-    assert cell["difference"] == pytest.approx(cell["value"] - cell["baseline"])
-    assert cell["detectable"] > cell["high"] - cell["difference"]
-
-
-def test_bootstrap_draws_groups_so_that_copies_of_a_molecule_do_not_narrow_the_interval():
-    rng = np.random.default_rng(3)
-    target = rng.normal(size=80)
-    baseline, other = [noisy(rng, target, 0.8) for _ in range(4)], [noisy(rng, target, 0.8) for _ in range(4)]
-    once = paired_interval("r2", baseline, other, target, np.arange(80))
-
-    def copied(arrays):
-        return [np.tile(array, 5) for array in arrays]
-
-    grouped = paired_interval("r2", copied(baseline), copied(other), np.tile(target, 5), np.tile(np.arange(80), 5))
-    assert grouped["high"] - grouped["low"] == pytest.approx(once["high"] - once["low"], rel=1e-6)
-
-
-def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
-    rng = np.random.default_rng(4)
-    target = rng.normal(size=90)
-    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
-    tested = [rng.random(90) < 0.6 for _ in range(3)]
-    cell = paired_interval("r2", baseline, other, target, np.arange(90), tested)
-    for name, runs in (("baseline", baseline), ("value", other)):
-        by_hand = [r2_score(target[at], preds[at]) for preds, at in zip(runs, tested, strict=True)]
-        assert cell[name] == pytest.approx(np.mean(by_hand))
-    everything = paired_interval("r2", baseline, other, target, np.arange(90), [np.ones(90, bool)] * 3)
-    assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
-
-
-def test_one_seed_is_no_interval():
-    with pytest.raises(ValueError, match="at least"):
-        paired_interval("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))
+@pytest.fixture(scope="module", autouse=True)
+def _in_this_process():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loky, "ProcessPoolExecutor", InThisProcess)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -91,27 +51,39 @@ def two_datasets(tmp_path_factory):
         {"smiles": chains, "activity": size + rng.normal(0, 0.1, len(chains)), "active": size > size.mean()}
     )
     target["active"] = target.active.astype(float)
+    target["single"] = 0.0
     source = pd.DataFrame({"smiles": chains[::2], "weight": size[::2] * 2})
+    other = pd.DataFrame({"smiles": chains[::3], "noise": rng.normal(size=len(chains[::3]))})
+    for name in ("other", "wide"):
+        other.to_csv(folder / f"{name}.csv", index=False)
     target.to_csv(folder / "aim.csv", index=False)
     source.to_csv(folder / "help.csv", index=False)
     facts = "source: {n}.csv"
     cards = {
-        "aim": "activity: {unit: u, domain: biological}\n  active: {kind: binary, domain: biological, same_as: activity}",
+        "aim": "activity: {unit: u, domain: biological}\n  active: {kind: binary, domain: biological, same_as: activity}\n  single: {kind: binary}",
         "help": "weight: {unit: Da, domain: quantum}",
+        "other": "noise: {}",
+        "wide": "noise: {}",
     }
     for name, tasks in cards.items():
-        text = f"---\nname: {name}\nsources:\n  - {{location: 'file:{name}.csv'}}\ntasks:\n  {tasks}\n---\n{facts}"
+        fractions = (
+            "[0.9, 0.05, 0.05]" if name == "wide" else "[0.6, 0.2, 0.2]"
+        )  # so it knows what others are tested on
+        text = f"---\nname: {name}\nfractions: {fractions}\nsources:\n  - {{location: 'file:{name}.csv'}}\ntasks:\n  {tasks}\n---\n{facts}"
         (folder / f"{name}.md").write_text(text)
-    (folder / "both.md").write_text("---\nname: both\ndatasets: [aim, help]\n---\n")
+    (folder / "both.md").write_text("---\nname: both\ndatasets: [aim, help, other, wide]\n---\n")
     return molfm.load(folder / "both.md", progress=False)
 
 
 SMALL = {"steps": 6, "seeds": 2, "n_labels": 30, "hidden_channels": 8, "num_layers": 1, "progress": False}
+TOGETHER = {"regimes": ("alone", "cotrain"), **SMALL}
+FEW = {name: value for name, value in SMALL.items() if name != "n_labels"}
+FEW |= {"pretrain_steps": 4, "finetune": {"learning_rate": 2e-3}}
 
 
 @pytest.fixture(scope="module")
 def result(two_datasets):
-    return molfm.transfer(two_datasets, ["activity"], ["help"], **SMALL)
+    return molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER)
 
 
 def test_a_study_reports_each_comparison_with_its_evidence(result):
@@ -136,7 +108,7 @@ def test_runs_of_a_pair_see_the_same_target_labels_and_start_from_the_same_trunk
 
 def test_asked_again_with_more_seeds_a_study_trains_only_what_is_missing(two_datasets, result):
     before = {folder: molfm.Run(folder).status["updated"] for folder in result.runs.folder}
-    more = molfm.transfer(two_datasets, ["activity"], ["help"], **SMALL | {"seeds": 3})
+    more = molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER | {"seeds": 3})
     assert set(before) < set(more.runs.folder)
     assert len(more.runs) == 6
     assert before == {folder: molfm.Run(folder).status["updated"] for folder in before}
@@ -145,19 +117,20 @@ def test_asked_again_with_more_seeds_a_study_trains_only_what_is_missing(two_dat
 def test_an_unfinished_run_is_trained_again(two_datasets, result):
     folder = result.runs.folder[0]
     status = molfm.Run(folder).folder / "status.json"
-    status.write_text(status.read_text().replace("finished", "running"))
-    again = molfm.transfer(two_datasets, ["activity"], ["help"], **SMALL)
+    facts = json.loads(status.read_text())
+    status.write_text(json.dumps(facts | {"state": "running", "process_start": "long ago"}))
+    again = molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER)
     assert molfm.Run(folder).status["state"] == "finished"
     assert again.runs.value.to_numpy() == pytest.approx(result.runs.value.to_numpy())  # the same seed, the same run
 
 
 def test_source_labels_of_held_out_target_molecules_are_hidden(two_datasets):
-    mix = study._without_leaks(two_datasets, "aim/activity", ["help/weight"])
+    mix = sources.hide(two_datasets, ["aim/activity"], ["help/weight"])
     molecule, _, split, _ = mix._labels_of(mix.task_number("activity"))
-    held_out = set(mix.constitution[molecule[split != 0]])
-    left, _, _, _ = mix._labels_of(mix.task_number("weight"))
-    assert len(left)
-    assert held_out.isdisjoint(mix.constitution[left])
+    left, _, of_source, _ = mix._labels_of(mix.task_number("weight"))
+    assert {"train", "val"} == {SPLITS[code] for code in of_source}
+    assert set(mix.constitution[molecule[split != 0]]).isdisjoint(mix.constitution[left[of_source == 0]])
+    assert set(mix.constitution[molecule[split == SPLITS.index("test")]]).isdisjoint(mix.constitution[left])
     everything, _, _, _ = two_datasets._labels_of(two_datasets.task_number("weight"))
     assert len(left) < len(everything)
 
@@ -171,11 +144,11 @@ def test_unknown_regime_and_single_seed_are_refused(two_datasets):
     with pytest.raises(ValueError, match="alone, cotrain"):
         molfm.transfer(two_datasets, ["activity"], ["help"], ["magic"], **SMALL)
     with pytest.raises(ValueError, match="at least 2 seeds"):
-        molfm.transfer(two_datasets, ["activity"], ["help"], **SMALL | {"seeds": 1})
+        molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER | {"seeds": 1})
 
 
 def test_a_binary_target_is_compared_by_auroc(two_datasets):
-    table = molfm.transfer(two_datasets, ["active"], ["help"], **SMALL).table
+    table = molfm.transfer(two_datasets, ["active"], ["help"], **TOGETHER).table
     assert table.metric.iloc[0] == "auroc"
     assert 0 <= table.value.iloc[0] <= 1
 
@@ -212,5 +185,251 @@ def test_what_was_found_is_said_in_words_with_its_limits(result):
 def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
     table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len() // 8, length=toy_table.smiles.str.len())
     card = make_card("graded", table, {"size": {"kind": "ordinal", "classes": 3}, "length": {}})
-    with pytest.raises(ValueError, match="graded/size is ordinal; a target must be a regression or binary task"):
+    with pytest.raises(
+        ValueError, match="graded/size is ordinal at graph level; a target must be a regression or binary task"
+    ):
         molfm.transfer(card, targets=["size"], sources=["length"], progress=False)
+
+
+# ------------------------------------------------------------------------------------------------------ regimes and budgets
+
+
+@pytest.fixture(scope="module")
+def curves(two_datasets):
+    """Every regime at two numbers of labels, of a target that can be judged and one whose test set has a single class."""
+    return molfm.transfer(two_datasets, ["activity", "single"], ["help", "other", "all"], n_labels=[15, 30], **FEW)
+
+
+def configs(result):
+    """The config of each run, by target, source, regime, number of labels and seed."""
+    keys = ["target", "source", "regime", "n_labels", "seed"]
+    return {tuple(run[keys]): molfm.Run(run.folder).config for _, run in result.runs.iterrows()}
+
+
+def test_every_regime_gives_a_target_the_same_updates_and_selection(curves):
+    found = configs(curves)
+    assert {key[2] for key in found} == {"alone", "cotrain", "finetune", "probe"}
+    for key, config in found.items():
+        assert config["steps"] == 6
+        assert config["watch"] == ["aim/activity"]
+        assert config["batch_size"]["aim"] == 32
+        assert config["n_labels"] == {"aim/activity": key[3]}
+        assert config["hidden_channels"] == 8
+    alone, tuned, probe = (
+        found["aim/activity", *arm, 30, 1] for arm in (("", "alone"), ("help", "finetune"), ("help", "probe"))
+    )
+    assert (alone["start_from"], tuned["freeze"], tuned["learning_rate"]) == (None, 0, 0.002)
+    assert (probe["freeze"], probe["head_channels"], probe["learning_rate"]) == ("all", 0, 0.001)
+    assert tuned["start_from"] == probe["start_from"]
+    pretrained = molfm.Run(Path(tuned["start_from"]).parent).config
+    assert (pretrained["tasks"], pretrained["steps"], pretrained["seed"]) == (["help/weight"], 4, 1)
+
+
+def test_a_source_is_pretrained_once_for_all_numbers_of_labels(curves):
+    starts = {key: config["start_from"] for key, config in configs(curves).items() if config["start_from"]}
+    assert len(starts) == 3 * 2 * 2 * 2  # sources, regimes, numbers of labels, seeds
+    assert len(set(starts.values())) == 3 * 2
+
+
+def test_all_is_the_union_of_the_sources(curves):
+    found = configs(curves)["aim/activity", "all", "cotrain", 15, 0]
+    assert found["tasks"] == ["aim/activity", "help/weight", "other/noise"]
+    assert found["batch_size"] == {"aim": 32, "help": 64, "other": 64}
+
+
+def test_fewer_labels_are_among_the_more_and_the_same_in_every_arm(curves, two_datasets):
+    kept = {}
+    for key, config in configs(curves).items():
+        with np.load(curves.arm(*key[:4]).folder.iloc[key[4]] + "/kept.npz") as packed:
+            mask = np.unpackbits(packed["0"], count=len(two_datasets)).astype(bool)
+        kept.setdefault((key[3], key[4]), []).append(mask)
+        assert config["tasks"][0] == "aim/activity"
+    for masks in kept.values():
+        assert all((mask == masks[0]).all() for mask in masks)
+    for seed in (0, 1):
+        few, many = kept[15, seed][0], kept[30, seed][0]
+        assert (few <= many).all() and few.sum() < many.sum()
+
+
+def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_reason(curves):
+    table = curves.table
+    assert list(table.columns) == list(comparison.COLUMNS)
+    assert len(table) == 2 * 2 * 3 * 3  # targets, numbers of labels, sources, regimes
+    judged, single = table[table.target == "aim/activity"], table[table.target == "aim/single"]
+    n_test = curves.mix.tasks.n_test[0]
+    assert set(single.verdict) == {f"undefined: only class 0 among {n_test} labels in the test set"}
+    assert single.difference.isna().all() and single.p_adjusted.isna().all()
+    assert judged.n_source.min() > 0
+    assert (judged.seeds == 2).all() and (judged.n_test == n_test).all()
+    assert (judged.p_adjusted >= judged.p).all()
+    assert set(judged.verdict) <= {"helps", "hurts", "cannot tell"}
+    assert "aim/single" not in set(curves.runs.target)
+
+
+def test_too_few_labels_are_undefined_and_not_an_error(two_datasets):
+    table = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=[30, 5000], **FEW).table
+    assert table.verdict[1].startswith("undefined: ")
+    assert table.verdict[1].endswith("training labels, 5000 were asked for")
+    assert not table.verdict[0].startswith("undefined")
+
+
+def test_a_result_that_was_saved_and_loaded_is_the_same(curves, tmp_path):
+    curves.save(tmp_path)
+    again = molfm.TransferResult.load(tmp_path)
+    pd.testing.assert_frame_equal(again.table, curves.table)
+    pd.testing.assert_frame_equal(again.runs, curves.runs)
+    assert again.settings == curves.settings
+    assert again.settings["steps"] == 6 and again.settings["pretrain_steps"] == 4
+    pd.testing.assert_frame_equal(again.predictions("aim/activity"), curves.predictions("aim/activity"))
+
+
+def test_figures_show_every_cell_and_the_curves_their_intervals(curves):
+    matrix = curves.figure()
+    [cells] = matrix.data
+    assert (len(cells.y), len(cells.x)) == (4, 9)
+    row = curves.table.iloc[0]
+    assert f"{row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}" in cells.text[0][0]
+    assert list(cells.text[-1]) == ["undefined"] * 9
+    lines = curves.figure("activity").data
+    assert len(lines) == 1 + 9
+    assert list(lines[0].x) == [15, 30]
+    mine = curves.table[
+        (curves.table.source == "help") & (curves.table.regime == "probe") & (curves.table.n_labels < 40)
+    ]
+    [line] = [line for line in lines if line.name == "probe of help"]
+    assert line.y.tolist() == pytest.approx(mine.value[:2].tolist())
+    assert list(line.error_y.array) == pytest.approx((mine.high - mine.difference)[:2].tolist())
+
+
+def test_a_terminal_shows_a_row_a_comparison_and_says_how_many_have_a_finding(curves, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+    show_transfer(curves)
+    out = capsys.readouterr().out
+    assert out.count("aim/activity") >= 18 and out.count("undefined: only class 0") == 18
+    row = curves.table.iloc[0]
+    assert f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in out
+    assert "Of 36 comparisons, " in out
+
+
+def test_the_report_of_many_cells_has_matrix_curves_and_what_is_undefined(curves):
+    page = curves.to_html().split("</script>", 1)[1]
+    assert "undefined: only class 0 among" in page
+    assert "how many labels it takes" in page
+    assert page.count('class="plotly-graph-div"') == 6  # matrix, differences, coverage, curves, learning, predictions
+
+
+def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_datasets):
+    result = molfm.transfer(two_datasets, [["activity", "active", "single"]], ["help"], ["cotrain"], n_labels=30, **FEW)
+    assert result.table.target.tolist() == ["aim/activity", "aim/active", "aim/single"]
+    assert result.table.metric.tolist() == ["r2", "auroc", "auroc"]
+    assert result.table.verdict[2].startswith("undefined: only class 0")
+    assert result.runs.folder.nunique() == 2 * 2
+    found = configs(result)["aim/active", "help", "cotrain", 30, 0]
+    assert found["watch"] == ["aim/activity", "aim/active", "aim/single"]
+    run = molfm.Run(result.arm("aim/active", "help").folder.iloc[0])
+    scores = run.results[(run.results.task == "aim/active") & (run.results.split == "test")].set_index("metric").value
+    assert result.arm("aim/active", "help").value.iloc[0] == pytest.approx(scores["auroc"])
+    with pytest.raises(ValueError, match="must be of one dataset"):
+        molfm.transfer(two_datasets, [["activity", "weight"]], ["other"], **FEW)
+
+
+# ---------------------------------------------------------------------------------------------------------------- leakage
+
+
+def test_scaffolds_of_held_out_molecules_are_hidden_where_that_is_asked_for(two_datasets):
+    mix = sources.hide(two_datasets, ["aim/activity"], ["help/weight"], "scaffolds")
+    tested = mix.scaffold[mix.members("test", ["activity"])]
+    assert len(mix.members("train", ["weight"])) > 0
+    assert set(tested).isdisjoint(mix.scaffold[mix.members("train", ["weight"])])
+    assert sources.hide(two_datasets, ["aim/activity"], ["help/weight"], "nothing") is two_datasets
+
+
+def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datasets):
+    settings = FEW | {"held_out": "nothing", "n_labels": 30}
+    result = molfm.transfer(two_datasets, ["activity"], ["wide"], ["cotrain"], **settings)
+    table = result.table.set_index("split")
+    known = two_datasets.constitution[two_datasets.members("train", ["wide"])]
+    molecule, _, split, _ = two_datasets._labels_of(two_datasets.task_number("activity"))
+    seen = np.isin(two_datasets.constitution[molecule[split == SPLITS.index("test")]], known)
+    assert table.n_test.to_dict() == {"test": (~seen).sum(), "test_seen": seen.sum()}
+    assert 0 < seen.sum() < len(seen)
+
+
+# ---------------------------------------------------------------------------------------------------------------- sources
+
+
+def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_run):
+    source = str(toy_run.folder)
+    result = molfm.transfer(two_datasets, ["activity"], [source], n_labels=30, **FEW)
+    assert result.table.regime.tolist() == ["finetune", "probe"]
+    assert result.table.n_source.isna().all()
+    config = configs(result)["aim/activity", source, "probe", 30, 0]
+    assert config["start_digest"] == toy_run.model.digest()
+    assert config["hidden_channels"] == 16  # the checkpoint's, not the study's
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* Nor is there a checkpoint 'nowhere'"),
+        (
+            {"held_out": "everything"},
+            ValueError,
+            "Unknown held_out 'everything'; expected molecules, scaffolds, nothing",
+        ),
+        ({"regimes": ["alone"]}, ValueError, "Nothing to compare"),
+        ({"seed": 3}, TypeError, "seed is for the study to set"),
+        ({"step": 3}, TypeError, "Unknown setting 'step'. Did you mean 'steps'"),
+    ],
+)
+def test_what_makes_no_study_is_refused(two_datasets, wrong, error, message):
+    with pytest.raises(error, match=message):
+        molfm.transfer(two_datasets, ["activity"], **{"sources": ["help"], **FEW, **wrong})
+
+
+def test_a_checkpoint_that_was_trained_on_the_target_is_refused(toy, toy_run):
+    with pytest.raises(ValueError, match="was trained on toy/heavy"):
+        molfm.transfer(toy, ["heavy"], [str(toy_run.folder)], **FEW)
+
+
+# ----------------------------------------------------------------------------------------------- what it says of what is so
+
+
+def write_dataset(folder, name, smiles, values, fractions):
+    pd.DataFrame({"smiles": smiles, "y": values}).to_csv(folder / f"{name}.csv", index=False)
+    front = f"name: {name}\nsplit: random\nfractions: {fractions}\nsources: [{{location: 'file:{name}.csv'}}]\ntasks: {{y: {{}}}}"
+    (folder / f"{name}.md").write_text(f"---\n{front}\n---\n")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """Targets with few and with many labels of one property, and sources whose effect is known by construction.
+
+    same: the property on other molecules. copy: the poor target's own labels once more. flat: the same value for every
+    molecule, so that whoever learns it forgets what tells them apart.
+    """
+    folder, rng = tmp_path_factory.mktemp("known"), np.random.default_rng(0)
+    smiles = np.array(sorted({f"C{''.join(rng.choice(list('CCONS'), rng.integers(4, 10)))}C" for _ in range(900)}))
+    pairs = np.array([sum(s[i : i + 2] in ("ON", "NO", "SO", "OS") for i in range(len(s))) for s in smiles])
+    values = pairs - np.array([sum(s[i : i + 2] in ("NS", "SN") for i in range(len(s))) for s in smiles])
+    measured = values + rng.normal(0, 0.2, len(smiles))
+    order = rng.permutation(len(smiles))
+    poor, rich, rest = order[:200], order[200:450], order[450:]
+    write_dataset(folder, "poor", smiles[poor], measured[poor], [0.15, 0.1, 0.75])
+    write_dataset(folder, "rich", smiles[rich], measured[rich], [0.6, 0.1, 0.3])
+    write_dataset(folder, "same", smiles[rest], values[rest], [0.8, 0.15, 0.05])
+    write_dataset(folder, "copy", smiles[poor], measured[poor], [0.8, 0.15, 0.05])
+    write_dataset(folder, "flat", smiles[rest], 1.0, [0.8, 0.15, 0.05])
+    (folder / "known.md").write_text("---\nname: known\ndatasets: [poor, rich, same, copy, flat]\n---\n")
+    return molfm.load(folder / "known.md", progress=False)
+
+
+def test_an_informative_a_neutral_and_a_conflicting_source_are_told_apart(known):
+    settings = {"seeds": 5, "steps": 120, "hidden_channels": 16, "num_layers": 2, "dropout": 0.0, "learning_rate": 5e-3}
+    settings |= {"target_batch": 16, "source_batch": 32, "progress": False}
+    cells = [("poor/y", "same", "probe"), ("poor/y", "copy", "cotrain"), ("rich/y", "flat", "cotrain")]
+    results = [molfm.transfer(known, [target], [source], [regime], **settings) for target, source, regime in cells]
+    verdicts = {(source, regime): r.table.verdict[0] for (_, source, regime), r in zip(cells, results, strict=True)}
+    assert verdicts["same", "probe"] == "helps"
+    assert verdicts["copy", "cotrain"] == "cannot tell"
+    assert verdicts["flat", "cotrain"] == "hurts"

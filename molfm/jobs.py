@@ -1,0 +1,113 @@
+"""Many runs at once: over the cores of this machine, each after what it needs, and on where an earlier attempt stopped."""
+
+import shutil
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+
+from tqdm.auto import tqdm
+
+from molfm.download import home
+from molfm.mix import Mix
+from molfm.runs import ALIVE, Run
+
+IDLE_SECONDS = 60  # after which a process without work ends: also when the one that started it was killed
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be trained.
+
+    Attributes:
+        name: of the run folder; equal names mean equal runs.
+        mix: what it is trained on.
+        settings: of `training.train`, with `steps` and a batch size for each dataset.
+        needs: the name of another job that has to be finished before.
+    """
+
+    name: str
+    mix: Mix
+    settings: dict
+    needs: str | None = None
+
+    @property
+    def step_size(self) -> int:
+        """Molecules a step."""
+        return sum(self.settings["batch_size"].values())
+
+    @property
+    def size(self) -> int:
+        """Molecules in all: how long it takes, roughly."""
+        return self.settings["steps"] * self.step_size
+
+
+def _status(name: str) -> dict | None:
+    try:
+        return Run(home() / "runs" / name).status
+    except FileNotFoundError:  # not begun
+        return None
+
+
+def _is_finished(name: str) -> bool:
+    return (_status(name) or {}).get("state") == "finished"
+
+
+def _train(job: Job) -> None:
+    """Train one run, or go on with it, in a process of its own."""
+    import torch
+
+    from molfm.recorder import last_checkpoint
+    from molfm.training import resume, train
+
+    torch.set_num_threads(1)
+    while (_status(job.name) or {}).get("state") in ALIVE:  # by another study, or one that was killed
+        time.sleep(0.5)
+    folder = home() / "runs" / job.name
+    if _is_finished(job.name):
+        return
+    if job.mix.origin and last_checkpoint(folder).exists():
+        resume(folder, progress=False)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        train(job.mix, name=job.name, progress=False, **job.settings)
+    if not _is_finished(job.name):
+        raise RuntimeError(f"{Run(folder)!r} was asked to stop, and so does what needs it. Ask again, and it goes on.")
+
+
+def run_all(jobs: dict[str, Job], progress: bool) -> None:
+    """Train every job that is not finished yet, with a bar that tells the time left.
+
+    Raises:
+        Exception: whatever the first run that failed raised.
+    """
+    import loky
+
+    waiting = {
+        name: job
+        for name, job in sorted(jobs.items(), key=lambda item: -item[1].size)  # long ones first: all end together
+        if not _is_finished(name)
+    }
+    if not waiting:
+        return
+    total, done = sum(job.size for job in waiting.values()), 0
+    running: dict[Future, Job] = {}
+    pool = loky.ProcessPoolExecutor(min(loky.cpu_count(), len(waiting)), timeout=IDLE_SECONDS)
+    text = f"Training {len(waiting)} networks"
+    try:
+        with tqdm(total=total, desc=text, unit=" molecules", unit_scale=True, disable=not progress) as bar:
+            while waiting or running:
+                unfinished = waiting.keys() | {job.name for job in running.values()}
+                for name in [name for name, job in waiting.items() if job.needs not in unfinished]:
+                    job = waiting.pop(name)
+                    running[pool.submit(_train, job)] = job
+                for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
+                    future.result()  # a failed run is the study's failure, with its traceback
+                    done += running.pop(future).size
+                bar.update(max(0, done + sum(map(_taken, running.values())) - bar.n))
+    finally:
+        pool.shutdown(kill_workers=True)  # also when interrupted: nothing must train on unseen
+
+
+def _taken(job: Job) -> int:
+    """Return how many molecules a run has seen so far."""
+    return (_status(job.name) or {}).get("step", 0) * job.step_size

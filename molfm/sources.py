@@ -1,0 +1,112 @@
+"""What a target may learn from, and what has to be hidden from it: sources of a transfer study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from molfm.catalog import CardError
+from molfm.mix import Mix
+
+ALL = "all"
+HELD_OUT = ("molecules", "scaffolds", "nothing")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tasks of the mix, or a checkpoint that was trained on something else.
+
+    Attributes:
+        label: what it is called.
+        tasks: ids; none: it is a checkpoint.
+        checkpoint: what `molfm.pretrained` opens.
+        digest: of the checkpoint's weights.
+        known: the tasks that the checkpoint was trained on.
+    """
+
+    label: str
+    tasks: tuple[str, ...] = ()
+    checkpoint: str | None = None
+    digest: str | None = None
+    known: frozenset[str] = frozenset()
+
+
+def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list[Source]:
+    """Return the alternatives that are asked for.
+
+    Raises:
+        CardError: a name that is neither of the mix nor of a checkpoint.
+    """
+    named = [sources] if isinstance(sources, str) else list(sources)
+    found = [_read_source(mix, source) for source in named if source != ALL]
+    if ALL in named:
+        union = [task for source in found for task in source.tasks] or [task.id for task in mix.chosen]
+        found.append(Source(ALL, tuple(dict.fromkeys(union))))
+    return found
+
+
+def _read_source(mix: Mix, source: str | Sequence[str]) -> Source:
+    names = [source] if isinstance(source, str) else list(source)
+    label = " + ".join(names)
+    try:
+        return Source(label, tuple(mix.expand(names)))
+    except CardError as error:
+        from molfm.checkpoints import open_checkpoint  # here: it imports torch
+
+        if len(names) > 1:
+            raise
+        try:
+            model = open_checkpoint(label)
+        except FileNotFoundError:
+            raise CardError(f"{error} Nor is there a checkpoint {label!r}.") from None
+        return Source(label, (), model.origin, model.digest(), frozenset(model.tasks.task))
+
+
+def fit_source(mix: Mix, targets: Sequence[str], source: Source) -> Source:
+    """Return the source as it is for targets of one dataset: of "all", what is not of that dataset.
+
+    Raises:
+        ValueError: it is a target's own measurement, or of their dataset, or a checkpoint that was trained on them.
+    """
+    owns = [mix.chosen[mix.task_number(target)] for target in targets]
+    dataset = owns[0].dataset
+    if source.label == ALL:
+        source = Source(ALL, tuple(name for name in source.tasks if name.split("/")[0] != dataset))
+    if not source.tasks and not source.checkpoint:
+        raise ValueError(f"There is no source for {targets[0]}: every task is of its own dataset {dataset}.")
+    of_own = [task for task in mix.chosen if task.dataset == dataset]
+    for own, other in product(owns, of_own):
+        if other.id == own.id or other.same_as == own.name or own.same_as == other.name:
+            if other.id in source.known:
+                raise ValueError(f"The checkpoint {source.label} was trained on {other.id}: no source for {own.id}.")
+            if other.id in source.tasks:
+                raise ValueError(
+                    f"{other.id} and {own.id} are one measurement: neither can be the source of the other."
+                )
+    if any(task.id in source.tasks for task in of_own):
+        raise ValueError(
+            f"Source {source.label} has tasks of the target's own dataset {dataset}: their batches would mix."
+        )
+    return source
+
+
+def hide(mix: Mix, targets: Sequence[str], source: Sequence[str], held_out: str = "molecules") -> Mix:
+    """Return the mix without the source labels that would tell of what targets are judged by.
+
+    These are all of molecules that a target is tested on, and training labels of those that it is validated on. What the
+    source itself is validated on may be what a target is: else a source of the same molecules would have nothing left.
+
+    Args:
+        held_out: "molecules": of every molecule with the constitution of such a one; "scaffolds": also of every one with
+            its scaffold; "nothing": none.
+    """
+    if held_out == "nothing" or not source:
+        return mix
+    validated = mix.members("val", targets)
+    tested = np.concatenate([mix.members(split, targets) for split in ("test", "test_seen")])
+    trained, hidden = np.zeros((2, len(mix)), bool)
+    trained[mix.members("train", source)] = True
+    for kind in (mix.constitution, *([mix.scaffold] if held_out == "scaffolds" else [])):
+        hidden |= np.isin(kind, kind[tested]) | (np.isin(kind, kind[validated]) & trained)
+    return mix.keep(source, ~hidden)

@@ -1,0 +1,163 @@
+"""Figures of a transfer study: every target at a glance, and how a difference changes with the number of labels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, arm_name, new_figure
+
+if TYPE_CHECKING:
+    from molfm.comparison import TransferResult
+
+
+_MARKS = {"helps": "▲", "hurts": "▼", "cannot tell": "?"}
+
+
+def transfer_differences(result: "TransferResult", target: str | None = None) -> go.Figure:
+    """Show each comparison's mean difference with its 95% interval, the seeds behind it, and what could have been seen.
+
+    Args:
+        target: None: all.
+    """
+    table = result.table.dropna(subset="difference")[::-1]  # the first on top
+    table = table if target is None else table[table.target == target]
+    several = table.n_labels.nunique() > 1
+    metric = METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
+    figure = new_figure(
+        "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
+    )
+    named: set[str] = set()
+    for place, row in enumerate(table.itertuples()):
+        color, _, symbol = REGIME_STYLE[row.regime]
+        figure.add_shape(
+            type="rect",
+            x0=-row.detectable,
+            x1=row.detectable,
+            y0=place - 0.3,
+            y1=place + 0.3,
+            line_width=0,
+            fillcolor="#999999",
+            opacity=0.2,
+        )
+        figure.add_scatter(
+            x=[row.difference],
+            y=[place],
+            error_x={"type": "data", "array": [row.high - row.difference], "thickness": 3, "width": 8},
+            mode="markers",
+            marker={"size": 13, "color": color, "symbol": symbol},
+            name=f"{row.regime}: mean and 95% interval",
+            showlegend=row.regime not in named,
+            hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
+        )
+        arms = (result.arm(row.target, *arm, row.n_labels) for arm in ((row.source, row.regime), ("", "alone")))
+        with_source, alone = (arm.set_index("seed").value for arm in arms)
+        seeds = (with_source - alone) if row.split == "test" else alone.iloc[:0]  # of runs the value on test is known
+        named.add(row.regime)
+        figure.add_scatter(
+            x=seeds,
+            y=[place - 0.18] * len(seeds),
+            mode="markers",
+            marker={"size": 9, "color": color, "symbol": "line-ns-open", "line": {"width": 2}},
+            name="each seed",
+            showlegend=place == 0,
+            customdata=seeds.index,
+            hovertemplate="seed %{customdata}: %{x:+.3f}<extra></extra>",
+        )
+    figure.add_vline(x=0, line_color="#555555", line_width=1)
+    names = [
+        f"{row.target}{f', {row.n_labels} labels' if several else ''}{', seen' if row.split == 'test_seen' else ''}<br>"
+        + arm_name(row.regime, row.source).replace(" + ", "<br>+ ")
+        for row in table.itertuples()
+    ]
+    figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, range=[-0.6, max(len(table) - 0.4, 0.6)])
+    figure.update_layout(margin_l=170)
+    return figure
+
+
+def transfer_matrix(result: "TransferResult") -> go.Figure:
+    """Show a study as a matrix: a row a target, a column a source and regime, in each cell the difference and its interval.
+
+    ▲ helps, ▼ hurts, ? cannot tell, as `p_adjusted` has it; the colour is the difference in half-widths of its interval, so
+    that metrics of different scale can stand side by side, and pale cells are undecided.
+    """
+    table = result.table[result.table.split == "test"].copy()
+    several = table.n_labels.nunique() > 1
+    labels = table.n_labels.astype(str)
+    table["row"] = table.target + (", " + labels + " labels" if several else "")
+    table["column"] = [arm_name(*arm).replace(" + ", "<br>+ ") for arm in zip(table.regime, table.source, strict=True)]
+    table["strength"] = table.difference / (table.high - table.difference)
+    rows, columns = (list(dict.fromkeys(table[name])) for name in ("row", "column"))
+    strength, text, hover = (np.full((len(rows), len(columns)), fill, object) for fill in (np.nan, "", ""))
+    for row in table.itertuples():
+        place = rows.index(row.row), columns.index(row.column)
+        strength[place], hover[place] = row.strength, row.verdict
+        if row.verdict.startswith("undefined"):
+            text[place] = "undefined"
+            continue
+        text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
+        hover[place] = (
+            f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} so: {row.verdict}<br>adjusted p "
+            f"{row.p_adjusted:.2g}; {row.seeds} seeds, {row.n_labels} training and {row.n_test} test labels"
+        )
+    figure = new_figure("Difference from the target alone, and its 95% interval", "", "", 170 + 56 * len(rows))
+    figure.add_heatmap(
+        z=strength.astype(float),
+        x=columns,
+        y=rows,
+        text=text,
+        customdata=hover,
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f24"},
+        hovertemplate="%{y}<br>%{x}<br>%{customdata}<extra></extra>",
+        colorscale=[[0, "#E69F00"], [0.35, "#faf3e3"], [0.65, "#e6f1f8"], [1, "#56B4E9"]],
+        zmid=0,
+        zmin=-3,
+        zmax=3,
+        xgap=3,
+        ygap=3,
+        colorbar={"title": "half-<br>widths"},
+    )
+    figure.update_yaxes(autorange="reversed", tickfont_size=11)
+    figure.update_layout(margin_l=190)
+    return figure
+
+
+def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
+    """Show a target's test metric against its number of training labels, a line an arm.
+
+    The bars are 95% intervals of the difference from the target alone, around the mean over seeds: where a bar does not
+    reach the dashed line of the target alone, the difference is there.
+    """
+    table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
+    name = METRIC_NAMES[table.metric.iloc[0]] if len(table) else "metric"
+    figure = new_figure(f"Label efficiency: {target}", "training labels (logarithmic)", f"{name} on test", 430)
+    alone = table.drop_duplicates("n_labels").sort_values("n_labels")
+    color, dash, symbol = REGIME_STYLE["alone"]
+    figure.add_scatter(
+        x=alone.n_labels,
+        y=alone.baseline,
+        mode="lines+markers",
+        name="alone",
+        line={"color": color, "dash": dash, "width": 3},
+        marker={"symbol": symbol, "size": 9},
+    )
+    sources = list(dict.fromkeys(table.source))
+    arms = list(table.groupby(["source", "regime"], sort=False))
+    for place, ((source, regime), arm) in enumerate(arms):
+        arm, (_, dash, symbol) = arm.sort_values("n_labels"), REGIME_STYLE[regime]
+        shift = 1.02 ** (place - (len(arms) - 1) / 2)  # so that bars do not cover each other
+        figure.add_scatter(
+            x=arm.n_labels.astype(float) * shift,
+            y=arm.value,
+            error_y={"type": "data", "array": arm.high - arm.difference, "thickness": 1.5, "width": 4},
+            mode="lines+markers",
+            name=arm_name(regime, source),
+            line={"color": SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)], "dash": dash},
+            marker={"symbol": symbol, "size": 9},
+            customdata=arm[["n_labels", "seeds", "n_test", "verdict"]].astype(object),
+            hovertemplate="%{customdata[0]} labels: %{y:.3f}, %{customdata[3]}<br>%{customdata[1]} seeds, "
+            "%{customdata[2]} test labels<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(type="log", tickvals=alone.n_labels, ticktext=alone.n_labels.astype(str))
+    return figure

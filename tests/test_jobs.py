@@ -1,0 +1,50 @@
+"""Runs of a study: each after what it needs, and on where an earlier attempt stopped."""
+
+import time
+
+import pytest
+from test_resume import assert_equal_runs, interrupt
+
+import molfm
+from molfm import jobs
+from molfm.jobs import Job
+from molfm.recorder import last_checkpoint
+
+SETTINGS = {"steps": 8, "batch_size": {"toy": 8}, "hidden_channels": 8, "num_layers": 1, "dropout": 0.3}
+
+
+def test_a_run_begins_when_what_it_needs_is_finished(toy, own_home):
+    first = Job("first", toy, SETTINGS)
+    tuned = {"steps": 2, "batch_size": {"toy": 8}, "start_from": "first"}
+    plan = {"second": Job("second", toy, tuned, needs="first"), "first": first}
+    jobs.run_all(plan, progress=False)
+    runs = {name: molfm.Run(name) for name in plan}
+    assert runs["second"].config["start_digest"] == runs["first"].model.digest()
+    written = {name: run.status["updated"] for name, run in runs.items()}
+    jobs.run_all(plan, progress=True)  # everything is finished: nothing is trained again
+    assert {name: run.status["updated"] for name, run in runs.items()} == written
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint_and_equals_the_uninterrupted_one(toy, own_home, monkeypatch):
+    expected = molfm.train(toy, progress=False, name="expected", **SETTINGS)
+    interrupt(monkeypatch, 5)
+    with pytest.raises(RuntimeError, match="was asked to stop"):
+        jobs._train(Job("it", toy, SETTINGS))
+    assert last_checkpoint(molfm.Run("it").folder).exists()
+    jobs._train(Job("it", toy, SETTINGS | {"steps": 99}))  # what counts is what the run was begun with
+    assert_equal_runs(molfm.Run("it"), expected)
+
+
+def test_a_run_that_another_study_is_training_is_waited_for(toy, own_home, monkeypatch):
+    other = molfm.start(toy, name="it", progress=False, **SETTINGS | {"steps": 40})
+    began = time.time()
+    jobs._train(Job("it", toy, SETTINGS))
+    assert other.status["state"] == "finished"
+    assert other.config["steps"] == 40
+    assert other.status["updated"] > began
+
+
+def test_the_first_failure_is_the_failure_of_all(toy, own_home):
+    plan = {"bad": Job("bad", toy, SETTINGS | {"hidden_channels": 0})}
+    with pytest.raises(ValueError, match="Expected hidden_channels"):
+        jobs.run_all(plan, progress=False)

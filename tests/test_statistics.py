@@ -1,0 +1,128 @@
+"""Intervals and verdicts: exact where there is an exact answer, and wrong as often as they say where there is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom, ttest_1samp
+from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
+
+from molfm import statistics
+from molfm.statistics import add_verdicts, paired_interval, weighted_auroc, weighted_mae, weighted_r2
+
+
+def noisy(rng, target, scale):
+    return target + rng.normal(0, scale, len(target))
+
+
+def test_weighted_metrics_equal_scikit_learn_on_resampled_labels():
+    rng = np.random.default_rng(0)
+    target, preds = rng.normal(size=60), rng.normal(size=60).round(1)  # rounded: ties
+    classes = (target > 0).astype(float)
+    weights = rng.integers(0, 4, (5, 60))
+    for row, r2, auroc in zip(
+        weights, weighted_r2(preds, target, weights), weighted_auroc(preds, classes, weights), strict=True
+    ):
+        assert r2 == pytest.approx(r2_score(target, preds, sample_weight=row))
+        assert auroc == pytest.approx(roc_auc_score(classes, preds, sample_weight=row))
+    mae = [mean_absolute_error(target, preds, sample_weight=row) for row in weights]
+    assert weighted_mae(preds, target, weights) == pytest.approx(mae)
+
+
+def test_interval_covers_no_difference_about_95_times_in_a_hundred():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        target = rng.normal(size=150)
+        baseline, other = ([noisy(rng, target, 1.0) for _ in range(3)] for _ in range(2))
+        cell = paired_interval("r2", baseline, other, target, np.arange(150))
+        covered += cell["low"] < 0 < cell["high"]
+    assert covered >= 180  # 90%: a percentile bootstrap over three seeds would stay near 150
+
+
+def test_interval_finds_a_large_difference_and_orders_its_parts():
+    rng = np.random.default_rng(2)
+    target = rng.normal(size=300)
+    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.4) for _ in range(3)]
+    cell = paired_interval("r2", baseline, other, target, np.arange(300))
+    assert 0 < cell["low"] < cell["difference"] < cell["high"]
+    assert cell["difference"] == pytest.approx(cell["value"] - cell["baseline"])
+    assert cell["detectable"] > cell["high"] - cell["difference"]
+
+
+def test_bootstrap_draws_groups_so_that_copies_of_a_molecule_do_not_narrow_the_interval():
+    rng = np.random.default_rng(3)
+    target = rng.normal(size=80)
+    baseline, other = [noisy(rng, target, 0.8) for _ in range(4)], [noisy(rng, target, 0.8) for _ in range(4)]
+    once = paired_interval("r2", baseline, other, target, np.arange(80))
+
+    def copied(arrays):
+        return [np.tile(array, 5) for array in arrays]
+
+    grouped = paired_interval("r2", copied(baseline), copied(other), np.tile(target, 5), np.tile(np.arange(80), 5))
+    assert grouped["high"] - grouped["low"] == pytest.approx(once["high"] - once["low"], rel=1e-6)
+
+
+def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
+    rng = np.random.default_rng(4)
+    target = rng.normal(size=90)
+    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
+    tested = [rng.random(90) < 0.6 for _ in range(3)]
+    cell = paired_interval("r2", baseline, other, target, np.arange(90), tested)
+    for name, runs in (("baseline", baseline), ("value", other)):
+        by_hand = [r2_score(target[at], preds[at]) for preds, at in zip(runs, tested, strict=True)]
+        assert cell[name] == pytest.approx(np.mean(by_hand))
+    everything = paired_interval("r2", baseline, other, target, np.arange(90), [np.ones(90, bool)] * 3)
+    assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
+
+
+def test_one_seed_is_no_interval():
+    with pytest.raises(ValueError, match="at least"):
+        paired_interval("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    rng = np.random.default_rng(4)
+    target = (rng.normal(size=40) > 0).astype(float)
+    runs = [[rng.normal(size=40) for _ in range(2)] for _ in range(2)]
+    whole = paired_interval("auroc", *runs, target, np.arange(40))
+    monkeypatch.setattr(statistics, "_BLOCK", 40 * 7)
+    assert paired_interval("auroc", *runs, target, np.arange(40)) == pytest.approx(whole, rel=1e-12)
+
+
+def test_p_is_the_level_whose_interval_just_reaches_zero():
+    rng = np.random.default_rng(5)
+    target = rng.normal(size=100)
+    for scale in (1.0, 0.9, 0.7):
+        runs = [[noisy(rng, target, s) for _ in range(4)] for s in (1.0, scale)]
+        cell = paired_interval("r2", *runs, target, np.arange(100))
+        assert (cell["p"] < 0.05) == (cell["low"] > 0 or cell["high"] < 0)
+    # Where the test set has no say, it is Student's t test over the seeds.
+    differences = np.array([0.1, 0.3, 0.2, 0.25])
+    expected = ttest_1samp(differences, 0).pvalue
+    found = statistics._p_value(differences.mean(), differences.std(ddof=1) / 2, 0.0, 4)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_verdicts_go_by_adjusted_p_and_leave_what_is_undefined_alone():
+    table = pd.DataFrame(
+        {"difference": [0.3, -0.2, 0.1, 0.1, np.nan], "p": [0.01, 0.02, 0.04, 0.5, np.nan], "verdict": None}
+    )
+    table.loc[4, "verdict"] = "undefined: no labels"
+    found = add_verdicts(table)
+    # Benjamini and Hochberg: p · m / rank, made monotone, over the four that are defined.
+    assert found.p_adjusted.tolist()[:4] == pytest.approx([0.04, 0.04, 0.16 / 3, 0.5])
+    assert found.verdict.tolist() == ["helps", "hurts", "cannot tell", "cannot tell", "undefined: no labels"]
+    assert np.isnan(found.p_adjusted[4])
+    nothing = add_verdicts(table.iloc[4:])
+    assert nothing.verdict.tolist() == ["undefined: no labels"]
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_with_sources_of_noise_a_verdict_is_wrong_no_more_often_than_it_says(seeds):
+    rng, wrong, n = np.random.default_rng(6), 0, 300
+    for _ in range(n):
+        target = rng.normal(size=60)
+        shared = noisy(rng, target, 0.5)  # what both arms get wrong alike, whatever the seed
+        arms = [[shared + rng.normal(0, 0.5, 60) for _ in range(seeds)] for _ in range(2)]
+        wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
+    assert wrong <= binom.ppf(0.999, n, 0.05)
