@@ -197,7 +197,7 @@ class Matrix {
 
   /** Names above columns, turned, where there is room for them; and a band a group of columns. */
   header(context, palette, tasks, colors, short = (task) => task.task.slice(task.task.indexOf("/") + 1)) {
-    const { x, y, width } = this.plot, [a, b] = this.window.columns.map((value) => value);
+    const { x, y, width } = this.plot, [a, b] = this.window.columns;
     context.save();
     context.beginPath();
     context.rect(x - 1, 0, width + 2, y);
@@ -525,20 +525,20 @@ async function build(ui, model) {
   async function showTask(column) {
     if (column === task) return;
     task = column;
-    const mine = ++asked, facts_ = about.tasks[column];
+    const mine = ++asked, shown = about.tasks[column];
     await new Promise((resolve) => setTimeout(resolve, 60)); // the pointer may only pass by
     if (mine !== asked) return;
-    const question = { task: facts_.task };
+    const question = { task: shown.task };
     if (still && !ui.recorded.has("distribution", question)) return;
     const found = await ui.ask("distribution", question);
     if (mine !== asked) return;
-    ui.remember({ task: facts_.task });
-    const n = about.splits.map((split) => facts_[`n_${split}`]).reduce((a, b) => a + b, 0);
-    const center = facts_.positive_rate !== null && facts_.positive_rate !== undefined ? `, ${(100 * facts_.positive_rate).toFixed(1)}% positive in training`
-      : facts_.mean !== null ? `, mean ${number(facts_.mean)}, standard deviation ${number(facts_.std)} in training` : "";
-    card.replaceChildren(h("h3", {}, facts_.task), h("p", { className: "molfm-small" }, `${facts(facts_)}; ${numberOf(n)} labels${center}`),
-      ...distributionChart(facts_, found),
-      h("button", { disabled: still, onclick: ui.guarded(() => select([facts_.task])) }, "Select its molecules"));
+    ui.remember({ task: shown.task });
+    const n = about.splits.map((split) => shown[`n_${split}`]).reduce((a, b) => a + b, 0);
+    const center = shown.positive_rate !== null && shown.positive_rate !== undefined ? `, ${(100 * shown.positive_rate).toFixed(1)}% positive in training`
+      : shown.mean !== null ? `, mean ${number(shown.mean)}, standard deviation ${number(shown.std)} in training` : "";
+    card.replaceChildren(h("h3", {}, shown.task), h("p", { className: "molfm-small" }, `${facts(shown)}; ${numberOf(n)} labels${center}`),
+      ...distributionChart(shown, found),
+      h("button", { disabled: still, onclick: ui.guarded(() => select([shown.task])) }, "Select its molecules"));
   }
 
   const matrix = labelPicture(ui, about, {

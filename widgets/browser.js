@@ -144,7 +144,7 @@ class Molecule3D {
 // ----------------------------------------------------------------------------------------------------------------- pane
 
 /** The pane of one molecule. */
-function pane(ui, about, { select, similar }) {
+function pane(ui, { select, similar }) {
   const root = h("aside", { className: "molfm-pane", ariaLabel: "One molecule" }, h("p", { className: "molfm-hint" }, "Choose a molecule to see it here."));
   let viewer = null, mark = () => {}, recolor = () => {};
 
@@ -298,7 +298,7 @@ async function build(ui, model) {
   const spacer = h("div", { className: "molfm-spacer" }, layer);
   const grid = h("div", { className: "molfm-grid", tabIndex: 0, role: "region", ariaLabel: "Molecules that were found" }, spacer);
   const cards = new Map(); // place -> element
-  const { root: aside, show, mark } = pane(ui, about, {
+  const { root: aside, show, mark } = pane(ui, {
     select: (molecule, on) => ui.ask("select", { on, molecules: [molecule] }),
     similar: (smiles) => change({ way: "similarity", query: smiles, sort: "" }),
   });
