@@ -10,7 +10,7 @@ from molfm.recipe import TrainConfig
 from molfm.runs import Run
 
 FILES = files("molfm") / "checkpoint_files"
-NAMES = ("minimol", "toymix-gine")
+NAMES = ("minimol", "minimix-gine", "toymix-gine")
 
 
 class ModelCard(str):
@@ -25,8 +25,8 @@ def pretrained(name: str | Path, progress: bool = True) -> Predictor:
     """Return a trained model, ready to predict and embed.
 
     Args:
-        name: "minimol", the published model of LargeMix with all its heads (`molfm.minimol`); "toymix-gine", which
-            comes with molfm and needs no download; a run's folder or name; or a folder that `model.save`
+        name: "minimol", the published model of LargeMix with all its heads (`molfm.minimol`); "minimix-gine" or
+            "toymix-gine", which come with molfm and need no download; a run's folder or name; or a folder that `model.save`
             wrote. Models that have a name have a model card, `model.card` (Markdown).
         progress: show a progress bar while something is downloaded.
 

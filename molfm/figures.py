@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from molfm.depict import draw
 from molfm.metrics import PRIMARY
 from molfm.mix import Mix
 from molfm.runs import Run
@@ -301,7 +302,6 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
         unit: of the values.
     """
     from rdkit import Chem
-    from rdkit.Chem.Draw import rdMolDraw2D
 
     mol, values = Chem.MolFromSmiles(smiles), np.asarray(values, float)
     if len(values) != mol.GetNumAtoms():
@@ -313,21 +313,14 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
             atom.SetProp("atomNote", f"{value:+.2f}")
             pole, share = np.array([0.90, 0.62, 0.0] if value > 0 else [0.34, 0.71, 0.91]), abs(value) / largest
             colors[atom.GetIdx()] = tuple(1 - share * (1 - pole))
-    drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
-    options = drawer.drawOptions()
-    options.useBWAtomPalette()
-    rdMolDraw2D.PrepareAndDrawMolecule(
-        drawer, mol, highlightAtoms=list(colors), highlightAtomColors=colors, highlightBonds=[]
-    )
-    drawer.FinishDrawing()
-    return _drawing(drawer.GetDrawingText(), smiles, f"{smiles}\nunit: {unit or 'none'}", width)
+    svg = draw(mol, width, height, colors, palette=False)
+    return _drawing(svg, smiles, f"{smiles}\nunit: {unit or 'none'}", width)
 
 
 def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
-    body = svg.partition("?>")[2]  # without the XML header: it stands inside a page
     return (
         f"<figure style='margin:4px;padding:6px;background:#fff;color:#222;border-radius:8px;width:{width}px'>"
-        f"<div role='img' aria-label='{html.escape(smiles, quote=True)}'>{body}</div>"
+        f"<div role='img' aria-label='{html.escape(smiles, quote=True)}'>{svg}</div>"
         f"<figcaption style='font-size:12px;text-align:center;white-space:pre-line;overflow-wrap:anywhere'>"
         f"{html.escape(caption)}</figcaption></figure>"
     )
@@ -336,13 +329,8 @@ def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
 def molecule_grid(smiles: Sequence[str], captions: Sequence[str], width: int = 190, height: int = 150) -> str:
     """Return molecules drawn as SVG in an HTML grid, a caption below each; needs neither network nor JavaScript."""
     from rdkit import Chem
-    from rdkit.Chem.Draw import rdMolDraw2D
 
     cells = []
     for text, caption in zip(smiles, captions, strict=True):
-        drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
-        drawer.drawOptions().clearBackground = False
-        rdMolDraw2D.PrepareAndDrawMolecule(drawer, Chem.MolFromSmiles(text))
-        drawer.FinishDrawing()
-        cells.append(_drawing(drawer.GetDrawingText(), text, caption, width))
+        cells.append(_drawing(draw(Chem.MolFromSmiles(text), width, height), text, caption, width))
     return f"<div style='display:flex;flex-wrap:wrap'>{''.join(cells)}</div>"

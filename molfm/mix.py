@@ -302,12 +302,8 @@ class Mix:
             wanted &= rows.dataset[row] == only[place]
         row, place = row[wanted], place[wanted]
         for level in LEVELS:
-            found = [self._row_labels(level, s, row, place) for s in np.unique(rows.shard[row])]
-            found = [np.concatenate(arrays) for arrays in zip(*found, strict=True)] or [np.zeros(0, int)] * 4
-            place_, item, task, value = found
-            for number, mask in self.kept.items():
-                here = (task != number) | mask[molecules[place_]]
-                place_, item, task, value = place_[here], item[here], task[here], value[here]
+            at, item, task, value = self.row_labels(level, row)
+            place_ = place[at]
             by_molecule = np.argsort(place_, kind="stable")
             out[f"{level}_item"] = (pointer(sizes[level])[place_] + item)[by_molecule]
             out[f"{level}_task"] = task[by_molecule].astype(np.int64)
@@ -321,21 +317,23 @@ class Mix:
         number = {task.id: i for i, task in enumerate(self.chosen)}
         return [np.array([number.get(task.id, -1) for task in item.tasks]) for item in self.cards]
 
-    def _row_labels(self, level: str, s: int, row: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return (place, item, task, value) of the chosen labels that one shard has for these rows."""
-        mine = self.rows.shard[row] == s
-        row, place, labels = row[mine], place[mine], self.shards[s].labels[level]
-        local = self.rows.local[row]
-        counts = labels.ptr[local + 1] - labels.ptr[local]
-        at = spans(labels.ptr[local], counts)
-        task = self._numbering[self.rows.dataset[row[0]]][labels.task[at]] if len(row) else np.zeros(0, int)
-        chosen = task >= 0
-        return (
-            np.repeat(place, counts)[chosen],
-            labels.item[at][chosen].astype(np.int64),
-            task[chosen],
-            labels.value[at][chosen],
-        )
+    def row_labels(self, level: str, row: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the labels that this view has of some rows, at one level: (place in `row`, item, task, value)."""
+        rows, nothing = self.rows, np.zeros(0, np.int64)
+        parts = [(nothing, nothing, nothing, np.zeros(0, np.float32))]
+        for s in np.unique(rows.shard[row]):
+            place = np.flatnonzero(rows.shard[row] == s)
+            local, labels = rows.local[row[place]], self.shards[s].labels[level]
+            counts = labels.ptr[local + 1] - labels.ptr[local]
+            at = spans(labels.ptr[local], counts)
+            task = self._numbering[rows.dataset[row[place[0]]]][labels.task[at]]
+            found = (np.repeat(place, counts), labels.item[at].astype(np.int64), task, labels.value[at])
+            parts.append(tuple(array[task >= 0] for array in found))
+        place, item, task, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        for number, mask in self.kept.items():
+            here = (task != number) | mask[rows.molecule[row[place]]]
+            place, item, task, value = place[here], item[here], task[here], value[here]
+        return place, item, task, value
 
     def datamodule(self, **settings) -> "MixDataModule":
         """Return the LightningDataModule of this mix; see `batch.MixDataModule` for its settings."""

@@ -85,16 +85,10 @@ def _finding(check: str, dataset: str, count: int, of: int, note: str = "", *, t
     return facts | {"count": int(count), "of": int(of), "note": note}
 
 
-def _labels(mix: "Mix", level: str, row: np.ndarray, molecule: np.ndarray) -> pd.DataFrame:
+def _labels(mix: "Mix", level: str, row: np.ndarray) -> pd.DataFrame:
     """Return the labels that this view has of some rows, at one level: row, task (number in the mix), item, value."""
-    parts = []
-    for shard in np.unique(mix.rows.shard[row]):
-        place, item, task, value = mix._row_labels(level, shard, row, np.arange(len(row)))
-        parts.append(pd.DataFrame({"row": row[place], "task": task, "item": item, "value": value}))
-    found = pd.concat(parts, ignore_index=True)
-    for number, mask in mix.kept.items():
-        found = found[(found.task != number) | mask[molecule[found.row]]]
-    return found
+    place, item, task, value = mix.row_labels(level, row)
+    return pd.DataFrame({"row": row[place], "task": task, "item": item, "value": value})
 
 
 def _blocks(row: np.ndarray, group: np.ndarray) -> Iterator[np.ndarray]:
@@ -122,12 +116,12 @@ def _contradictions(
     n_tasks, levels = len(mix.chosen), ("graph",) if classes_only else LEVELS
     compared, contradicting, largest = np.zeros(n_tasks, int), np.zeros(n_tasks, int), np.zeros(n_tasks)
     wanted = np.array([not classes_only or task.kind == "binary" for task in mix.chosen])
-    molecule, group_of, unit_of = mix.rows.molecule, *np.zeros((2, len(mix.rows.local)), np.int64)
+    group_of, unit_of = np.zeros((2, len(mix.rows.local)), np.int64)
     group_of[row], unit_of[row] = group, unit
     listed, n_listed = [], 0
     for block in _blocks(row, group):
         for level in levels:
-            found = _labels(mix, level, block, molecule)
+            found = _labels(mix, level, block)
             found = found[wanted[found.task]]
             found = found.assign(group=group_of[found.row], unit=unit_of[found.row])
             by = found.groupby(["task", "group", "item"])
@@ -165,13 +159,13 @@ def _with_smiles(mix: "Mix", check: str, listed: pd.DataFrame) -> pd.DataFrame:
     return listed.sort_values(["task", "group", "row", "item"], ignore_index=True)[list(_NO_CONFLICTS)]
 
 
-def _labelled(mix: "Mix", molecule: np.ndarray) -> np.ndarray:
+def _labelled(mix: "Mix") -> np.ndarray:
     """Return (n_rows,) bool: does this view have a label of the row?"""
-    out = np.zeros(len(molecule), bool)
+    out = np.zeros(len(mix.rows.local), bool)
     in_file_order = np.lexsort((mix.rows.local, mix.rows.shard))
     for start in range(0, len(out), BLOCK_ROWS):
         for level in LEVELS:
-            out[_labels(mix, level, in_file_order[start : start + BLOCK_ROWS], molecule).row] = True
+            out[_labels(mix, level, in_file_order[start : start + BLOCK_ROWS]).row] = True
     return out
 
 
@@ -180,7 +174,7 @@ def _leakage(mix: "Mix", molecule: np.ndarray) -> list[dict]:
 
     For `test_seen`, which is made of molecules that another dataset trains on, a complete overlap with that one is meant.
     """
-    labelled, names = _labelled(mix, molecule), [card.name for card in mix.cards]
+    labelled, names = _labelled(mix), [card.name for card in mix.cards]
 
     def members(dataset: int, split: str) -> np.ndarray:
         return np.unique(molecule[labelled & (mix.rows.dataset == dataset) & (mix.rows.split == SPLITS.index(split))])

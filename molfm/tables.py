@@ -284,8 +284,14 @@ def read_column(table: Table, name: str) -> np.ndarray:
     """
     if name not in (found := table.columns()):
         raise TableError(f"{table.paths[0].name}: no column {name!r}. Found: {', '.join(found[:30])}.")
-    chunks = [chunk[name].astype(object) for chunk in _raw_chunks(table.paths, [name], [name])]
-    values = pd.concat(chunks, ignore_index=True)
+    parts = []
+    for path in table.paths:  # the other columns were checked when the table was prepared
+        with _reading(path):
+            if path.suffix == ".parquet":
+                parts.append(pd.read_parquet(path, columns=[name])[name].astype(object))
+            else:
+                parts.append(pd.read_csv(path, usecols=[name], dtype=object, sep=_separator(path))[name])
+    values = pd.concat(parts, ignore_index=True)
     return values.where(values.notna(), None).to_numpy(object)
 
 

@@ -15,8 +15,8 @@ def front_matter(name):
     return yaml.safe_load(front), text
 
 
-def test_a_checkpoint_comes_with_molfm_and_is_small():
-    assert SHIPPED == ["toymix-gine"]
+def test_two_checkpoints_come_with_molfm_and_are_small():
+    assert SHIPPED == ["minimix-gine", "toymix-gine"]
     for name in SHIPPED:
         assert sum(file.stat().st_size for file in (FILES / name).iterdir()) < 1.3e6
 
@@ -44,6 +44,21 @@ def test_a_model_card_names_data_recipe_licence_and_the_command_that_makes_it(na
     assert all(front[fact] for fact in ("data", "recipe", "license", "command")) and "## Limits" in text
 
 
+def test_the_test_metrics_of_minimix_gine_are_those_of_its_card():
+    _, text = front_matter("minimix-gine")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    said = {(row[0], row[2]): [float(value) for value in row[3:6]] for row in rows if "/" in row[0]}
+    mix, model = molfm.load("minimix", progress=False), molfm.pretrained("minimix-gine")
+    labels = mix.labels("logBB")
+    rows = labels.index[(mix.molecules["split:b3db"] == "test") & labels.notna()]
+    preds = model.predict(mix.molecules.smiles[rows], tasks=["logBB"])["b3db/logBB"].to_numpy(float)
+    error = float(np.abs(preds - labels[rows]).mean())
+    value, low, high = said["b3db/logBB", "mae"]
+    assert error == pytest.approx(value, abs=0.001) and low < value < high
+
+
 def test_an_unknown_name_lists_the_names_that_there_are(own_home):
-    with pytest.raises(FileNotFoundError, match=r"no run at nothing .*Models with a name: minimol, toymix-gine"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no run at nothing .*Models with a name: minimol, minimix-gine, toymix-gine"
+    ):
         molfm.pretrained("nothing")

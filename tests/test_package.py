@@ -104,6 +104,19 @@ def test_the_installed_command_lists_the_cards(installed, tmp_path):
         assert name in out
 
 
+def test_the_installed_widgets_show_a_mix(installed, tmp_path):
+    code = """
+import molfm
+from molfm.widgets import LabelAtlas, MoleculeBrowser
+data = molfm.load("table.csv", progress=False)
+for widget in (LabelAtlas(data), MoleculeBrowser(data)):
+    assert "text/html" in widget._repr_mimebundle_()[0]
+    assert all(part in widget.to_html() for part in ("function unpacked", "export default { render }", ".molfm-table"))
+"""
+    (tmp_path / "table.csv").write_text("smiles,y\nCO,1.5\nCC,2.5\n")
+    run([installed / "python", "-c", code], tmp_path, MOLFM_HOME=str(tmp_path / "home"))
+
+
 def test_the_installed_quickstart_writes_its_page_from_an_empty_cache(installed, tmp_path):
     settings = {"MOLFM_FAST": "1", "MOLFM_HOME": str(tmp_path / "home")}
     out = run([installed / "molfm", "quickstart", "--out", tmp_path / "page.html"], tmp_path, **settings)
@@ -138,6 +151,10 @@ def test_help_takes_less_than_a_second():
 def test_looking_at_cards_imports_no_torch():
     code = "import sys, molfm; molfm.cards(); molfm.card('minimix'); assert 'torch' not in sys.modules"
     run([sys.executable, "-c", code], ROOT)
+
+
+def test_the_widgets_import_no_torch():
+    run([sys.executable, "-c", "import sys, molfm.widgets; assert 'torch' not in sys.modules"], ROOT)
 
 
 def test_public_names_are_functions_and_classes_even_after_every_submodule_was_imported():

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +41,15 @@ def page(chromium):
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory, molfm_home):
-    """A function that starts JupyterLab on a working copy of the notebooks, as `molfm lab` does; gives its address."""
-    folder = tmp_path_factory.mktemp("lab")
+def lab_folder(tmp_path_factory):
+    """The folder that JupyterLab is started in; its notebooks are in `copy`."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_folder, molfm_home):
+    """JupyterLab on a working copy of the notebooks, as `molfm lab` starts it; gives its address."""
+    folder = lab_folder
     log = folder / "log.txt"
     environment = os.environ | {"MOLFM_FAST": "1", "MOLFM_HOME": str(molfm_home), "BROWSER": "true"}
     command = [Path(sys.executable).with_name("molfm"), "lab", "--folder", folder / "copy", "--", "--no-browser"]
@@ -60,3 +68,20 @@ def lab(tmp_path_factory, molfm_home):
         yield addresses[0].split("?")[0]
     finally:
         process.kill()
+
+
+@pytest.fixture
+def notebook(lab, lab_folder, page):
+    """A function that writes a notebook with these cells, opens it in JupyterLab and runs it; gives the page."""
+
+    def run(name, cells):
+        content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=KERNEL)
+        nbformat.write(content, lab_folder / "copy" / f"{name}.ipynb")
+        page.goto(f"{lab.partition('/lab')[0]}/lab/workspaces/{name}/tree/{name}.ipynb", wait_until="domcontentloaded")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=90_000)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)  # earlier, JupyterLab would ask for a kernel
+        page.get_by_text("Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        return page
+
+    return run

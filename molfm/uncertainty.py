@@ -1,0 +1,83 @@
+"""How far predictions can be trusted: the spread of several models, or of one model's dropout."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from torch import nn
+
+N_SAMPLES = 20  # of a model's dropout
+
+
+def spread(
+    models: Sequence, smiles: Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Predict with a standard deviation, in the tasks' units; of a binary task, of its probability.
+
+    Of several models (a deep ensemble, arXiv 1612.01474): mean and spread over them. Of one: its prediction, and the spread
+    of N_SAMPLES predictions with dropout left on (arXiv 1506.02142). Neither knows of what all its members get wrong alike:
+    read it as a lower bound.
+
+    Args:
+        models: one or several, as `molfm.pretrained` or `Run.model` give.
+        smiles, level, tasks: as for `predict`.
+        seed: of the dropout.
+
+    Returns:
+        The table of `predict`, and one like it with standard deviations; None where one model has no dropout.
+    """
+    if len(models) > 1:
+        tables = [model.predict(smiles, level, tasks) for model in models]
+        return _mean(tables), _deviation(tables)
+    [model] = models
+    table = model.predict(smiles, level, tasks)
+    layers = _dropout_layers(model)
+    if not layers:
+        return table, None
+    import torch
+
+    with torch.random.fork_rng(devices=[]), _left_on(layers):
+        torch.manual_seed(seed)
+        samples = [model.predict(smiles, level, tasks) for _ in range(N_SAMPLES)]
+    return table, _deviation(samples)
+
+
+def _dropout_layers(model: object) -> "list[nn.Module]":
+    from torch import nn
+
+    from molfm.layers import Dropout
+
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    return [layer for layer in modules if isinstance(layer, Dropout | nn.Dropout) and layer.p > 0]
+
+
+@contextmanager
+def _left_on(layers: "list[nn.Module]") -> Iterator[None]:
+    """Let dropout drop although the model is evaluated."""
+    hooks = [layer.register_forward_pre_hook(lambda layer, _: layer.train() and None) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook, layer in zip(hooks, layers, strict=True):
+            hook.remove()
+            layer.eval()
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if "/" in name]  # of tasks; the others say which molecule, atom or bond
+
+
+def _stacked(tables: list[pd.DataFrame]) -> np.ndarray:
+    return np.stack([table[_columns(tables[0])].to_numpy(np.float64) for table in tables])
+
+
+def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return tables[0].assign(**dict(zip(_columns(tables[0]), _stacked(tables).mean(axis=0).T, strict=True)))
+
+
+def _deviation(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return tables[0].assign(**dict(zip(_columns(tables[0]), _stacked(tables).std(axis=0, ddof=1).T, strict=True)))

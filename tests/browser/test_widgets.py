@@ -1,0 +1,269 @@
+"""The widgets as a reader meets them: in a real JupyterLab, and as static pages with the network off."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from molfm.widgets import LabelAtlas, MoleculeBrowser
+
+import molfm
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+SHOTS = os.environ.get("MOLFM_SCREENSHOTS")  # a folder; pictures of the widgets are kept there
+LOAD = "import molfm\nfrom molfm.widgets import LabelAtlas, MoleculeBrowser\ndata = molfm.load('minimix', progress=False)\n"
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def minimix():
+    """Prepared once, so that the notebooks' kernels only have to open it."""
+    return molfm.load("minimix", progress=False)
+
+
+@pytest.fixture
+def shared(page):
+    """The functions of shared.js and of both widgets, in a page: call them with `shared("js expression")`."""
+    folder = files("molfm.widgets")
+    texts = {name: (folder / f"{name}.js").read_text("utf-8") for name in ("shared", "browser", "atlas")}
+    page.set_content("<p>empty</p>")
+    for name in ("browser", "atlas"):
+        page.evaluate(
+            "async ([name, text]) => { globalThis[name] = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'}))) }",
+            [name, f"{texts['shared']}\n{texts[name]}"],
+        )
+    return lambda expression: page.evaluate(f"() => {expression}")
+
+
+def violations(page):
+    """What axe-core finds that is serious or critical in the widgets of a page."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="needs axe-core: pip install axe-playwright-python"
+    )
+    found = axe.Axe().run(page, context=".molfm").response
+    assert len(found["passes"]) > 5  # it looked
+    serious = [item for item in found["violations"] if item["impact"] in ("serious", "critical")]
+    return [(item["id"], [node["html"][:200] for node in item["nodes"]]) for item in serious]
+
+
+def shoot(page, name):
+    if SHOTS:
+        Path(SHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def run_cell(page, number):
+    """Run one cell and return what it printed."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    cell.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    cell.get_by_text("[*]:", exact=True).wait_for(state="hidden", timeout=60_000)
+    output = cell.locator(".jp-OutputArea-output").first
+    output.wait_for()
+    return output.inner_text().strip()
+
+
+# ---------------------------------------------------------------------------------------------------- JavaScript alone
+
+
+def test_scrolling_reaches_every_row_of_ten_million_within_what_a_browser_can_scroll(shared):
+    window = shared("browser.scrollWindow(0, 590, 246, 1e7)")
+    assert (window["first"], window["height"]) == (0, 8e6)
+    end = shared("browser.scrollWindow(8e6 - 590, 590, 246, 1e7)")
+    assert end["last"] == 10**7
+    assert shared("browser.scrollWindow(246 * 7 + 3, 590, 246, 100)") == {
+        "height": 24600,
+        "first": 7,
+        "last": 10,
+        "top": 1722,
+    }
+
+
+def test_a_turned_molecule_keeps_its_shape(shared):
+    m = shared("browser.turned(browser.turned([1,0,0,0,1,0,0,0,1], 0.7, 0), 0, -1.1)")
+    rotation = torch.tensor(m).reshape(3, 3)
+    torch.testing.assert_close(rotation @ rotation.T, torch.eye(3))
+    assert torch.det(rotation) > 0.99
+    assert shared("[...browser.projected([1, 2, 3], [0, 1, 0, -1, 0, 0, 0, 0, 1])]") == [2, -1, 3]
+
+
+def test_a_level_has_rows_of_a_pixel_or_more(shared):
+    assert shared("[100, 512, 1000, 1e9].map((n) => atlas.levelFor(n, 512, 5))") == [4, 4, 3, 0]
+
+
+def test_zooming_keeps_the_place_and_the_borders(shared):
+    assert shared("atlas.zoomed([0, 100], 2, 50, 100, 10)") == [25, 75]
+    assert shared("atlas.zoomed([0, 100], 2, 0, 100, 10)") == [0, 50]
+    assert shared("atlas.zoomed([90, 100], 0.01, 95, 100, 10)") == [0, 100]
+    assert shared("atlas.zoomed([0, 20], 8, 10, 100, 10)") == [5, 15]
+
+
+def test_the_interval_of_a_correlation_is_fishers(shared):
+    low, high = shared("atlas.correlationInterval(0.5, 103)")
+    assert (round(low, 3), round(high, 3)) == (0.339, 0.632)
+    assert shared("atlas.correlationInterval(0.5, 3)") is None
+
+
+def test_missing_negative_positive_and_numbers_have_four_colours(shared):
+    for theme in SCHEMES:
+        colors = shared(
+            f"[['binary', 0, 0], ['binary', 0, 1], ['binary', 1, 1], ['regression', 0, 1], ['regression', 1, 1]]"
+            f".map(([kind, at, share]) => atlas.cellColor(kind, at, share, atlas.PALETTES.{theme}))"
+        )
+        for i, one in enumerate(colors):
+            for other in colors[:i]:
+                assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 60
+
+
+def test_numbers_are_written_as_people_read_them(shared):
+    assert shared("[0, -1.23456, 12345.678, 0.000012, null].map((x) => browser.number(x, 'e'))") == [
+        "0 e",
+        "−1.23 e",
+        "12346 e",
+        "1.20e−5 e",
+        "not measured",
+    ]
+
+
+def test_svg_is_stripped_of_everything_but_shapes(shared):
+    text = (
+        "<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'><script>alert(1)</script><foreignObject><p/></foreignObject>"
+        "<a href='javascript:alert(1)'><path d='M0,0'/></a><path d='M 1,1' onclick='alert(1)' style='fill:url(#x)'/></svg>"
+    )
+    clean = shared(f"browser.svg({text!r}).outerHTML")
+    for word in ("script", "foreign", "onload", "onclick", "href", "url("):
+        assert word not in clean
+    assert "M 1,1" in clean
+
+
+# ------------------------------------------------------------------------------------------------------- static pages
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_a_static_page_works_with_the_network_off_and_is_accessible(page, minimix, tmp_path, widget, scheme):
+    shown = widget(minimix)
+    if widget is MoleculeBrowser:
+        shown.view = shown.view | {"open": 1}
+    shown.to_html(tmp_path / "page.html")
+    page.context.set_offline(True)
+    page.emulate_media(color_scheme=scheme)
+    page.goto((tmp_path / "page.html").as_uri())
+    if widget is MoleculeBrowser:
+        page.locator(".molfm-card svg").first.wait_for()
+        page.locator(".molfm-pane h3").get_by_text("brimonidine").wait_for()
+        assert "48 of 12,806" in page.locator(".molfm-count").inner_text()
+    else:
+        page.get_by_role("img", name="Distribution of").wait_for()
+        for tab in ("Tasks × tasks", "Datasets", "Audit", "Table", "Labels"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            page.get_by_role("tabpanel").locator("table, canvas").first.wait_for()
+            assert violations(page) == []
+    assert not page.locator(".molfm-errors p").count()
+    assert page.locator(".molfm.dark").count() == (scheme == "dark")
+    assert violations(page) == []
+    shoot(page, f"static-{widget.__name__}-{scheme}")
+
+
+def test_the_picture_shows_what_the_arrow_keys_point_at(page, minimix, tmp_path):
+    LabelAtlas(minimix).to_html(tmp_path / "page.html")
+    page.goto((tmp_path / "page.html").as_uri())
+    canvas = page.get_by_role("img", name="Labels of 12,806 molecules")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, rows 0–63: 28 of 64 measured").wait_for()
+    for _ in range(9):
+        page.keyboard.press("+")
+    page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, row 0: ").wait_for()
+
+
+def test_a_name_from_data_is_text(page, make_card, tmp_path):
+    table = pd.DataFrame({"smiles": ["CO", "CC"], "name": [HOSTILE, "ethane"], "y": [1.0, 2.0]})
+    data = molfm.load(make_card("hostile", table, {"y": {"unit": HOSTILE}}), progress=False)
+    for widget in (MoleculeBrowser(data), LabelAtlas(data)):
+        if isinstance(widget, MoleculeBrowser):
+            widget.view = widget.view | {"open": 0}
+        widget.to_html(tmp_path / "page.html")
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        page.goto((tmp_path / "page.html").as_uri())
+        page.get_by_text(HOSTILE).first.wait_for()
+        assert page.locator(".molfm img").count() == 0
+
+
+# --------------------------------------------------------------------------------------------------------- JupyterLab
+
+
+def test_molecules_are_scrolled_searched_filtered_selected_and_read_back_in_jupyterlab(page, minimix, notebook):
+    notebook(
+        "browse",
+        [LOAD + "browser = MoleculeBrowser(data)\nbrowser", "browser.selection.molecules.tolist(), browser.errors"],
+    )
+    page.locator(".molfm-card svg").first.wait_for(timeout=60_000)
+    grid = page.get_by_role("region", name="Molecules that were found")
+    grid.evaluate("node => { node.scrollTop = node.scrollHeight / 2 }")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.molfm-card')].every((card) => Number(card.ariaPosInSet) > 5000 && card.querySelector('svg'))"
+    )
+    assert page.locator(".molfm-card").count() < 60
+
+    page.get_by_label("Search by").select_option("substructure")
+    page.get_by_label("for", exact=True).fill("c1ccncc1")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("684 of 12,806 molecules").wait_for()
+    page.get_by_role("combobox", name="Task", exact=True).select_option("b3db/logBB")
+    page.get_by_label("from", exact=True).fill("0.5")
+    page.get_by_role("button", name="Add filter").click()
+    page.get_by_text("b3db/logBB measured ≥ 0.500").wait_for()
+    page.locator(".molfm-card svg").first.wait_for()
+    page.locator(".molfm-card input").first.check()
+    page.get_by_text("1 selected").wait_for()
+    page.get_by_role("button", name="Select all found").click()
+    page.wait_for_function("() => !document.querySelector('.molfm-news').textContent.startsWith('1 ')")
+    shoot(page, "lab-browser")
+    assert violations(page) == []
+    selected, errors = eval(run_cell(page, 1))
+    assert errors == []
+    assert 0 < len(selected) < 100
+    assert (minimix.labels("logBB")[selected] >= 0.5).all()
+
+    page.keyboard.press("Control+s")
+    page.reload(wait_until="domcontentloaded")
+    page.get_by_text(f"{len(selected)} of 12,806 molecules").wait_for(timeout=90_000)  # what was shown is shown again
+    assert page.get_by_label("for", exact=True).input_value() == "c1ccncc1"
+    page.get_by_text(f"{len(selected)} selected").wait_for()
+
+
+def test_a_region_of_the_atlas_is_what_the_browser_beside_it_shows_in_jupyterlab(page, minimix, notebook):
+    notebook(
+        "atlas",
+        [
+            LOAD + "atlas = LabelAtlas(data)\natlas",
+            "browser = atlas.browse()\nbrowser",
+            "len(atlas.selection), atlas.selection.tasks, browser.selection == atlas.selection, atlas.errors",
+        ],
+    )
+    canvas = page.get_by_role("img", name="Labels of 12,806 molecules")
+    canvas.wait_for(timeout=60_000)
+    page.get_by_role("img", name="Distribution of").wait_for()
+    canvas.scroll_into_view_if_needed()
+    canvas.focus()
+    for key in ("ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_text("molecules, 2 tasks").wait_for()
+    shoot(page, "lab-atlas")
+    assert violations(page) == []
+    n, tasks, same, errors = eval(run_cell(page, 2))
+    assert errors == []
+    assert same
+    assert 0 < n <= 128
+    assert tasks == ("xtb_b3db/energy_per_atom", "xtb_b3db/homo")
+    page.get_by_text(f"{n} of 12,806 molecules").wait_for()
+
+
+def test_a_failure_in_the_kernel_is_shown_in_the_widget_and_kept_in_python(page, minimix, notebook):
+    cell = "browser = MoleculeBrowser(data)\nbrowser._lookup.values = None  # broken on purpose\nbrowser"
+    notebook("broken", [LOAD + cell, "'TypeError' in browser.errors[0]"])
+    page.locator(".molfm-errors").get_by_text("TypeError").wait_for(timeout=60_000)
+    assert run_cell(page, 1) == "True"

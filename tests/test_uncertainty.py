@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from molfm.model import ModelConfig, MultiTaskModel
+from molfm.uncertainty import spread
+
+
+def models(toy, *seeds, dropout=0.0):
+    config = ModelConfig(hidden_channels=16, num_layers=2, dropout=dropout)
+    return [MultiTaskModel(config, toy.tasks, seed=seed) for seed in seeds]
+
+
+def test_several_models_give_their_mean_and_standard_deviation(toy):
+    members = models(toy, 0, 1, 2)
+    mean, deviation = spread(members, ["CCO", "CC"])
+    each = np.stack([model.predict(["CCO", "CC"])["toy/heavy"] for model in members])
+    np.testing.assert_allclose(mean["toy/heavy"], each.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(deviation["toy/heavy"], each.std(axis=0, ddof=1), rtol=1e-6)
+    assert mean.smiles.tolist() == ["CCO", "CC"]
+
+
+@pytest.mark.parametrize("level", ["graph", "node", "edge"])
+def test_dropout_of_one_model_spreads_and_leaves_its_predictions_alone(toy, level):
+    [model] = models(toy, 0, dropout=0.3)
+    before = model.predict(["CCO"], level)
+    table, deviation = spread([model], ["CCO"], level)
+    assert table.equals(before)
+    assert model.predict(["CCO"], level).equals(before)
+    task = next(name for name in table if "/" in name)
+    assert (deviation[task] > 0).all()
+    assert deviation.equals(spread([model], ["CCO"], level)[1])
+
+
+def test_one_model_without_dropout_has_no_spread(toy):
+    assert spread(models(toy, 0), ["CCO"])[1] is None

@@ -1,0 +1,327 @@
+"""The widgets' Python half, without a browser: what they answer, what they refuse, what they tell."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import traitlets
+from molfm.widgets import LabelAtlas, MoleculeBrowser, Selection
+from molfm.widgets.shared import packed
+
+import molfm
+from molfm.labelmap import LabelMap
+from molfm.lookup import Lookup
+from molfm.model import ModelConfig, MultiTaskModel
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def browser(toy):
+    return MoleculeBrowser(toy)
+
+
+@pytest.fixture
+def atlas(toy):
+    return LabelAtlas(toy)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What widgets send to the browser: (content, buffers)."""
+    messages = []
+    for widget in (MoleculeBrowser, LabelAtlas):
+        monkeypatch.setattr(widget, "send", lambda _, content, buffers=None: messages.append((content, buffers)))
+    return messages
+
+
+def asked(widget, sent, ask, **args):
+    """Send a widget the question that its JavaScript would, and return the answer with its buffers."""
+    widget._asked(widget, {"id": "1", "ask": ask, "args": args}, [])
+    return sent.pop()
+
+
+def found(browser, **view):
+    while not (answer := browser.answer_find(view))["done"]:
+        pass
+    assert not answer["problem"]
+    assert answer["n"] == len(browser._found)
+    return browser._found
+
+
+# ---------------------------------------------------------------------------------------------------------- all widgets
+
+
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_an_unknown_setting_is_an_error_with_a_hint(toy, widget):
+    with pytest.raises(TypeError, match=rf"{widget.__name__} has no setting 'dat'. Did you mean 'data'\?"):
+        widget(toy, dat=1)
+
+
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_what_is_no_mix_is_refused_with_what_to_do(widget):
+    with pytest.raises(TypeError, match=r"shows what molfm.load returns, found str"):
+        widget("minimix")
+
+
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_little_is_synced(toy, widget):
+    synced = {name for name in widget(toy).traits(sync=True) if not name.startswith("_")}
+    assert synced == {"view", "chosen", "layout", "tabbable", "tooltip"}
+
+
+@pytest.mark.parametrize("name", ["browser", "atlas"])
+def test_a_module_has_what_is_shared_before_it_and_imports_nothing(name):
+    shared, own = ((files("molfm.widgets") / f"{part}.js").read_text("utf-8") for part in ("shared", name))
+    module = {"browser": MoleculeBrowser, "atlas": LabelAtlas}[name]._esm
+    assert str(module) == f"{shared}\n{own}"
+    assert not re.search(r"^\s*import |import\(|https?://(?!www\.w3\.org)", str(module), re.MULTILINE)
+    assert ".innerHTML" not in str(module)
+
+
+def test_arrays_travel_as_buffers_and_never_as_lists():
+    buffers = []
+    answer = packed({"a": np.arange(3, dtype=np.uint16), "b": [1, {"c": np.zeros((2, 2), np.float32)}]}, buffers)
+    assert answer["a"] == {"$buffer": 0, "dtype": "uint16", "shape": [3]}
+    assert answer["b"][1]["c"] == {"$buffer": 1, "dtype": "float32", "shape": [2, 2]}
+    assert [len(buffer) for buffer in buffers] == [6, 16]
+
+
+def test_a_failing_answer_is_told_in_the_browser_and_in_python(browser, sent):
+    with pytest.raises(IndexError):
+        asked(browser, sent, "detail", molecule=10**6)
+    [(content, _)] = sent
+    assert content["error"].startswith("IndexError")
+    assert "IndexError" in browser.errors[-1]
+
+
+def test_a_failure_in_the_browser_is_told_in_python(browser):
+    with pytest.raises(RuntimeError, match=r"In the browser: TypeError: x is null"):
+        browser._asked(browser, {"failed": "TypeError: x is null"}, [])
+    assert browser.errors == ["In the browser: TypeError: x is null"]
+
+
+def test_a_selection_is_sorted_checked_and_told(atlas):
+    atlas.selection = Selection([5, 2, 2], ["heavy"])
+    assert atlas.selection.molecules.tolist() == [2, 5]
+    assert atlas.selection.tasks == ("toy/heavy",)
+    assert atlas.chosen == {"molecules": 2, "tasks": ["toy/heavy"]}
+    with pytest.raises(traitlets.TraitError, match="from 0 to"):
+        atlas.selection = Selection([10**6])
+
+
+def test_linked_widgets_have_one_selection(toy, atlas):
+    browser = atlas.browse()
+    atlas.answer_select(["toy/oxygen"], 0, len(toy), every=False)
+    assert browser.selection is atlas.selection or browser.selection == atlas.selection
+    assert found(browser, **browser.view).tolist() == atlas.selection.molecules.tolist()
+    browser.answer_select(on=False)
+    assert len(atlas.selection) == 0
+
+
+def test_a_saved_notebook_shows_drawings_and_tables_without_a_kernel(browser, atlas):
+    data, _ = browser._repr_mimebundle_()
+    assert data["text/html"].count("<svg") == 8
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "toy/oxygen" in atlas._repr_mimebundle_()[0]["text/html"]
+
+
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_the_static_page_needs_nothing_else_and_names_are_text_in_it(make_card, tmp_path, widget):
+    table = pd.DataFrame({"smiles": ["CO", "CC"], "name": [HOSTILE, "</script>"], "y<b>": [1.0, 2.0]})
+    data = molfm.load(make_card("hostile", table, {"y<b>": {}}), progress=False)
+    widget(data).to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page == widget(data).to_html()
+    assert page.count("</script>") == 2
+    assert HOSTILE not in page
+    assert "<b>" not in page.partition("<main")[2]
+    assert not re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?https?:""", page)
+
+
+def test_the_static_page_holds_no_more_than_it_has_room_for(atlas):
+    small, all_of_it = atlas.to_html(max_bytes=3_000), atlas.to_html()
+    assert len(all_of_it) - len(small) > 2_000
+    assert '"complete": false' in small
+    assert '"complete": true' in all_of_it
+
+
+# ------------------------------------------------------------------------------------------------------ MoleculeBrowser
+
+
+def test_a_page_is_bounded_and_says_what_is_measured(toy, browser, sent):
+    found(browser)
+    content, buffers = asked(browser, sent, "page", start=0, stop=10**6, tasks=["heavy"])
+    rows = content["answer"]["rows"]
+    assert len(rows) == min(60, len(toy))
+    heavy = toy.labels("heavy")
+    assert [row["labels"][0] for row in rows] == [None if np.isnan(v) else v for v in heavy[: len(rows)]]
+    assert json.dumps(content, allow_nan=False)
+    assert not buffers
+
+
+def test_filters_search_and_sort_give_the_molecules_they_say(toy, browser):
+    heavy, oxygen = toy.labels("heavy").to_numpy(), toy.labels("oxygen").to_numpy()
+    measured = {"task": "heavy", "presence": "measured"}
+    assert found(browser, filters=[measured]).tolist() == np.flatnonzero(np.isfinite(heavy)).tolist()
+    assert (
+        found(browser, filters=[measured | {"presence": "unmeasured"}]).tolist()
+        == np.flatnonzero(np.isnan(heavy)).tolist()
+    )
+    assert (
+        found(browser, filters=[measured | {"min": 3, "max": 5}]).tolist()
+        == np.flatnonzero((heavy >= 3) & (heavy <= 5)).tolist()
+    )
+    assert found(browser, way="substructure", query="[#8]").tolist() == np.flatnonzero(oxygen).tolist()
+    assert found(browser, split="test").tolist() == np.flatnonzero(toy.molecules.split == "test").tolist()
+    for descending in (False, True):
+        order = heavy[found(browser, sort="heavy", descending=descending)]
+        known = order[np.isfinite(order)]
+        assert np.isnan(order[len(known) :]).all()
+        assert (np.diff(known) * (-1 if descending else 1) >= 0).all()
+
+
+def test_the_most_similar_molecule_is_itself(toy, browser):
+    first = found(browser, way="similarity", query="Oc1ccccc1")[0]
+    [row] = browser.answer_page(0, 1)["rows"]
+    assert toy.molecules.smiles[first] == row["smiles"] == "Oc1ccccc1"
+    assert row["similarity"] == 1
+
+
+def test_what_was_typed_wrongly_is_no_failure_of_the_widget(browser):
+    answer = browser.answer_find({"way": "substructure", "query": "c1cc("})
+    assert answer["done"]
+    assert "no SMARTS" in answer["problem"]
+    assert browser.errors == []
+    assert len(found(browser))
+
+
+def test_a_long_search_comes_in_parts(toy, browser, monkeypatch):
+    monkeypatch.setattr("molfm.chemsearch.CHUNK", 5)
+    monkeypatch.setattr("molfm.widgets.browser._SECONDS", 0)
+    view, told = {"way": "substructure", "query": "[#8]"}, []
+    while not (answer := browser.answer_find(view))["done"]:
+        told.append(answer["checked"])
+    assert len(told) > 5
+    assert told == sorted(told)
+    assert browser._found.tolist() == np.flatnonzero(toy.labels("oxygen")).tolist()
+
+
+def test_a_detail_has_every_label_of_molecule_atoms_and_bonds(toy, browser):
+    molecule = toy.molecules.index[toy.molecules.smiles == "Oc1ccccc1"][0]
+    detail = browser.answer_detail(molecule)
+    assert {row["task"]: row["measured"] for row in detail["labels"]}["toy/oxygen"] == 1
+    [atoms], [bonds] = detail["node"], detail["edge"]
+    assert atoms["measured"].tolist() == [8, 6, 6, 6, 6, 6, 6] == detail["elements"][:7].tolist()
+    assert bonds["measured"].tolist() == detail["orders"][:7].tolist()
+
+
+def test_predictions_stand_beside_labels_with_their_uncertainty(toy):
+    config = ModelConfig(hidden_channels=16, num_layers=1, dropout=0.2)
+    models = [MultiTaskModel(config, toy.tasks, seed=seed) for seed in (0, 1)]
+    for model, reason in ((models, "2 models"), (models[0], "dropout")):
+        browser = MoleculeBrowser(toy, model)
+        detail = browser.answer_detail(20)
+        assert reason in detail["uncertainty"]
+        for row in detail["labels"]:
+            assert row["deviation"] > 0
+        for level in ("node", "edge"):
+            [item] = detail[level]
+            assert len(item["predicted"]) == len(item["deviation"]) == len(item["measured"])
+    order = found(browser, sort="toy/heavy", predicted=True)
+    predicted = models[0].predict(Lookup(toy).smiles(order))["toy/heavy"].to_numpy()
+    assert (np.diff(predicted) >= 0).all()
+
+
+def test_a_model_that_cannot_predict_is_refused(toy):
+    with pytest.raises(TypeError, match="expected a model, a run, or several of them, found int"):
+        MoleculeBrowser(toy, model=3)
+
+
+def test_molecules_are_selected_one_by_one_and_all_at_once(browser):
+    assert browser.answer_select(on=True, molecules=[4, 2])["molecules"] == 2
+    assert browser.answer_marks([2, 3, 4])["marks"] == [True, False, True]
+    found(browser, way="substructure", query="[#8]")
+    browser.answer_select(on=True)
+    browser.answer_select(on=False, molecules=[4])
+    expected = ({*browser._found.tolist()} | {2}) - {4}
+    assert set(browser.selection.molecules.tolist()) == expected
+
+
+# ----------------------------------------------------------------------------------------------------------- LabelAtlas
+
+
+def test_a_tile_is_two_small_arrays(toy, atlas, sent):
+    content, buffers = asked(atlas, sent, "tile", level=0, number=0)
+    answer = content["answer"]
+    shape = [len(toy), len(toy.chosen)]
+    assert answer["done"]
+    assert answer["share"] == {"$buffer": 0, "dtype": "uint16", "shape": shape}
+    assert answer["mean"] == {"$buffer": 1, "dtype": "uint16", "shape": shape}
+    share, mean = (np.frombuffer(buffer, np.uint16).reshape(shape) for buffer in buffers)
+    about, of = atlas.answer_about(), LabelMap(toy)
+    values = Lookup(toy).values(of.order)[:, of.tasks]
+    assert ((share > 0) == np.isfinite(values)).all()
+    assert ((mean > 0) == np.isfinite(values)).all()
+    low, high = (np.array([task[name] for task in about["tasks"]]) for name in ("low", "high"))
+    decoded = low + (mean - 1.0) / 65534 * (high - low)
+    there = mean > 0
+    np.testing.assert_allclose(decoded[there], values[there], atol=float((high - low).max()) / 65534)
+
+
+def test_a_label_too_rare_for_the_scale_is_still_seen(atlas, monkeypatch):
+    rare = SimpleNamespace(
+        start=0, per_row=10**6, share=np.array([[1e-7, 0]], np.float32), mean=np.array([[1, np.nan]], np.float32)
+    )
+    monkeypatch.setattr(atlas, "_tiles", {(None, 0, 0): (rare, None)})
+    monkeypatch.setattr(atlas, "_low", np.zeros(2))
+    monkeypatch.setattr(atlas, "_high", np.ones(2))
+    monkeypatch.setattr(atlas._map, "tasks", np.array([0, 1]))
+    answer = atlas.answer_tile(0, 0)
+    assert answer["share"].tolist() == [[1, 0]]
+    assert answer["mean"].tolist() == [[65535, 0]]
+
+
+def test_a_tile_that_takes_long_comes_in_parts(make_card, own_home, monkeypatch):
+    monkeypatch.setattr("molfm.labelmap.BLOCK_CELLS", 10)
+    monkeypatch.setattr("molfm.widgets.atlas._SECONDS", 0)
+    table = pd.DataFrame({"smiles": ["C" * n for n in range(1, 41)], "y": np.arange(40.0)})
+    atlas = LabelAtlas(molfm.load(make_card("alkanes", table, {"y": {}}), progress=False))
+    parts = [atlas.answer_tile(0, 0)]
+    while not parts[-1]["done"]:
+        parts.append(atlas.answer_tile(0, 0))
+    seen = [int((part["share"] > 0).sum()) for part in parts]
+    assert seen == [10, 20, 30, 40, 40]
+
+
+def test_a_region_of_the_picture_selects_its_labelled_molecules(toy, atlas):
+    atlas.answer_select(["toy/heavy"], 0, 20, every=False)
+    order = LabelMap(toy).order[:20]
+    expected = sorted(order[toy.labels("heavy")[order].notna()].tolist())
+    assert atlas.selection.molecules.tolist() == expected
+    assert atlas.selection.tasks == ("toy/heavy",)
+
+
+def test_everything_that_the_atlas_answers_is_json_without_nan(atlas, sent):
+    for ask, args in atlas.questions():
+        content, _ = asked(atlas, sent, ask, **args)
+        json.dumps(content, allow_nan=False)
+
+
+def test_a_million_molecules_are_looked_at_in_seconds_and_little_memory():
+    command = [sys.executable, Path(__file__).parents[1] / "benchmarks" / "widgets.py", "--fast"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["molecules"] == 1_000_000
+    assert found["seconds"]["whole"] < 30  # about two on an idle core
+    assert found["seconds"]["single"] < 3
+    assert found["peak_MB"] < 400
+    assert found["bytes"] <= 256 * 100 * 4

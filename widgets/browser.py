@@ -1,0 +1,312 @@
+"""MoleculeBrowser: the molecules of a mix, drawn, searched, filtered, and one of them in three dimensions."""
+
+import html
+import json
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from molfm.widgets.shared import MixWidget, Selection, source
+
+from molfm.catalog import CardError
+from molfm.chemsearch import search, smarts
+from molfm.depict import conformer, draw_smiles
+from molfm.lookup import Lookup
+from molfm.mix import Mix
+from molfm.runs import Run
+from molfm.splits import SPLITS
+from molfm.uncertainty import spread
+
+PAGE = 24  # molecules that the browser asks for at once
+MAX_PAGE = 60  # molecules that one answer may hold
+MAX_ROWS = 500  # tasks listed of one molecule, measured ones first
+DRAWING = (190, 130)  # pixels
+_SECONDS = 0.25  # a search answers that often how far it is; in between the kernel is free
+_PREDICTED = 512  # molecules predicted at once while a sort is under way
+_STATIC_PAGES = 2
+_SKETCHED = 8
+_CHIPS = 3  # labels shown below a drawing, at first
+
+
+class MoleculeBrowser(MixWidget):
+    """Browse the molecules of a mix: drawn, searched, filtered, sorted, and one of them with all that is known of it.
+
+    Args:
+        data: what `molfm.load` returns.
+        model: predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`) or run, or several of them,
+            whose spread is then the uncertainty; of one model it is that of its dropout (see `molfm.uncertainty`).
+
+    Raises:
+        TypeError: `data` is no mix, or a setting does not exist.
+    """
+
+    _esm = source("browser", "js")
+    _css = source("browser", "css")
+
+    def __init__(self, data: Mix, model: object = None, **unknown: object):
+        super().__init__(data, unknown)
+        models = list(model) if isinstance(model, Sequence) else [] if model is None else [model]
+        self._models = [item.model if isinstance(item, Run) else item for item in models]
+        for item in self._models:
+            if not hasattr(item, "predict"):
+                raise TypeError(f"model: expected a model, a run, or several of them, found {type(item).__name__}.")
+        self._lookup = Lookup(data)
+        self._sought, self._search = None, iter(())  # the view that is shown or searched for, and the search
+        self._found = np.arange(len(data))  # what it found so far, in the order of the view
+        self._similarity: dict[int, float] = {}
+        self._pattern = None  # a SMARTS that is highlighted
+        self._predictions: dict[str, np.ndarray] = {}  # task -> (n_molecules,), NaN: not yet predicted
+        self.view = {"chips": [task.id for task in data.chosen if task.level == "graph"][:_CHIPS]}
+        self.observe(self._selected_anew, "selection")
+
+    def _selected_anew(self, _: dict) -> None:
+        if self.view.get("selected"):  # what is shown is the selection
+            self._sought = None
+
+    # ------------------------------------------------------------------------------------------------------ questions
+
+    def answer_about(self) -> dict:
+        """Return what never changes: datasets, splits and tasks."""
+        tasks = self.data.tasks
+        return {
+            "name": self.data.name,
+            "n": len(self.data),
+            "datasets": [card.name for card in self.data.cards],
+            "splits": [split for split in SPLITS if f"n_{split}" in tasks],
+            "tasks": tasks[["task", "level", "kind", "unit"]].to_dict("records"),
+            "predicted": [task for task in self._predicted("graph") if task in set(tasks.task)],
+            "page": PAGE,
+        }
+
+    def answer_find(self, view: dict) -> dict:
+        """Go on with the search that a view stands for, or start it, for a moment; ask again until it is done."""
+        key = json.dumps(view, sort_keys=True)
+        if key != self._sought:
+            self._sought, self._found = None, np.zeros(0, int)
+            try:
+                self._search = self._finding(view)
+                checked, of = next(self._search, (0, 0))
+            except (ValueError, CardError) as error:  # of what was typed: no fault of the widget
+                return {"n": 0, "done": True, "problem": str(error)}
+            self._sought = key
+        else:
+            checked, of = next(self._search, (0, 0))
+        until = time.perf_counter() + _SECONDS
+        while checked < of and time.perf_counter() < until:
+            checked, of = next(self._search, (of, of))
+        return {"n": len(self._found), "done": checked >= of, "checked": checked, "of": of, "problem": ""}
+
+    def answer_page(self, start: int, stop: int, tasks: Sequence[str] = ()) -> dict:
+        """Return the molecules in some places of what was found, with their labels of these tasks."""
+        molecules = self._found[start : min(stop, start + MAX_PAGE)]
+        numbers = [self.data.task_number(task) for task in tasks]
+        values = self._lookup.values(molecules)
+        facts = zip(
+            molecules.tolist(), self._lookup.smiles(molecules), self._lookup.names(molecules), values, strict=True
+        )
+        marks = self.answer_marks(molecules)["marks"]
+        rows = [
+            {
+                "molecule": molecule,
+                "smiles": smiles,
+                "name": name,
+                "svg": draw_smiles(smiles, *DRAWING, self._pattern),
+                "labels": [_number(value) for value in row[numbers]],
+                "predicted": [
+                    _number(self._predictions[t][molecule]) if t in self._predictions else None for t in tasks
+                ],
+                "n_labels": int(np.isfinite(row).sum()),
+                "similarity": self._similarity.get(molecule),
+            }
+            for molecule, smiles, name, row in facts
+        ]
+        return {"rows": [row | {"selected": mark} for row, mark in zip(rows, marks, strict=True)]}
+
+    def answer_marks(self, molecules: Sequence[int]) -> dict:
+        """Return which of these molecules are selected."""
+        return {"marks": np.isin(molecules, self.selection.molecules).tolist()}
+
+    def answer_detail(self, molecule: int) -> dict:
+        """Return all that is known of one molecule, its atoms and bonds."""
+        one = np.array([molecule])
+        [smiles], [name], [values] = self._lookup.smiles(one), self._lookup.names(one), self._lookup.values(one)
+        [splits] = self._lookup.splits(one)
+        shape = conformer(smiles)
+        graph = []
+        predicted, deviation, reason = self._predict("graph", smiles)
+        for number, task in enumerate(self.data.chosen):
+            if task.level == "graph":
+                graph.append([task.id, _number(values[number]), task.unit or "", splits.get(task.dataset)])
+        known = {row[0] for row in graph}
+        units = self._units("graph")
+        graph += [[task, None, units[task], None] for task in predicted if task not in known]
+        rows = [
+            {
+                "task": task,
+                "unit": unit,
+                "measured": value,
+                "split": split,
+                "predicted": _number(predicted[task][0]) if task in predicted else None,
+                "deviation": _number(deviation[task][0]) if task in deviation else None,
+            }
+            for task, value, unit, split in graph
+        ]
+        rows.sort(key=lambda row: (row["measured"] is None, row["predicted"] is None))
+        return {
+            "molecule": molecule,
+            "smiles": smiles,
+            "name": name,
+            "svg": draw_smiles(smiles, 340, 200, self._pattern),
+            "splits": splits,
+            "selected": self.answer_marks([molecule])["marks"][0],
+            "labels": rows[:MAX_ROWS],
+            "more": max(0, len(rows) - MAX_ROWS),
+            "uncertainty": reason,
+            "elements": shape.elements,
+            "xyz": shape.xyz,
+            "bonds": shape.bonds,
+            "orders": shape.orders,
+            "flat": shape.flat,
+            "node": self._items(molecule, smiles, "node"),
+            "edge": self._items(molecule, smiles, "edge"),
+        }
+
+    def answer_select(self, on: bool, molecules: Sequence[int] | None = None) -> dict:
+        """Add molecules to the selection or take them out; None: all that were found."""
+        chosen = self._found if molecules is None else np.array(molecules)
+        merged = (np.union1d if on else np.setdiff1d)(self.selection.molecules, chosen)
+        self.selection = Selection(merged, self.selection.tasks)
+        return self.chosen
+
+    # ---------------------------------------------------------------------------------------------------- how they are answered
+
+    def _finding(self, view: dict) -> Iterator[tuple[int, int]]:
+        """Search, filter and sort as a view says, saying again and again how far that is: (molecules looked at, of how many)."""
+        among = self._filtered(view)
+        text, way = view.get("query", "").strip(), view.get("way", "text")
+        self._similarity, self._pattern = {}, smarts(text) if text and way == "substructure" else None
+        if text:
+            hits, scores = [], []
+            for hit in search(self._lookup, text, way, among):
+                hits.append(hit.molecules)
+                scores.append(hit.similarity)
+                yield hit.checked - 1, len(among)
+            among = np.concatenate(hits) if hits else among
+            if way == "similarity" and hits:
+                score = np.concatenate(scores)
+                self._similarity = dict(zip(among.tolist(), score.round(3).tolist(), strict=True))
+                among = among[np.argsort(-score, kind="stable")]
+        if by := view.get("sort"):
+            task = self.data.chosen[self.data.task_number(by)].id
+            if view.get("predicted"):
+                yield from self._predicting(task, among)
+            values = (
+                self._predictions[task] if view.get("predicted") else self._lookup.column(self.data.task_number(task))
+            )
+            values = values[among]
+            order = np.argsort(-values if view.get("descending") else values, kind="stable")  # NaN: last, both ways
+            among = among[order]
+        self._found = among
+        yield len(among), len(among)
+
+    def _filtered(self, view: dict) -> np.ndarray:
+        here = self._lookup.members(view.get("datasets"), view.get("split") or None)
+        if view.get("selected"):
+            here &= np.isin(np.arange(len(self.data)), self.selection.molecules)
+        for wanted in view.get("filters", []):
+            values = self._lookup.column(self.data.task_number(wanted["task"]))
+            if wanted.get("presence") == "unmeasured":
+                here &= np.isnan(values)
+                continue
+            here &= np.isfinite(values)
+            if wanted.get("min") is not None:
+                here &= values >= wanted["min"]
+            if wanted.get("max") is not None:
+                here &= values <= wanted["max"]
+        return np.flatnonzero(here)
+
+    def _predicting(self, task: str, among: np.ndarray) -> Iterator[tuple[int, int]]:
+        known = self._predictions.setdefault(task, np.full(len(self.data), np.nan, np.float32))
+        missing = among[np.isnan(known[among])]
+        for start in range(0, len(missing), _PREDICTED):
+            part = missing[start : start + _PREDICTED]
+            smiles = self._lookup.smiles(part)
+            known[part] = np.mean([model.predict(smiles, tasks=[task])[task] for model in self._models], axis=0)
+            yield start, len(missing)
+
+    def _predicted(self, level: str) -> list[str]:
+        """Return the tasks of a level that all models predict."""
+        tables = [model.tasks[model.tasks.level == level].task for model in self._models]
+        return [task for task in tables[0] if all(task in set(table) for table in tables)] if tables else []
+
+    def _units(self, level: str) -> dict[str, str]:
+        """Return the units of all tasks of a level, of the data's and the models'."""
+        tables = [self.data.tasks, *(model.tasks for model in self._models)]
+        return {task: unit for table in tables for task, unit in table[table.level == level][["task", "unit"]].values}
+
+    def _predict(self, level: str, smiles: str) -> tuple[dict, dict, str]:
+        """Return predictions and their standard deviations by task, and what the latter are."""
+        tasks = self._predicted(level)
+        if not tasks:
+            return {}, {}, ""
+        table, deviation = spread(self._models, [smiles], level, tasks)
+        predicted = {task: table[task].to_numpy(np.float32) for task in tasks}
+        if deviation is None:
+            return predicted, {}, "One model without dropout: pass several models for an uncertainty."
+        reason = (
+            f"the spread of {len(self._models)} models"
+            if len(self._models) > 1
+            else "the spread of the model's dropout"
+        )
+        return (
+            predicted,
+            {task: deviation[task].to_numpy(np.float32) for task in tasks},
+            f"±: {reason}, one standard deviation.",
+        )
+
+    def _items(self, molecule: int, smiles: str, level: str) -> list[dict]:
+        """Return what is measured or predicted of a molecule's atoms or bonds, a task each."""
+        measured = {self.data.chosen[i].id: values for i, values in self._lookup.items(molecule, level).items()}
+        predicted, deviation, _ = self._predict(level, smiles)
+        units = self._units(level)
+        return [
+            {
+                "task": task,
+                "unit": units[task] or "",
+                "measured": measured.get(task),
+                "predicted": predicted.get(task),
+                "deviation": deviation.get(task),
+            }
+            for task in dict.fromkeys([*measured, *predicted])
+        ]
+
+    # ------------------------------------------------------------------------------------------------------ without a kernel
+
+    def sketch(self) -> str:
+        """Return the first molecules, drawn, and how many there are."""
+        molecules = np.arange(min(_SKETCHED, len(self.data)))
+        cells = [
+            f"<figure style='margin:4px;display:inline-block'>{draw_smiles(smiles, *DRAWING)}"
+            f"<figcaption style='max-width:190px;overflow-wrap:anywhere;font-size:12px'>{html.escape(name or smiles)}</figcaption></figure>"
+            for smiles, name in zip(self._lookup.smiles(molecules), self._lookup.names(molecules), strict=True)
+        ]
+        return f"<p>{html.escape(repr(self.data))}, the first {len(molecules)}:</p><div>{''.join(cells)}</div>"
+
+    def questions(self) -> Iterator[tuple[str, dict]]:
+        """Yield what the page asks of the first molecules that are shown."""
+        yield "about", {}
+        while True:
+            answer = self.answer_find(self.view)
+            if answer["done"]:
+                break
+        yield "find", {"view": self.view}
+        shown = self._found[: PAGE * _STATIC_PAGES]
+        for start in range(0, len(shown), PAGE):
+            yield "page", {"start": start, "stop": start + PAGE, "tasks": self.view.get("chips", [])}
+        for molecule in shown.tolist():
+            yield "detail", {"molecule": molecule}
+
+
+def _number(value: float) -> float | None:
+    """Return a number for JSON, which knows no NaN, without the digits that float32 does not have."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
