@@ -162,7 +162,7 @@ def train(
 @app.command()
 def transfer(
     data: Data,
-    targets: Annotated[list[str], typer.Option("--target", help="a task; repeatable")],
+    targets: Annotated[list[str], typer.Option("--target", help="a task, or a dataset to train together; repeatable")],
     sources: Annotated[
         list[str],
         typer.Option("--source", help="tasks, datasets or levels, joined by commas; a checkpoint; or all; repeatable"),
