@@ -1,6 +1,6 @@
 """Does quantum chemistry help biology? Transfer studies on real data, with every comparison's interval and counts.
 
-    python benchmarks/transfer.py minimix|checkpoints|toymix|toymix-paper [--targets …] [--seeds 5] [--steps N] [--fast]
+    python benchmarks/transfer.py minimix|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …] [--seeds 5] [--steps N] [--fast]
 
 minimix       logBB and BBB from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone and all together: trained
               together, before, and probed, from 32 training labels to all
@@ -87,11 +87,15 @@ def main() -> None:
     parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--targets", nargs="+")
     parser.add_argument("--sources", nargs="+")
+    parser.add_argument("--regimes", nargs="+")
+    parser.add_argument("--n-labels", nargs="+", help="numbers, or all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to see that it runs")
     given = parser.parse_args()
-    chosen = {name: getattr(given, name) for name in ("targets", "sources", "seeds", "steps")}
+    chosen = {name: getattr(given, name) for name in ("targets", "sources", "regimes", "seeds", "steps")}
+    if given.n_labels:
+        chosen["n_labels"] = [None if count == "all" else int(count) for count in given.n_labels]
     settings = STUDIES[given.study] | {name: value for name, value in chosen.items() if value is not None}
     result = molfm.transfer(**settings | (FAST if given.fast else {}))
     print(result.table.drop(columns=["p", "metric"]).round(3).to_string(index=False))
