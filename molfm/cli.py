@@ -162,7 +162,7 @@ def train(
 @app.command()
 def transfer(
     data: Data,
-    targets: Annotated[list[str], typer.Option("--target", help="a task; repeatable")],
+    targets: Annotated[list[str], typer.Option("--target", help="a task, or a dataset to train together; repeatable")],
     sources: Annotated[
         list[str],
         typer.Option("--source", help="tasks, datasets or levels, joined by commas; a checkpoint; or all; repeatable"),
@@ -181,6 +181,9 @@ def transfer(
     ] = "molecules",
     model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
     learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    conflicts: Annotated[
+        bool, typer.Option("--conflicts", help="also show whether the gradients of target and sources agree")
+    ] = False,
     save: Annotated[Path | None, typer.Option(help="a folder for the tables")] = None,
     out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),
 ) -> None:
@@ -192,7 +195,8 @@ def transfer(
         from molfm.study import REGIMES
         from molfm.study import transfer as run_transfer
 
-        settings = {} if learning_rate is None else {"learning_rate": learning_rate}
+        settings = {"conflicts": True} if conflicts else {}
+        settings |= {} if learning_rate is None else {"learning_rate": learning_rate}
         result = run_transfer(
             data,
             targets,

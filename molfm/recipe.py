@@ -49,6 +49,7 @@ class TrainConfig:
         None  # tasks whose validation loss chooses the best weights; None: all, a head an equal part
     )
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
+    conflicts: bool = False  # note at each validation how the heads' gradients agree on the trunk, see `gradients.py`
     # ---- where and how it runs: nothing here changes what is computed but for rounding
     precision: str = "32"  # "32" or "bf16-mixed", as Lightning has them
     compile: bool = False  # torch.compile: half a minute to begin with, and on a CPU no faster a step afterwards
@@ -87,6 +88,8 @@ class TrainConfig:
             raise ValueError("freeze and layer_decay are for fine-tuning: they need a checkpoint, start_from=….")
         if self.freeze != "all" and (not isinstance(self.freeze, int) or self.freeze < 0):
             raise ValueError(f'Expected freeze as a number of layers or "all", found {self.freeze!r}.')
+        if self.conflicts and self.compile:
+            raise ValueError("conflicts needs gradients that a compiled network does not keep: leave compile out.")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"Expected layer_decay above 0 and up to 1, found {self.layer_decay}.")
         if any(weight < 0 for weight in (self.dataset_weights or {}).values()):

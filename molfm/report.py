@@ -19,7 +19,7 @@ from molfm.figures import (
     molecule_grid,
     predicted_against_measured,
 )
-from molfm.transfer_figures import transfer_differences
+from molfm.transfer_figures import gradient_agreement, transfer_differences
 
 if TYPE_CHECKING:
     from molfm.comparison import TransferResult
@@ -201,6 +201,10 @@ def transfer_page(
             f"<h2>{html.escape(target)}: learning curves</h2>",
             _figure(learning_curves(runs, target, kind), f"validation metric of {target} against training step"),
         ]
+        if settings.get("conflicts"):
+            for source in runs.source[runs.regime == "cotrain"].unique():
+                arm = result.arm(target, source, "cotrain")
+                body += [_figure(gradient_agreement(arm), f"cosines of gradients, {target} with {source}")]
         if kind == "regression":
             body += [
                 f"<h2>{html.escape(target)}: predictions for molecules of unseen scaffolds</h2>",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from molfm.inference import Predictor
 
 ALIVE = ("starting", "running")
+COSINE = "cosine "  # how columns of metrics begin that tell of two heads' gradients, see `gradients.py`
 LOG_TAIL = 4000  # characters of the log that a status quotes
 _children: list[subprocess.Popen] = []  # kept, so that those that ended are reaped
 

@@ -15,7 +15,7 @@ alone chooses their weights. What a source knows of the molecules that the targe
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from time import time
 
@@ -98,6 +98,7 @@ class _Plan:
         self.shape, self.recipe, self.finetune = shape, recipe, finetune
         self.jobs: dict[str, Job] = {}
         self.names: dict[tuple, str] = {}
+        self._of_groups: dict[tuple, str] = {}
 
     def add(self, cell: Cell, hidden: Mix) -> None:
         """Plan what a cell compares.
@@ -107,9 +108,11 @@ class _Plan:
         """
         for source, regime in ((None, "alone"), (cell.source, cell.regime)):
             for seed in range(self.budget.seeds):
+                of_group = (cell.group, source, regime, cell.count, seed)
+                if of_group not in self._of_groups:
+                    self._of_groups[of_group] = self._run(cell, source, regime, seed, hidden)
                 key = (cell.target, source.label if source else "", regime, cell.n_labels, seed)
-                if key not in self.names:
-                    self.names[key] = self._run(cell, source, regime, seed, hidden)
+                self.names[key] = self._of_groups[of_group]
 
     def _run(self, cell: Cell, source: Source | None, regime: str, seed: int, hidden: Mix) -> str:
         group, tasks = list(cell.group), source.tasks if source else ()
@@ -158,14 +161,11 @@ def _dataset(task: str) -> str:
     return task.split("/")[0]
 
 
-def _why_not(mix: Mix, cell: Cell) -> str | None:
-    """Return why a source cannot be learned from, or None where it can."""
-    if not cell.source.tasks:
-        return None
-    tasks = mix.select(cell.source.tasks).tasks
-    if not tasks.n_train.sum():
+def _why_not(left: pd.DataFrame, regime: str) -> str | None:
+    """Return why a source, of which these tasks and labels are left, cannot be learned from, or None where it can."""
+    if not left.n_train.sum():
         return "no training labels of the source are left"
-    if cell.regime != "cotrain" and not tasks.n_val.sum():
+    if regime != "cotrain" and not left.n_val.sum():
         return "no validation labels of the source are left"
     return None
 
@@ -194,7 +194,7 @@ def _check(
 
 def transfer(
     data: str | Mix,
-    targets: Sequence[str | Sequence[str]],
+    targets: str | Sequence[str | Sequence[str]],
     sources: str | Sequence[str | Sequence[str]],
     regimes: Sequence[str] = REGIMES,
     seeds: int = 5,
@@ -245,7 +245,7 @@ def transfer(
 
     start = time()
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
-    groups = [tuple(mix.expand(target)) for target in targets]
+    groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
     _check(mix, groups, regimes, seeds, held_out, settings)
     counts = list(n_labels) if isinstance(n_labels, Sequence) else [n_labels]
     model = settings.pop("model", None)
@@ -261,16 +261,15 @@ def transfer(
             if source.tasks and held_out == "nothing":
                 constitutions = np.unique(hidden.constitution[hidden.members("train", source.tasks)])
                 seen |= {(target, source): constitutions for target in group}
-            n_source = hidden.select(source.tasks).tasks.n_train.sum() if source.tasks else None
+            left = hidden.select(source.tasks).tasks if source.tasks else None
             for target, count, regime in product(group, counts, regimes):
                 if regime == "alone" or (regime == "cotrain" and not source.tasks):
                     continue
-                n, reason = count or n_train[target], reasons[target, count]
-                cell = Cell(target, group, source, regime, count, n, n_source, reason)
-                cell = cell if cell.reason else replace(cell, reason=_why_not(hidden, cell))
-                cells.append(cell)
-                if not cell.reason:
-                    plan.add(cell, hidden)
+                n, n_source = count or n_train[target], None if left is None else left.n_train.sum()
+                reason = reasons[target, count] or (None if left is None else _why_not(left, regime))
+                cells.append(Cell(target, group, source, regime, count, n, n_source, reason))
+                if not reason:
+                    plan.add(cells[-1], hidden)
     if not cells:
         raise ValueError("Nothing to compare: expected a source, and a regime besides alone that it can be used in.")
     if progress:

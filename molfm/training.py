@@ -23,6 +23,7 @@ from torch_geometric.data import Batch
 from molfm.checkpoints import take_over
 from molfm.download import home
 from molfm.evaluation import Validation, judge, label_arrays, predictions
+from molfm.gradients import head_cosines
 from molfm.inference import Predictor
 from molfm.losses import choose, task_sums, total_loss
 from molfm.metrics import evaluate
@@ -53,10 +54,14 @@ class MultiTaskModule(lightning.LightningModule):
         self.label_losses = choose(config.losses)
         self.losses: list[torch.Tensor] = []  # of the batches since the last validation; they add up to that of a step
         self.collected: list[dict[str, np.ndarray]] = []
+        self.cosines: dict[str, float] = {}  # of the last batch before a validation, where `conflicts` is set
         self.found: Validation | None = None  # by the last validation
 
     def training_step(self, batch: Batch) -> torch.Tensor:
-        sums, _ = task_sums(self.model, self.model(batch), batch, self.label_losses)
+        sums, counts = task_sums(self.model, self.model(batch), batch, self.label_losses)
+        step = self.global_step + 1
+        if self.config.conflicts and (step % self.config.validate_every == 0 or step == self.config.steps):
+            self.cosines = head_cosines(self.model, sums, counts)
         loss = total_loss(sums, batch.label_counts, self.model.head, self.weights)
         self.losses.append(loss.detach())
         return loss * self.config.accumulate  # Lightning divides by it, and the counts are those of the step already
@@ -76,7 +81,7 @@ class MultiTaskModule(lightning.LightningModule):
             dist.all_gather_object(parts, mine)
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         result = judge(self.model, found, self.watched)
-        line = {"step": self.global_step, "train_loss": float(train_loss), **result.line}
+        line = {"step": self.global_step, "train_loss": float(train_loss), **result.line, **self.cosines}
         self.found = replace(result, line=line)
 
     def configure_optimizers(self) -> dict:

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, arm_name, new_figure
+from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, SERIES_SYMBOLS, arm_name, new_figure
+from molfm.runs import COSINE, Run
 
 if TYPE_CHECKING:
     from molfm.comparison import TransferResult
@@ -75,6 +77,32 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
     return figure
 
 
+def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
+    """Show how the gradients of each two heads agreed on the shared trunk through training, the mean over seeds.
+
+    Above 0 a step for one helps the other; below, they undo each other.
+
+    Args:
+        runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
+    """
+    title = f"Do gradients agree? {arm_name(runs.regime.iloc[0], runs.source.iloc[0])}"
+    figure = new_figure(title, "step", "cosine", 420)
+    curves = pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
+    pairs = [name for name in curves if name.startswith(COSINE)]
+    for place, pair in enumerate(pairs):
+        figure.add_scatter(
+            x=curves.index,
+            y=curves[pair],
+            mode="lines+markers",
+            name=pair.removeprefix(COSINE).replace(" ", " and "),
+            line={"color": SERIES_COLORS[place % len(SERIES_COLORS)]},
+            marker={"symbol": SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)], "size": 8},
+        )
+    figure.add_hline(y=0, line_color="#777777", line_width=1)
+    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=120)
+    return figure
+
+
 def transfer_matrix(result: "TransferResult") -> go.Figure:
     """Show a study as a matrix: a row a target, a column a source and regime, in each cell the difference and its interval.
 
@@ -91,10 +119,10 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
     strength, text, hover = (np.full((len(rows), len(columns)), fill, object) for fill in (np.nan, "", ""))
     for row in table.itertuples():
         place = rows.index(row.row), columns.index(row.column)
-        strength[place], hover[place] = row.strength, row.verdict
         if row.verdict.startswith("undefined"):
-            text[place] = "undefined"
+            strength[place], text[place], hover[place] = 0.0, "undefined", row.verdict
             continue
+        strength[place] = row.strength
         text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
         hover[place] = (
             f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} so: {row.verdict}<br>adjusted p "
@@ -131,7 +159,7 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
     """
     table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
     name = METRIC_NAMES[table.metric.iloc[0]] if len(table) else "metric"
-    figure = new_figure(f"Label efficiency: {target}", "training labels (logarithmic)", f"{name} on test", 430)
+    figure = new_figure(f"Label efficiency: {target}", "training labels (logarithmic)", f"{name} on test", 520)
     alone = table.drop_duplicates("n_labels").sort_values("n_labels")
     color, dash, symbol = REGIME_STYLE["alone"]
     figure.add_scatter(
@@ -160,4 +188,5 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
             "%{customdata[2]} test labels<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(type="log", tickvals=alone.n_labels, ticktext=alone.n_labels.astype(str))
+    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
     return figure

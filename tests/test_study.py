@@ -11,6 +11,7 @@ import molfm
 from molfm import comparison, sources
 from molfm.splits import SPLITS
 from molfm.terminal import show_transfer
+from molfm.transfer_figures import gradient_agreement
 
 
 class InThisProcess:
@@ -331,6 +332,15 @@ def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_da
     assert result.arm("aim/active", "help").value.iloc[0] == pytest.approx(scores["auroc"])
     with pytest.raises(ValueError, match="must be of one dataset"):
         molfm.transfer(two_datasets, [["activity", "weight"]], ["other"], **FEW)
+
+
+def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datasets):
+    result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=30, conflicts=True, **FEW)
+    metrics = molfm.Run(result.arm("activity", "help").folder.iloc[0]).metrics
+    [line] = gradient_agreement(result.arm("activity", "help")).data
+    assert line.name == "aim/graph and help/graph"
+    assert len(line.x) == len(metrics) and np.abs(line.y).max() <= 1
+    assert "Do gradients agree? with help" in result.to_html()
 
 
 # ---------------------------------------------------------------------------------------------------------------- leakage

@@ -453,6 +453,7 @@ def test_what_lightning_logs_is_silent_during_training_only(toy, own_home, monke
         ({"dataset_weights": {"toy": -1}}, "Expected dataset_weights of 0 or more"),
         ({"learning_rate": 0}, "Expected learning_rate and gradient_clip above 0"),
         ({"fractions": {"toi": 0.5}}, "Unknown dataset 'toi' in fractions"),
+        ({"conflicts": True, "compile": True}, "leave compile out"),
         ({"num_nodes": 2}, "start it on every node, with torchrun"),
     ],
 )
