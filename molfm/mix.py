@@ -328,7 +328,8 @@ class Mix:
             at = spans(labels.ptr[local], counts)
             task = self._numbering[rows.dataset[row[place[0]]]][labels.task[at]]
             found = (np.repeat(place, counts), labels.item[at].astype(np.int64), task, labels.value[at])
-            parts.append(tuple(array[task >= 0] for array in found))
+            chosen = task >= 0
+            parts.append(tuple(array[chosen] for array in found))
         place, item, task, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         for number, mask in self.kept.items():
             here = (task != number) | mask[rows.molecule[row[place]]]

@@ -32,7 +32,8 @@ def spread(
     """
     if len(models) > 1:
         tables = [model.predict(smiles, level, tasks) for model in models]
-        return _mean(tables), _deviation(tables)
+        values = np.stack([table[_columns(table)].to_numpy(np.float64) for table in tables])
+        return _with(tables[0], values.mean(axis=0)), _with(tables[0], values.std(axis=0, ddof=1))
     [model] = models
     table = model.predict(smiles, level, tasks)
     layers = _dropout_layers(model)
@@ -42,8 +43,9 @@ def spread(
 
     with torch.random.fork_rng(devices=[]), _left_on(layers):
         torch.manual_seed(seed)
-        samples = [model.predict(smiles, level, tasks) for _ in range(N_SAMPLES)]
-    return table, _deviation(samples)
+        samples = model.predict(list(smiles) * N_SAMPLES, level, tasks)  # in one batch, each with a dropout of its own
+    values = samples[_columns(table)].to_numpy(np.float64).reshape(N_SAMPLES, len(table), -1)
+    return table, _with(table, values.std(axis=0, ddof=1))
 
 
 def _dropout_layers(model: object) -> "list[nn.Module]":
@@ -71,13 +73,6 @@ def _columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if "/" in name]  # of tasks; the others say which molecule, atom or bond
 
 
-def _stacked(tables: list[pd.DataFrame]) -> np.ndarray:
-    return np.stack([table[_columns(tables[0])].to_numpy(np.float64) for table in tables])
-
-
-def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return tables[0].assign(**dict(zip(_columns(tables[0]), _stacked(tables).mean(axis=0).T, strict=True)))
-
-
-def _deviation(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return tables[0].assign(**dict(zip(_columns(tables[0]), _stacked(tables).std(axis=0, ddof=1).T, strict=True)))
+def _with(table: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Return a table with other values (n_rows, n_columns) of its tasks."""
+    return table.assign(**dict(zip(_columns(table), values.T, strict=True)))

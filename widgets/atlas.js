@@ -1,6 +1,6 @@
 // LabelAtlas: the label table as a picture that is enlarged tile by tile, pairs of tasks, datasets, the audit.
 
-const TILES_KEPT = 96;
+const TILE_BYTES = 64e6; // kept in the browser, whatever the number of tasks
 const MARGIN = { left: 62, right: 8, bottom: 8 };
 const SPLIT_STYLE = { train: ["#0072b2", ""], val: ["#e69f00", "5 3"], test: ["#d55e00", "2 2"], test_seen: ["#cc79a7", "8 3 2 3"] };
 
@@ -197,7 +197,7 @@ class Matrix {
 
   /** Names above columns, turned, where there is room for them; and a band a group of columns. */
   header(context, palette, tasks, colors, short = (task) => task.task.slice(task.task.indexOf("/") + 1)) {
-    const { x, y, width } = this.plot, [a, b] = this.window.columns.map((value) => value);
+    const { x, y, width } = this.plot, [a, b] = this.window.columns;
     context.save();
     context.beginPath();
     context.rect(x - 1, 0, width + 2, y);
@@ -250,6 +250,7 @@ function picture(columns, rows, color) {
 
 function labelPicture(ui, about, { view, moved, chosen }) {
   const tiles = new Map(); // key -> { answer, image, dark }
+  const most = Math.max(8, Math.floor(TILE_BYTES / (about.tileRows * about.tasks.length * 8)));
   let shades = null;
   const split = () => view().split || null;
   const keyFor = (level, number) => `${split()}/${level}/${number}`;
@@ -263,8 +264,9 @@ function labelPicture(ui, about, { view, moved, chosen }) {
   }
 
   async function load(level, number, key) {
+    const of = split();
     for (;;) {
-      const answer = await ui.ask("tile", { level, number, split: split() });
+      const answer = await ui.ask("tile", { level, number, split: of });
       if (!tiles.has(key)) return;
       tiles.set(key, { answer });
       if (level === 0) ui.say(answer.done ? "" : "Reading labels …");
@@ -285,7 +287,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     tiles.set(key, {});
     ui.guarded(load)(level, number, key);
     for (const old of tiles.keys()) { // the whole picture stays
-      if (tiles.size <= TILES_KEPT) break;
+      if (tiles.size <= most) break;
       if (!old.endsWith("/0/0")) tiles.delete(old);
     }
     return null;
@@ -523,20 +525,20 @@ async function build(ui, model) {
   async function showTask(column) {
     if (column === task) return;
     task = column;
-    const mine = ++asked, facts_ = about.tasks[column];
+    const mine = ++asked, shown = about.tasks[column];
     await new Promise((resolve) => setTimeout(resolve, 60)); // the pointer may only pass by
     if (mine !== asked) return;
-    const question = { task: facts_.task };
+    const question = { task: shown.task };
     if (still && !ui.recorded.has("distribution", question)) return;
     const found = await ui.ask("distribution", question);
     if (mine !== asked) return;
-    ui.remember({ task: facts_.task });
-    const n = about.splits.map((split) => facts_[`n_${split}`]).reduce((a, b) => a + b, 0);
-    const center = facts_.positive_rate !== null && facts_.positive_rate !== undefined ? `, ${(100 * facts_.positive_rate).toFixed(1)}% positive in training`
-      : facts_.mean !== null ? `, mean ${number(facts_.mean)}, standard deviation ${number(facts_.std)} in training` : "";
-    card.replaceChildren(h("h3", {}, facts_.task), h("p", { className: "molfm-small" }, `${facts(facts_)}; ${numberOf(n)} labels${center}`),
-      ...distributionChart(facts_, found),
-      h("button", { disabled: still, onclick: ui.guarded(() => select([facts_.task])) }, "Select its molecules"));
+    ui.remember({ task: shown.task });
+    const n = about.splits.map((split) => shown[`n_${split}`]).reduce((a, b) => a + b, 0);
+    const center = shown.positive_rate !== null && shown.positive_rate !== undefined ? `, ${(100 * shown.positive_rate).toFixed(1)}% positive in training`
+      : shown.mean !== null ? `, mean ${number(shown.mean)}, standard deviation ${number(shown.std)} in training` : "";
+    card.replaceChildren(h("h3", {}, shown.task), h("p", { className: "molfm-small" }, `${facts(shown)}; ${numberOf(n)} labels${center}`),
+      ...distributionChart(shown, found),
+      h("button", { disabled: still, onclick: ui.guarded(() => select([shown.task])) }, "Select its molecules"));
   }
 
   const matrix = labelPicture(ui, about, {

@@ -12,7 +12,7 @@ from molfm.figures import DOMAIN_COLORS
 from molfm.labelmap import TILE_ROWS, LabelMap, Tile
 from molfm.mix import Mix
 
-MAX_TILES = 64  # kept, of at most some megabytes each
+TILE_BYTES = 64_000_000  # kept, whatever the number of tasks
 MAX_PAIRED_TASKS = 300  # in one picture of pairs
 _SECONDS = 0.25  # a tile that takes longer is sent in parts
 _SPREAD = 6  # standard deviations on either side of the mean that a tile tells apart
@@ -96,7 +96,7 @@ class LabelAtlas(MixWidget):
             if time.perf_counter() > until:
                 break
         self._tiles[key] = tile, coming
-        while len(self._tiles) > MAX_TILES:
+        while len(self._tiles) > max(8, TILE_BYTES // (8 * TILE_ROWS * max(1, len(self.data.chosen)))):
             self._tiles.pop(next(iter(self._tiles)))
         columns = self._map.tasks
         low, high = self._low[columns], self._high[columns]

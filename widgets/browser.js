@@ -144,7 +144,7 @@ class Molecule3D {
 // ----------------------------------------------------------------------------------------------------------------- pane
 
 /** The pane of one molecule. */
-function pane(ui, about, { select, similar }) {
+function pane(ui, { select, similar }) {
   const root = h("aside", { className: "molfm-pane", ariaLabel: "One molecule" }, h("p", { className: "molfm-hint" }, "Choose a molecule to see it here."));
   let viewer = null, mark = () => {}, recolor = () => {};
 
@@ -267,7 +267,7 @@ async function build(ui, model) {
   const chips = () => view().chips ?? [];
   const bar = h("form", { className: "molfm-bar", role: "search", onsubmit: submit },
     h("div", { className: "molfm-row" }, field("Search by", way), field("for", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
-      field("Dataset", dataset), field("Split", split), field("Sort by", sort), field("descending", descending)),
+      field("Dataset", dataset), field("Split", split), h("span", { className: "molfm-field" }, field("Sort by", sort), field("descending", descending))),
     h("div", { className: "molfm-row" }, field("Task", filterTask), field("is", presence), field("from", low), field("to", high),
       h("button", { type: "button", onclick: addFilter }, "Add filter"), Object.assign(showLabel, { type: "button" })),
     pills);
@@ -298,7 +298,7 @@ async function build(ui, model) {
   const spacer = h("div", { className: "molfm-spacer" }, layer);
   const grid = h("div", { className: "molfm-grid", tabIndex: 0, role: "region", ariaLabel: "Molecules that were found" }, spacer);
   const cards = new Map(); // place -> element
-  const { root: aside, show, mark } = pane(ui, about, {
+  const { root: aside, show, mark } = pane(ui, {
     select: (molecule, on) => ui.ask("select", { on, molecules: [molecule] }),
     similar: (smiles) => change({ way: "similarity", query: smiles, sort: "" }),
   });
@@ -316,7 +316,8 @@ async function build(ui, model) {
 
   function chip(task, value, predicted) {
     const short = task.slice(task.indexOf("/") + 1), there = value !== null;
-    const text = `${short}: ${number(value, unitOf[task])}${predicted === null ? "" : `, predicted ${number(predicted)}`}`;
+    const parts = [there || predicted === null ? number(value, unitOf[task]) : "", predicted === null ? "" : `predicted ${number(predicted)}`];
+    const text = `${short}: ${parts.filter(Boolean).join(", ")}`;
     return h("span", { className: there ? "molfm-chip" : "molfm-chip missing", title: `${task}: ${number(value, unitOf[task])}` }, text);
   }
 
@@ -385,6 +386,7 @@ async function build(ui, model) {
   async function choose(place) {
     active = place;
     const row = (await page(Math.floor(place / about.page)))[place % about.page];
+    if (!row) return; // a search is under way, and it is no longer there
     ui.remember({ open: row.molecule });
     await openMolecule(row.molecule);
   }

@@ -156,7 +156,6 @@ class MoleculeBrowser(MixWidget):
             "molecule": molecule,
             "smiles": smiles,
             "name": name,
-            "svg": draw_smiles(smiles, 340, 200, self._pattern),
             "splits": splits,
             "selected": self.answer_marks([molecule])["marks"][0],
             "labels": rows[:MAX_ROWS],

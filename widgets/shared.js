@@ -76,6 +76,7 @@ function showStatic(state) {
   const el = document.createElement("div");
   document.getElementById("widget").append(el);
   render({ model: new Recorded(answers, state), el });
+  if (!state.complete) el.after(h("p", {}, "Not everything had room in this page; what is missing needs a running kernel."));
 }
 
 // ------------------------------------------------------------------------------------------------------------------- DOM
