@@ -123,6 +123,7 @@ def test_with_sources_of_noise_a_verdict_is_wrong_no_more_often_than_it_says(see
     for _ in range(n):
         target = rng.normal(size=60)
         shared = noisy(rng, target, 0.5)  # what both arms get wrong alike, whatever the seed
-        arms = [[shared + rng.normal(0, 0.5, 60) for _ in range(seeds)] for _ in range(2)]
+        sizes = 0.5 * np.exp(rng.normal(0, 0.7, (2, seeds)))  # some runs are better than others, as seeds have it
+        arms = [[noisy(rng, shared, size) for size in of] for of in sizes]
         wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
