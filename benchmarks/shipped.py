@@ -24,18 +24,13 @@ import molfm
 from molfm.download import home
 from molfm.metrics import averages
 from molfm.runs import Run
-from molfm.statistics import weighted_auroc, weighted_r2
+from molfm.statistics import WEIGHTED
 
 FILES = Path(__file__).parents[1] / "molfm" / "checkpoint_files"
 RESAMPLES = 1000
 
 
-def weighted_mae(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean absolute error for each row of weights (b, n) of predictions and targets (n,)."""
-    return weights @ np.abs(preds - target) / weights.sum(1)
-
-
-SHOWN = {"regression": {"mae": weighted_mae, "r2": weighted_r2}, "binary": {"auroc": weighted_auroc}}
+SHOWN = {"regression": ("mae", "r2"), "binary": ("auroc",)}
 
 
 def minimix(seed: int, fast: bool) -> Run:
@@ -79,10 +74,10 @@ def intervals(run: Run) -> pd.DataFrame:
         n_groups = group.max() + 1
         draws = np.random.default_rng(0).multinomial(n_groups, np.full(n_groups, 1 / n_groups), RESAMPLES)
         preds, target = mine.preds.to_numpy(float), mine.target.to_numpy(float)
-        for metric, function in SHOWN[task.kind].items():
-            [value] = function(preds, target, np.ones((1, len(mine))))
+        for metric in SHOWN[task.kind]:
+            [value] = WEIGHTED[metric](preds, target, np.ones((1, len(mine))))
             # A few at a time: of a task at atom level there are tens of thousands of labels.
-            parts = [function(preds, target, draws[i : i + 20, group]) for i in range(0, RESAMPLES, 20)]
+            parts = [WEIGHTED[metric](preds, target, draws[i : i + 20, group]) for i in range(0, RESAMPLES, 20)]
             low, high = np.nanquantile(np.concatenate(parts), [0.025, 0.975])
             unit = (task.unit or "") if metric == "mae" else ""
             rows.append((task.task, task.level, metric, value, low, high, unit, task.n_train, len(mine)))

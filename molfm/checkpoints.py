@@ -3,9 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
+from torch import Tensor
+
 from molfm.inference import Predictor
 from molfm.minimol import load_minimol
-from molfm.model import MultiTaskModel, Specialists
+from molfm.model import MultiTaskModel, Specialists, hash_of
 from molfm.recipe import TrainConfig
 from molfm.runs import Run
 
@@ -65,13 +67,23 @@ def open_checkpoint(source: str | Path | Predictor) -> MultiTaskModel:
     return model
 
 
+def body(model: MultiTaskModel) -> dict[str, Tensor]:
+    """Return the weights that a fine-tuning takes over: all but those of the heads."""
+    return {name: weight for name, weight in model.named_parameters() if not name.startswith("heads.")}
+
+
+def body_hash(model: MultiTaskModel) -> str:
+    """Return a hash of the `body`, by which a run knows what it started from."""
+    return hash_of(body(model))
+
+
 def check_weights(model: MultiTaskModel, config: TrainConfig) -> str:
-    """Return the digest of a checkpoint's weights, having compared it with the one that is expected, if one is.
+    """Return the digest of a checkpoint's `body`, having compared it with the one that is expected, if one is.
 
     Raises:
         ValueError: they are not what they were.
     """
-    found = model.digest()
+    found = body_hash(model)
     if config.start_digest not in (None, found):
         raise ValueError(
             f"The weights of {model.origin} have changed: their digest was {config.start_digest} and is {found}. Put the "
@@ -91,5 +103,4 @@ def take_over(network: MultiTaskModel, config: TrainConfig) -> None:
     check_weights(model, config)
     there = network.state_dict().keys()
     # Absent in one of both: bonds' vectors, where a trunk ignores them and no task is of bonds.
-    given = {name: w for name, w in model.named_parameters() if not name.startswith("heads.") and name in there}
-    network.load_state_dict(given, strict=False)
+    network.load_state_dict({name: weight for name, weight in body(model).items() if name in there}, strict=False)

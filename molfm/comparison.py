@@ -203,8 +203,8 @@ def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarra
     """Return which rows of a run's predictions make up each test set that is reported and not empty."""
     if seen is None:
         return {"test": (table.split == "test").to_numpy()}
-    known = np.isin(table.constitution, seen)
-    return {split: here for split, here in (("test", ~known), ("test_seen", known)) if here.any()}
+    known, test = np.isin(table.constitution, seen), (table.split == "test").to_numpy()
+    return {split: here for split, here in (("test", test & ~known), ("test_seen", known)) if here.any()}
 
 
 def _value(table: pd.DataFrame, metric: str) -> float:

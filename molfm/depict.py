@@ -24,6 +24,7 @@ _BLACK = "#000000"
 _EMBEDDINGS = 20  # tries to find coordinates
 _SECONDS = 10  # for them
 _STEPS = 10_000  # of the force field, times atoms
+_GAP = 3.5  # Å between the parts of a mixture
 
 
 def _rgb(color: str) -> tuple[float, ...]:
@@ -87,7 +88,8 @@ class Conformer(NamedTuple):
 def conformer(smiles: str) -> Conformer:
     """Return one conformer with its hydrogens: ETKDGv3 (doi 10.1021/acs.jcim.0c00025) from a fixed seed, then MMFF94.
 
-    It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for.
+    It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for. The parts of a
+    salt or mixture stand side by side: where they would be to each other is not known.
     """
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     settings = rdDistGeom.ETKDGv3()
@@ -103,6 +105,8 @@ def conformer(smiles: str) -> Conformer:
         rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=_STEPS // mol.GetNumAtoms())
     bonds = list(mol.GetBonds())
     xyz = mol.GetConformer().GetPositions()
+    if not flat:
+        _side_by_side(mol, xyz)
     xyz -= xyz.mean(axis=0)
     axes = np.linalg.svd(xyz, full_matrices=True)[2]  # the widest side to the viewer
     axes[2] *= np.sign(np.linalg.det(axes))  # turned, never mirrored
@@ -113,3 +117,12 @@ def conformer(smiles: str) -> Conformer:
         np.array([b.GetBondTypeAsDouble() for b in bonds], np.float32),
         flat,
     )
+
+
+def _side_by_side(mol: Chem.Mol, xyz: np.ndarray) -> None:
+    """Move the parts of a mixture, each of which was placed around the origin, apart along the first axis."""
+    end = None
+    for atoms in map(list, Chem.GetMolFrags(mol)):
+        if end is not None:
+            xyz[atoms, 0] += end + _GAP - xyz[atoms, 0].min()
+        end = xyz[atoms, 0].max()

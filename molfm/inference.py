@@ -1,6 +1,6 @@
 """From SMILES to tables of predictions, a few thousand molecules at a time: a million take no more memory than these.
 
-A table for millions is written to Parquet in parts beside the file that is wanted. Each part is named after all that it
+A table for millions is written to Parquet in parts, in a hidden folder beside the file that is wanted. Each part is named after all that it
 was made from, so that a job that was interrupted goes on; at the end the parts become one file.
 """
 
@@ -148,7 +148,8 @@ class Predictor:
             vectors, rejected = array(first, texts)
             missing = pa.array(np.isnan(vectors[:, 0]))
             lists = pa.FixedSizeListArray.from_arrays(vectors.ravel(), channels, mask=missing)
-            return pa.table({"mol": first + np.arange(len(texts)), "smiles": texts, "embedding": lists}), rejected
+            column = pa.array(texts, pa.string())
+            return pa.table({"mol": first + np.arange(len(texts)), "smiles": column, "embedding": lists}), rejected
 
         return _to_parquet(smiles, as_arrow, Path(out), [self.digest(), "embedding"], progress, "embedding")
 
@@ -276,7 +277,7 @@ def _to_parquet(
     """Write what `make` makes of all chunks to one Parquet file, and what was no molecule to a CSV file beside it."""
     if out.suffix != ".parquet":
         raise ValueError(f"Expected a file that ends in .parquet, found {out}.")
-    folder, asked = out.with_suffix(".parts"), json.dumps(request).encode()
+    folder, asked = out.with_name(f".{out.name}.parts"), json.dumps(request).encode()
     folder.mkdir(parents=True, exist_ok=True)
     parts, n = [], 0
     for first, texts in _chunks(smiles, progress):
@@ -287,10 +288,9 @@ def _to_parquet(
             table, rejected = make(first, texts)
             bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
             _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
-    if not parts:
-        _write(out, [make(0, [])[0]])
-    else:
-        _write(out, (pq.read_table(part).replace_schema_metadata() for part in parts))
+    whole = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
+    _write(folder / "whole.parquet", whole)
+    (folder / "whole.parquet").replace(out)
     rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
     beside = out.with_suffix(".rejected.csv")
     beside.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """Many runs at once: over the cores of this machine, each after what it needs, and on where an earlier attempt stopped."""
 
+import platform
 import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from molfm.download import home
@@ -12,6 +14,7 @@ from molfm.mix import Mix
 from molfm.runs import ALIVE, Run
 
 IDLE_SECONDS = 60  # after which a process without work ends: also when the one that started it was killed
+SILENCE_SECONDS = 600  # after which a run on another machine is taken for gone
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,23 @@ def _train(job: Job) -> None:
     from molfm.training import resume, train
 
     torch.set_num_threads(1)
-    while (_status(job.name) or {}).get("state") in ALIVE:  # by another study, or one that was killed
-        time.sleep(0.5)
     folder = home() / "runs" / job.name
-    if _is_finished(job.name):
-        return
-    if job.mix.origin and last_checkpoint(folder).exists():
-        resume(folder, progress=False)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        train(job.mix, name=job.name, progress=False, **job.settings)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # another study may need the same run
+        while (status := _status(job.name) or {}).get("state") in ALIVE:  # somebody trains it, outside of studies
+            if status["host"] != platform.node() and time.time() - status["updated"] > SILENCE_SECONDS:
+                raise RuntimeError(
+                    f"{Run(folder)!r} runs on {status['host']}, which was last heard of {SILENCE_SECONDS} seconds ago or more. "
+                    f"If its process is gone, delete {folder} and ask again."
+                )
+            time.sleep(0.5)
+        if _is_finished(job.name):
+            return
+        if job.mix.origin and last_checkpoint(folder).exists():
+            resume(folder, progress=False)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            train(job.mix, name=job.name, progress=False, **job.settings)
     if not _is_finished(job.name):
         raise RuntimeError(f"{Run(folder)!r} was asked to stop, and so does what needs it. Ask again, and it goes on.")
 

@@ -263,11 +263,7 @@ class MultiTaskModel(Predictor, nn.Module):
         return names
 
     def digest(self) -> str:
-        found = blake2b(digest_size=16)
-        for name, tensor in self.state_dict().items():
-            found.update(name.encode())
-            found.update(tensor.detach().cpu().contiguous().numpy())
-        return found.hexdigest()
+        return hash_of(self.state_dict())
 
     # ------------------------------------------------------------------------------------------------------------ files
 
@@ -299,6 +295,15 @@ class MultiTaskModel(Predictor, nn.Module):
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
         model.origin = str(Path(folder).resolve())
         return model.eval()
+
+
+def hash_of(weights: dict[str, Tensor]) -> str:
+    """Return a hash of tensors and their names."""
+    found = blake2b(digest_size=16)
+    for name, tensor in weights.items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy())
+    return found.hexdigest()
 
 
 def network_class(config: ModelConfig) -> type[MultiTaskModel]:

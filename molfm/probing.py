@@ -34,6 +34,7 @@ Arm = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 BASELINE = "Morgan + forest"
 MORGAN_BITS, MORGAN_RADIUS = 2048, 2
 METRICS = {"regression": ("r2", "mae"), "binary": ("auroc",)}
+FOLDS = 5  # of training labels, in which a logistic regression's penalty is chosen
 _PENALTIES = np.logspace(-1, 6, 29)  # of the ridge
 _STRENGTHS = np.logspace(-5, 1, 13)  # 1 / penalty, of the logistic regression
 _SHIPPED = "checkpoint_files/minimol/logbb_fingerprints.parquet"
@@ -186,7 +187,7 @@ def linear(mix: Mix, task: str, features: pd.DataFrame) -> Arm:
         if not binary:
             return RidgeCV(_PENALTIES).fit(x, y).predict(features.loc[test].to_numpy())
         # Stereoisomers are near-duplicates: apart, they would choose too weak a penalty.
-        folds = list(StratifiedGroupKFold(5).split(x, y, mix.constitution[train]))
+        folds = list(StratifiedGroupKFold(FOLDS).split(x, y, mix.constitution[train]))
         model = LogisticRegressionCV(
             Cs=_STRENGTHS,
             l1_ratios=(0.0,),
@@ -266,6 +267,14 @@ def label_efficiency(
     counts = list(dict.fromkeys(n or most for n in n_labels))
     union = np.unique(np.concatenate(tests))
     tested = np.stack([np.isin(union, test) for test in tests])
+    for n, draw in product(counts, range(len(mixes))) if task.kind == "binary" else ():
+        drawn = y[mixes[draw].limit(task.id, n, draw).members("train")]
+        rarest = min((drawn == 0).sum(), (drawn == 1).sum())
+        if rarest < FOLDS:
+            raise ValueError(
+                f"{task.id}: draw {draw} of {n} training labels has {rarest} of one class, and {FOLDS} folds need as many. Ask "
+                "for more labels."
+            )
     preds = {(n, name): np.zeros(tested.shape) for n in counts for name in arms}
     jobs = list(product(counts, range(len(mixes))))
     # Threads of BLAS would wait for each other wherever another process is busy.

@@ -72,6 +72,10 @@ _HELD_OUT = {
     "scaffolds": "Source labels of molecules with a scaffold that the target is validated or tested on were hidden.",
     "nothing": "Source labels were left as they are; test molecules that a source was trained on are told apart as test_seen.",
 }
+_CHECKPOINT = (
+    " Where the source is a checkpoint, nothing of what it was trained on was hidden, and its network is another than that "
+    "of the target alone: the difference is what the checkpoint is worth, not what its data is."
+)
 _HOW = {
     "cotrain": "Training with {}",
     "finetune": "Training on {} before",
@@ -112,7 +116,7 @@ def probe_finding(result: "LabelEfficiency", arm: str, baseline: str) -> str:
     first = table.iloc[0]
     return (
         f"{first.target}, {arm} against {baseline}: {'; '.join(verdicts)} training labels. "
-        f"{METRIC_NAMES[first.metric]} on unseen scaffolds was {'; '.join(ends)}. "
+        f"{METRIC_NAMES[first.metric]} on the test set was {'; '.join(ends)}. "
         f"{first.draws} draws of split and training labels, about {first.n_test} test labels each."
     )
 
@@ -174,7 +178,7 @@ def transfer_page(
         *([_figure(result.figure(), "differences of all targets")] if result.table.target.nunique() > 1 else []),
         "<p>Mark and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
         "a bootstrap over the test set's constitutions. Ticks: the seeds. Grey: differences that this study would have found "
-        "less than four times in five. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
+        "less than four times in five, each for itself. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
         "expected to be chance (Benjamini and Hochberg, over this table).</p>",
         _figure(transfer_differences(result), "difference in the test metric with its interval"),
         _table(result.table.drop(columns=["p", "detectable"])),
@@ -207,7 +211,7 @@ def transfer_page(
                 body += [_figure(gradient_agreement(arm), f"cosines of gradients, {target} with {source}")]
         if kind == "regression":
             body += [
-                f"<h2>{html.escape(target)}: predictions for molecules of unseen scaffolds</h2>",
+                f"<h2>{html.escape(target)}: predictions for test molecules</h2>",
                 _figure(predicted_against_measured(result, target), f"predicted against measured {target}"),
                 _molecules(result, target),
             ]
@@ -221,7 +225,7 @@ def transfer_page(
         "<h2>How it was measured</h2>",
         f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, the same first weights of the "
         f"trunk (but for checkpoints from elsewhere) and the same recipe: {html.escape(recipe)}. The weights were chosen by "
-        f"the target's validation loss. {_HELD_OUT[settings['held_out']]} Splits: "
+        f"the target's validation loss. {_HELD_OUT[settings['held_out']]}{_CHECKPOINT if result.table.n_source.isna().any() else ''} Splits: "
         + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
         + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
         f"<p>{html.escape(versions)}, Python {platform.python_version()}. "

@@ -52,7 +52,7 @@ def _read_source(mix: Mix, source: str | Sequence[str]) -> Source:
     try:
         return Source(label, tuple(mix.expand(names)))
     except CardError as error:
-        from molfm.checkpoints import open_checkpoint  # here: it imports torch
+        from molfm.checkpoints import body_hash, open_checkpoint  # here: it imports torch
 
         if len(names) > 1:
             raise
@@ -60,7 +60,7 @@ def _read_source(mix: Mix, source: str | Sequence[str]) -> Source:
             model = open_checkpoint(label)
         except FileNotFoundError:
             raise CardError(f"{error} Nor is there a checkpoint {label!r}.") from None
-        return Source(label, (), model.origin, model.digest(), frozenset(model.tasks.task))
+        return Source(label, (), model.origin, body_hash(model), frozenset(model.tasks.task))
 
 
 def fit_source(mix: Mix, targets: Sequence[str], source: Source) -> Source:

@@ -7,8 +7,8 @@ The interval of a difference covers two sources of chance, both of which a singl
 
     half-width² = (t · s / √n_seeds)² + (1.96 · s_bootstrap)²
 
-The p-value is that of the widest interval that does not reach 0, and the smallest detectable difference is what would have
-been found with a chance of 80%.
+The p-value is that of the widest interval that does not reach 0. The smallest detectable difference is what its own interval
+would have told from 0 with a chance of 80%; where verdicts are corrected for many comparisons, more is needed.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,9 @@ def _half_width(p: float, seeds: float, test: float, n: int) -> float:
 
 
 def _p_value(difference: float, seeds: float, test: float, n: int) -> float:
-    """Return the level at which the interval just reaches 0."""
+    """Return the level at which the interval just reaches 0; 1 where nothing differs."""
+    if difference == 0:
+        return 1.0
     if _half_width(_SMALLEST_P, seeds, test, n) <= difference:
         return _SMALLEST_P
     return brentq(lambda p: _half_width(p, seeds, test, n) - difference, _SMALLEST_P, 1.0)

@@ -9,11 +9,13 @@ Every cell is a comparison of paired runs, with the target alone as the baseline
 
 The same seed fixes the target's training labels, its molecules in every step and the first weights of the trunk. All runs
 take the same number of steps that see the target, with as many target molecules in each, and the target's validation loss
-alone chooses their weights. What a source knows of the molecules that the target is tested on is hidden from it.
+alone chooses their weights. What a source knows of the molecules that the target is tested on is hidden from it; but what a checkpoint
+from elsewhere knew is not, and its network is another than the baseline's: such a row says what it is worth, not what its data is.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -34,6 +36,16 @@ from molfm.splits import SPLITS
 
 REGIMES = ("alone", "cotrain", "finetune", "probe")
 _OWN = ("batch_size", "watch", "seed", "epochs", "start_from", "start_digest", "freeze", "layer_decay")
+_OF_FINETUNE = (
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup",
+    "gradient_clip",
+    "freeze",
+    "layer_decay",
+    "dropout",
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,13 @@ def _why_not(left: pd.DataFrame, regime: str) -> str | None:
 
 
 def _check(
-    mix: Mix, groups: Sequence[Sequence[str]], regimes: Sequence[str], seeds: int, held_out: str, settings: dict
+    mix: Mix,
+    groups: Sequence[Sequence[str]],
+    regimes: Sequence[str],
+    seeds: int,
+    held_out: str,
+    settings: dict,
+    finetune: dict,
 ) -> None:
     for name, found, known in (("regime", regimes, REGIMES), ("held_out", [held_out], HELD_OUT)):
         if unknown := [word for word in found if word not in known]:
@@ -181,6 +199,12 @@ def _check(
     if taken := [name for name in settings if name in _OWN]:
         raise TypeError(
             f"{taken[0]} is for the study to set: see steps, target_batch, source_batch, seeds and finetune."
+        )
+    if budget := [name for name in finetune if name not in _OF_FINETUNE]:
+        raise TypeError(f"{budget[0]} is not for finetune to set, only {', '.join(_OF_FINETUNE)}: budgets are equal.")
+    if twice := [name for name, count in Counter(name for group in groups for name in group).items() if count > 1]:
+        raise ValueError(
+            f"{twice[0]} is asked for twice: a target is judged once, alone or with others of its dataset."
         )
     for group in groups:
         if len(set(map(_dataset, group))) > 1:
@@ -228,7 +252,8 @@ def transfer(
         held_out: what sources must not know: "molecules", those that the target is validated or tested on, whatever their
             stereochemistry; "scaffolds", also all others of their scaffolds; "nothing": then test molecules that a source was
             trained on are reported apart, as `test_seen`.
-        finetune: settings of `molfm.finetune` for the regime of that name (learning_rate, freeze, layer_decay, …).
+        finetune: settings of `molfm.finetune` for the regime of that name: learning_rate, weight_decay, schedule, warmup,
+            gradient_clip, freeze, layer_decay, dropout.
         settings: further arguments of `molfm.train`, the same for every run.
 
     Runs are ordinary run folders under `runs/transfer/`; a study that was interrupted, or asked again with more seeds,
@@ -246,7 +271,7 @@ def transfer(
     start = time()
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
-    _check(mix, groups, regimes, seeds, held_out, settings)
+    _check(mix, groups, regimes, seeds, held_out, settings, finetune or {})
     counts = list(n_labels) if isinstance(n_labels, Sequence) else [n_labels]
     model = settings.pop("model", None)
     shape, recipe = sort_settings((settings_of(model) if model else {}) | settings, ModelConfig, TrainConfig)
@@ -255,14 +280,16 @@ def transfer(
     alternatives = read_sources(mix, sources)
     n_train = dict(zip(mix.tasks.task, mix.tasks.n_train, strict=True))
     for group in groups:
-        reasons = {key: why_undefined(mix, *key, seeds) for key in product(group, counts)}
+        # A number that is all of a target's labels, and None, are one.
+        pairs = [pair for target in group for pair in {n or n_train[target]: (target, n) for n in counts}.values()]
+        reasons = {pair: why_undefined(mix, *pair, seeds) for pair in pairs}
         for source in (fit_source(mix, group, source) for source in alternatives):
             hidden = hide(mix, group, source.tasks, held_out)
             if source.tasks and held_out == "nothing":
                 constitutions = np.unique(hidden.constitution[hidden.members("train", source.tasks)])
                 seen |= {(target, source): constitutions for target in group}
             left = hidden.select(source.tasks).tasks if source.tasks else None
-            for target, count, regime in product(group, counts, regimes):
+            for (target, count), regime in product(pairs, regimes):
                 if regime == "alone" or (regime == "cotrain" and not source.tasks):
                     continue
                 n, n_source = count or n_train[target], None if left is None else left.n_train.sum()

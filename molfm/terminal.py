@@ -18,19 +18,20 @@ _SENTENCES = 6  # comparisons that are all told in words; of more, those with a 
 def print_table(table: "pd.DataFrame", title: str = "") -> None:
     """Print a DataFrame; numbers with three digits, missing ones as blanks."""
     from rich.console import Console
+    from rich.markup import escape  # a SMILES has brackets too
     from rich.table import Table
 
-    rich_table = Table(title=title)
+    rich_table = Table(title=escape(title))
     for name in table.columns:
         rich_table.add_column(
-            str(name), justify="right" if table[name].dtype.kind in "fiu" else "left", overflow="fold"
+            escape(str(name)), justify="right" if table[name].dtype.kind in "fiu" else "left", overflow="fold"
         )
     for row in table.itertuples(index=False):
         cells = [
             "" if value is None or value != value else f"{value:.3g}" if isinstance(value, float) else str(value)
             for value in row
         ]
-        rich_table.add_row(*cells)
+        rich_table.add_row(*map(escape, cells))
     Console().print(rich_table)
 
 

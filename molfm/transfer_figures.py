@@ -29,7 +29,8 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
     figure = new_figure(
         "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
     )
-    named: set[str] = set()
+    # A run's own value is over its whole test set; of a part that a source does not know only the mean is at hand.
+    whole, named = result.settings["held_out"] != "nothing", set()
     for place, row in enumerate(table.itertuples()):
         color, _, symbol = REGIME_STYLE[row.regime]
         figure.add_shape(
@@ -54,7 +55,7 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
         )
         arms = (result.arm(row.target, *arm, row.n_labels) for arm in ((row.source, row.regime), ("", "alone")))
         with_source, alone = (arm.set_index("seed").value for arm in arms)
-        seeds = (with_source - alone) if row.split == "test" else alone.iloc[:0]  # of runs the value on test is known
+        seeds = (with_source - alone) if whole and row.split == "test" else alone.iloc[:0]
         named.add(row.regime)
         figure.add_scatter(
             x=seeds,
@@ -155,7 +156,7 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
     """Show a target's test metric against its number of training labels, a line an arm.
 
     The bars are 95% intervals of the difference from the target alone, around the mean over seeds: where a bar does not
-    reach the dashed line of the target alone, the difference is there.
+    reach the dashed line of the target alone, its own interval leaves 0 out; verdicts are corrected for their number.
     """
     table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
     name = METRIC_NAMES[table.metric.iloc[0]] if len(table) else "metric"

@@ -1,5 +1,6 @@
 """How far predictions can be trusted: the spread of several models, or of one model's dropout."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,7 +15,11 @@ N_SAMPLES = 20  # of a model's dropout
 
 
 def spread(
-    models: Sequence, smiles: Sequence[str], level: str = "graph", tasks: Sequence[str] | None = None, seed: int = 0
+    models: Sequence,
+    smiles: str | Sequence[str],
+    level: str = "graph",
+    tasks: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Predict with a standard deviation, in the tasks' units; of a binary task, of its probability.
 
@@ -30,6 +35,7 @@ def spread(
     Returns:
         The table of `predict`, and one like it with standard deviations; None where one model has no dropout.
     """
+    smiles = [smiles] if isinstance(smiles, str) else list(smiles)
     if len(models) > 1:
         tables = [model.predict(smiles, level, tasks) for model in models]
         values = np.stack([table[_columns(table)].to_numpy(np.float64) for table in tables])
@@ -41,9 +47,10 @@ def spread(
         return table, None
     import torch
 
-    with torch.random.fork_rng(devices=[]), _left_on(layers):
+    with torch.random.fork_rng(devices=[]), _left_on(layers), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is no molecule was named once
         torch.manual_seed(seed)
-        samples = model.predict(list(smiles) * N_SAMPLES, level, tasks)  # in one batch, each with a dropout of its own
+        samples = model.predict(smiles * N_SAMPLES, level, tasks)  # in one batch, each with a dropout of its own
     values = samples[_columns(table)].to_numpy(np.float64).reshape(N_SAMPLES, len(table), -1)
     return table, _with(table, values.std(axis=0, ddof=1))
 

@@ -334,3 +334,7 @@ def test_lab_saves_figures_without_plotlys_library_unless_told_otherwise(molfm_c
     monkeypatch.delenv("PLOTLY_RENDERER")
     succeeded(molfm_command("lab", "--folder", tmp_path))
     assert os.environ["PLOTLY_RENDERER"] == "plotly_mimetype"
+
+
+def test_a_smiles_with_brackets_is_shown_as_it_is(molfm_command, toy_run):
+    assert "c1cc[nH]c1" in succeeded(molfm_command("predict", toy_run.folder, "c1cc[nH]c1"))

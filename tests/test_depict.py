@@ -45,3 +45,10 @@ def test_a_conformer_is_the_same_each_time():
 
 def test_a_single_atom_has_a_place():
     assert conformer("[Na+]").xyz.tolist() == [[0, 0, 0]]
+
+
+def test_the_parts_of_a_salt_stand_side_by_side():
+    for smiles in ("[Na+].[Cl-]", "CC[NH3+].[Cl-]", "O.O.CC(=O)O", "c1ccccc1.c1ccccc1"):
+        xyz = conformer(smiles).xyz
+        apart = np.linalg.norm(xyz[:, None] - xyz[None], axis=2)[np.triu_indices(len(xyz), 1)]
+        assert apart.min() > 0.9, smiles

@@ -11,6 +11,7 @@ from test_resume import assert_equal_runs, interrupt
 
 import molfm
 from molfm import recorder, training
+from molfm.checkpoints import body_hash
 from molfm.model import ModelConfig, MultiTaskModel
 from molfm.optimization import parameter_groups
 from molfm.recipe import TrainConfig
@@ -92,7 +93,7 @@ def test_the_config_says_what_it_started_from_and_repeats_the_run(toy, toy_run, 
     run = molfm.finetune(toy_run.model, toy, tasks=["heavy"], layer_decay=0.7, **QUICK)
     config = run.config
     assert config["start_from"] == str((toy_run.folder / "model").resolve())
-    assert config["start_digest"] == toy_run.model.digest()
+    assert config["start_digest"] == body_hash(toy_run.model)
     assert (config["freeze"], config["layer_decay"], config["hidden_channels"]) == (0, 0.7, 16)
     same = {name: config[name] for name in ("start_from", "start_digest", "layer_decay")}
     assert_equal_runs(molfm.train(toy, tasks=["heavy"], **same, **QUICK), run)
@@ -193,3 +194,16 @@ def test_the_published_model_fine_tunes_and_reloads_as_itself(toy, own_home):
     assert again.tolist() == pytest.approx(graphs.preds.tolist(), abs=1e-3)
     with pytest.raises(ValueError, match="nothing of bonds"):
         molfm.finetune("minimol", toy, tasks=["order"], **QUICK)
+
+
+def test_units_and_heads_are_no_part_of_what_a_run_starts_from(toy, toy_run):
+    model, other = toy_run.model, molfm.Run(toy_run.folder).model
+    with torch.no_grad():
+        other.mean += 1
+        other.std *= 2
+        for weight in other.heads.parameters():
+            weight += 1
+    assert body_hash(model) == body_hash(other) and model.digest() != other.digest()
+    with torch.no_grad():
+        next(other.trunk.parameters()).add_(1)
+    assert body_hash(model) != body_hash(other)

@@ -58,11 +58,26 @@ def test_an_interrupted_file_goes_on_where_it_was(model, small_chunks, tmp_path,
 
     with pytest.raises(KeyboardInterrupt):
         model.predict(until_the_fourth(), out=tmp_path / "p.parquet")
-    assert len([*(tmp_path / "p.parts").iterdir()]) == 3 and not (tmp_path / "p.parquet").exists()
+    assert len([*(tmp_path / ".p.parquet.parts").iterdir()]) == 3 and not (tmp_path / "p.parquet").exists()
     asked, values = [], model.values
     monkeypatch.setattr(model, "values", lambda batch, *rest: asked.append(batch.num_graphs) or values(batch, *rest))
     pd.testing.assert_frame_equal(pd.read_parquet(model.predict(texts, out=tmp_path / "p.parquet")), whole)
     assert sum(asked) == 4  # the rest of ten, two at a time
+
+
+def test_files_of_similar_names_are_left_alone(model, tmp_path):
+    (tmp_path / "p.parts").mkdir()
+    for mine in (tmp_path / "p.parts" / "mine.txt", tmp_path / "p.tmp"):
+        mine.write_text("mine")
+    model.predict(["C"], out=tmp_path / "p.parquet")
+    assert (tmp_path / "p.parts" / "mine.txt").exists() and (tmp_path / "p.tmp").read_text() == "mine"
+    assert not (tmp_path / ".p.parquet.parts").exists()
+
+
+def test_a_chunk_without_any_smiles_fits_the_others(model, small_chunks, tmp_path):
+    with pytest.warns(UserWarning, match="2 of 4"):
+        path = model.embed(["C", "CC", None, None], tmp_path / "e.parquet")
+    assert pq.read_table(path)["embedding"].null_count == 2
 
 
 def test_what_other_weights_left_behind_is_not_used(model, toy, small_chunks, tmp_path):

@@ -172,7 +172,7 @@ def test_figure_and_finding_show_every_arm_with_its_verdicts(toys, oracle):
     text = probe_finding(found, "oracle", BASELINE)
     [most] = set(found.runs.n_labels) - {8}
     assert text.startswith(f"chains/heavy, oracle against Morgan + forest: better with 8, {most} training labels.")
-    assert "R² on unseen scaffolds" in text and "3 draws of split and training labels" in text
+    assert "R² on the test set" in text and "3 draws of split and training labels" in text
 
 
 # ------------------------------------------------------------------------------------------- what comes with the package

@@ -127,3 +127,9 @@ def test_with_sources_of_noise_a_verdict_is_wrong_no_more_often_than_it_says(see
         arms = [[noisy(rng, shared, size) for size in of] for of in sizes]
         wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
+
+
+def test_a_tie_is_no_finding():
+    perfect = [np.array([0.1, 0.2, 0.8, 0.9])] * 3
+    found = paired_interval("auroc", perfect, perfect, np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4))
+    assert found["difference"] == 0 and found["p"] == 1

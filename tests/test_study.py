@@ -9,6 +9,7 @@ import pytest
 
 import molfm
 from molfm import comparison, sources
+from molfm.checkpoints import body_hash
 from molfm.splits import SPLITS
 from molfm.terminal import show_transfer
 from molfm.transfer_figures import gradient_agreement
@@ -374,7 +375,7 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
     assert result.table.regime.tolist() == ["finetune", "probe"]
     assert result.table.n_source.isna().all()
     config = configs(result)["aim/activity", source, "probe", 30, 0]
-    assert config["start_digest"] == toy_run.model.digest()
+    assert config["start_digest"] == body_hash(toy_run.model)
     assert config["hidden_channels"] == 16  # the checkpoint's, not the study's
 
 
@@ -389,6 +390,7 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
         ),
         ({"regimes": ["alone"]}, ValueError, "Nothing to compare"),
         ({"seed": 3}, TypeError, "seed is for the study to set"),
+        ({"finetune": {"steps": 99}}, TypeError, "steps is not for finetune to set"),
         ({"step": 3}, TypeError, "Unknown setting 'step'. Did you mean 'steps'"),
     ],
 )
@@ -443,3 +445,8 @@ def test_an_informative_a_neutral_and_a_conflicting_source_are_told_apart(known)
     assert verdicts["same", "probe"] == "helps"
     assert verdicts["copy", "cotrain"] == "cannot tell"
     assert verdicts["flat", "cotrain"] == "hurts"
+
+
+def test_a_target_in_two_groups_is_refused(toy):
+    with pytest.raises(ValueError, match="toy/heavy is asked for twice"):
+        molfm.transfer(toy, ["heavy", ["heavy", "oxygen"]], ["element"], **FEW)
