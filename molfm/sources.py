@@ -37,9 +37,15 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
 
     Raises:
         CardError: a name that is neither of the mix nor of a checkpoint.
+        ValueError: a union of one.
     """
     named = [sources] if isinstance(sources, str) else list(sources)
     found = [_read_source(mix, source) for source in named if source != ALL]
+    if ALL in named and len(found) == 1:
+        raise ValueError(
+            f"{ALL!r} is the union of the sources that are listed with it, and here that is {found[0].label} alone: list more "
+            f"of them, or {ALL!r} by itself."
+        )
     if ALL in named:
         union = [task for source in found for task in source.tasks] or [task.id for task in mix.chosen]
         found.append(Source(ALL, tuple(dict.fromkeys(union))))

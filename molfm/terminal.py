@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from molfm.probing import LabelEfficiency
     from molfm.runs import Run
 
+_UPRIGHT = 3  # comparisons that stand in columns of their own, so that they fit on a narrow terminal
 _SENTENCES = 6  # comparisons that are all told in words; of more, those with a finding
 
 
@@ -91,7 +92,7 @@ def show_page(page: Path) -> None:
 
 
 def show_transfer(result: "TransferResult") -> None:
-    """Print a study, a row a comparison, and its findings in words."""
+    """Print a study, a row a comparison (a column, where they are few), and its findings in words."""
     from molfm.report import METRIC_NAMES, finding
 
     def numbers(form: str, *columns: str) -> list[str]:
@@ -112,6 +113,8 @@ def show_transfer(result: "TransferResult") -> None:
             "verdict": table.verdict,
         }
     )
+    if len(shown) <= _UPRIGHT:
+        shown = shown.T.reset_index().set_axis(["", *map(str, range(1, len(shown) + 1))], axis=1)
     print_table(shown, "Transfer: " + ", ".join(METRIC_NAMES[name] for name in table.metric.unique()) + " on test")
     told = table if len(table) <= _SENTENCES else table[table.verdict.isin(["helps", "hurts"])]
     for _, row in told.iterrows():

@@ -382,6 +382,7 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
+        ({"sources": ["help", "all"]}, ValueError, "here that is help alone"),
         ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* Nor is there a checkpoint 'nowhere'"),
         (
             {"held_out": "everything"},
