@@ -7,6 +7,7 @@ was made from, so that a job that was interrupted goes on; at the end the parts 
 import json
 import shutil
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -37,7 +38,7 @@ CHUNK = 4096  # molecules that are featurized together, and a part of a file
 _PATIENCE = 2  # seconds without a progress bar
 
 
-class Predictor:
+class Predictor(ABC):
     """What can predict and embed: a model, or several that share the tasks among them.
 
     Attributes:
@@ -50,21 +51,21 @@ class Predictor:
     tasks: pd.DataFrame
     card: str = ""
 
+    @abstractmethod
     def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
         """Return (n_items, n_columns) of the tasks (rows of `tasks`, all of that level) in the order of `column_names`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def vectors(self, batch: Batch) -> Tensor:
         """Return (n_graphs, channels): what the graph heads read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def column_names(self, chosen: np.ndarray) -> list[str]:
         """Return the columns that `predict` gives these tasks (rows of `tasks`)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def digest(self) -> str:
         """Return a hash of all weights."""
-        raise NotImplementedError
 
     def predict(
         self,
