@@ -49,7 +49,7 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
             error_x={"type": "data", "array": [row.high - row.difference], "thickness": 3, "width": 8},
             mode="markers",
             marker={"size": 13, "color": color, "symbol": symbol},
-            name=f"{row.regime}: mean and 95% interval",
+            name=row.regime,
             showlegend=row.regime not in named,
             hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
         )
