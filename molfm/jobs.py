@@ -1,10 +1,12 @@
 """Many runs at once: over the cores of this machine, each after what it needs, and on where an earlier attempt stopped."""
 
+import os
 import platform
 import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from threading import Thread
 
 from filelock import FileLock
 from tqdm.auto import tqdm
@@ -13,7 +15,7 @@ from molfm.download import home
 from molfm.mix import Mix
 from molfm.runs import ALIVE, Run
 
-IDLE_SECONDS = 60  # after which a process without work ends: also when the one that started it was killed
+IDLE_SECONDS = 60  # after which a process without work ends
 SILENCE_SECONDS = 600  # after which a run on another machine is taken for gone
 
 
@@ -53,6 +55,17 @@ def _status(name: str) -> dict | None:
 
 def _is_finished(name: str) -> bool:
     return (_status(name) or {}).get("state") == "finished"
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end when its study is gone, killed with no chance to say so; what it trained is in a checkpoint."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _train(job: Job) -> None:
@@ -101,7 +114,8 @@ def run_all(jobs: dict[str, Job], progress: bool) -> None:
         return
     total, done = sum(job.size for job in waiting.values()), 0
     running: dict[Future, Job] = {}
-    pool = loky.ProcessPoolExecutor(min(loky.cpu_count(), len(waiting)), timeout=IDLE_SECONDS)
+    n_workers = min(loky.cpu_count(), len(waiting))
+    pool = loky.ProcessPoolExecutor(n_workers, timeout=IDLE_SECONDS, initializer=_end_with, initargs=(os.getpid(),))
     text = f"Training {len(waiting)} networks"
     try:
         with tqdm(total=total, desc=text, unit=" molecules", unit_scale=True, disable=not progress) as bar:

@@ -1,5 +1,7 @@
 """Runs of a study: each after what it needs, and on where an earlier attempt stopped."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,6 +14,13 @@ from molfm.jobs import Job
 from molfm.recorder import last_checkpoint
 
 SETTINGS = {"steps": 8, "batch_size": {"toy": 8}, "hidden_channels": 8, "num_layers": 1, "dropout": 0.3}
+
+
+def until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_run_begins_when_what_it_needs_is_finished(toy, own_home):
@@ -49,3 +58,20 @@ def test_the_first_failure_is_the_failure_of_all(toy, own_home):
     plan = {"bad": Job("bad", toy, SETTINGS | {"hidden_channels": 0})}
     with pytest.raises(ValueError, match="Expected hidden_channels"):
         jobs.run_all(plan, progress=False)
+
+
+def test_the_processes_of_a_study_that_was_killed_end(toy_card, own_home):
+    code = f"""
+import molfm
+from molfm.jobs import Job, run_all
+toy = molfm.load({str(toy_card)!r}, progress=False)
+run_all({{"it": Job("it", toy, {SETTINGS | {"steps": 100_000}})}}, progress=False)
+"""
+    study = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        until(lambda: (own_home / "runs" / "it" / "status.json").exists() and molfm.Run("it").status["step"] > 0)
+        assert molfm.Run("it").status["state"] == "running"
+    finally:
+        study.kill()
+        study.wait()
+    until(lambda: molfm.Run("it").status["state"] == "died", seconds=20)
