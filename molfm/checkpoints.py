@@ -3,8 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 
-from torch import Tensor
-
 from molfm.inference import Predictor
 from molfm.minimol import load_minimol
 from molfm.model import MultiTaskModel, Specialists, hash_of
@@ -67,14 +65,9 @@ def open_checkpoint(source: str | Path | Predictor) -> MultiTaskModel:
     return model
 
 
-def body(model: MultiTaskModel) -> dict[str, Tensor]:
-    """Return the weights that a fine-tuning takes over: all but those of the heads."""
-    return {name: weight for name, weight in model.named_parameters() if not name.startswith("heads.")}
-
-
 def body_hash(model: MultiTaskModel) -> str:
-    """Return a hash of the `body`, by which a run knows what it started from."""
-    return hash_of(body(model))
+    """Return a hash of a model's `body`, by which a run knows what it started from."""
+    return hash_of(model.body())
 
 
 def check_weights(model: MultiTaskModel, config: TrainConfig) -> str:
@@ -103,4 +96,4 @@ def take_over(network: MultiTaskModel, config: TrainConfig) -> None:
     check_weights(model, config)
     there = network.state_dict().keys()
     # Absent in one of both: bonds' vectors, where a trunk ignores them and no task is of bonds.
-    network.load_state_dict({name: weight for name, weight in body(model).items() if name in there}, strict=False)
+    network.load_state_dict({name: weight for name, weight in model.body().items() if name in there}, strict=False)

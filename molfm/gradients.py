@@ -19,7 +19,7 @@ def head_cosines(model: MultiTaskModel, sums: Tensor, counts: Tensor) -> dict[st
         sums: (n_tasks,) losses as from `losses.task_sums`, with their graph, which is kept.
         counts: (n_tasks,) labels.
     """
-    shared = [w for name, w in model.named_parameters() if not name.startswith("heads.") and w.requires_grad]
+    shared = [weight for weight in model.body().values() if weight.requires_grad]
     losses, labels = (sums.new_zeros(len(model.heads)).index_add(0, model.head, of) for of in (sums, counts))
     there = labels.nonzero().flatten().tolist()
     if not shared or len(there) < 2:

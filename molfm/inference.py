@@ -1,7 +1,7 @@
 """From SMILES to tables of predictions, a few thousand molecules at a time: a million take no more memory than these.
 
-A table for millions is written to Parquet in parts, in a hidden folder beside the file that is wanted. Each part is named after all that it
-was made from, so that a job that was interrupted goes on; at the end the parts become one file.
+A table for millions is written to Parquet in parts, in a hidden folder beside the file that is wanted. Each part is named
+after all that it was made from, so that a job that was interrupted goes on; at the end the parts become one file.
 """
 
 import json

@@ -163,6 +163,10 @@ class MultiTaskModel(Predictor, nn.Module):
             return nn.Linear(channels, outputs)
         return nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs))
 
+    def body(self) -> dict[str, nn.Parameter]:
+        """Return all weights but those of the heads: what tasks share, and what a fine-tuning takes over."""
+        return {name: weight for name, weight in self.named_parameters() if not name.startswith("heads.")}
+
     def parts(self) -> list[list[nn.Module]]:
         """Return all modules but the heads, from the bottom: the encoder, each layer, and what stands between them and heads."""
         layers: list[list[nn.Module]] = [[] for _ in range(self.config.num_layers)]
