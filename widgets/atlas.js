@@ -73,7 +73,10 @@ class Matrix {
   show(window) {
     this.window = window;
     this.changed?.(window);
-    if (this.cursor) this.moved(this.cursor); // a cell may stand for fewer molecules now
+    this.refresh();
+  }
+  refresh() { // the cell under the cursor may stand for fewer molecules now, or what it holds has come
+    if (this.cursor) this.moved(this.cursor);
     this.draw();
   }
   zoom(factor, at = null) {
@@ -270,7 +273,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
       if (!tiles.has(key)) return;
       tiles.set(key, { answer });
       if (level === 0) ui.say(answer.done ? "" : "Reading labels …");
-      matrix.draw();
+      matrix.refresh();
       if (answer.done) return;
     }
   }
@@ -635,7 +638,7 @@ async function build(ui, model) {
   }
   async function again() { // another split
     split.value = view().split ?? "";
-    matrix.draw();
+    matrix.refresh();
     if (view().tab?.startsWith("Tasks")) await pairs.show();
   }
 

@@ -174,8 +174,9 @@ def test_the_picture_shows_what_the_arrow_keys_point_at(page, minimix, tmp_path)
     canvas.focus()
     page.keyboard.press("ArrowRight")
     page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, rows 0–63: 28 of 64 measured").wait_for()
-    for _ in range(9):
-        page.keyboard.press("+")
+    canvas.evaluate(  # all before the next frame, so that what is pointed at comes after the keys
+        "canvas => { for (let i = 0; i < 9; i++) canvas.dispatchEvent(new KeyboardEvent('keydown', { key: '+' })); }"
+    )
     page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, row 0: ").wait_for()
 
 
