@@ -58,12 +58,18 @@ def arm_name(regime: str, source: str) -> str:
     return forms[regime].format(source)
 
 
-def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
+def arm_style(regime: str, source: str, sources: Sequence[str]) -> tuple[str, str, str]:
+    """Return colour (a source, of all `sources` of a figure), dash and symbol (a regime) of runs."""
+    color, dash, symbol = REGIME_STYLE[regime]
+    return SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)] if source else color, dash, symbol
+
+
+def label_coverage(mix: Mix, used: pd.DataFrame | None = None) -> go.Figure:
     """Show how many labels each task has, and in which split: how unequal the tasks of a mix are.
 
     Args:
         mix: what to show.
-        used: task -> training labels that a study left it, marked by a star.
+        used: target, n_labels: training labels that a study left a task, each number marked by a star.
     """
     tasks = mix.tasks.iloc[::-1]
     figure = new_figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
@@ -84,10 +90,10 @@ def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
                 customdata=of[["level", "kind"]],
                 hovertemplate=f"%{{y}}: %{{x:,}} labels in {split}<br>%{{customdata[0]}} level, %{{customdata[1]}}<extra></extra>",
             )
-    if used:
+    if used is not None:
         figure.add_scatter(
-            y=list(used),
-            x=list(used.values()),
+            y=used.target,
+            x=used.n_labels,
             mode="markers",
             name="used in training",
             marker={"color": "#000000", "symbol": "star", "size": 13, "line": {"width": 1, "color": "#ffffff"}},
@@ -141,8 +147,9 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
     """
     column = f"{task}/{PRIMARY[kind]}"
     figure = new_figure("Learning curves", "step", f"{METRIC_NAMES[PRIMARY[kind]]} on validation")
+    sources = [source for source in runs.source.unique() if source]
     for (regime, source), group in runs.groupby(["regime", "source"], sort=False):
-        color, dash, symbol = REGIME_STYLE[regime]
+        color, dash, symbol = arm_style(regime, source, sources)
         name = arm_name(regime, source)
         curves = [Run(folder).metrics for folder in group.folder]
         curves = [curve.set_index("step")[column] for curve in curves if column in curve]
@@ -173,14 +180,12 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
 def predicted_against_measured(result: "TransferResult", target: str) -> go.Figure:
     """Show a regression target's test labels against the predictions, the mean over seeds, of each regime."""
     unit = result.mix.tasks.unit[result.mix.task_number(target)]
-    figure = new_figure(
-        "Unseen scaffolds: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460
-    )
+    figure = new_figure("Test set: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460)
     runs, low, high = result.runs[result.runs.target == target], np.inf, -np.inf
-    smiles = result.mix.molecules.smiles
+    smiles, sources = result.mix.molecules.smiles, [source for source in runs.source.unique() if source]
     for regime, source in runs[["regime", "source"]].drop_duplicates().itertuples(index=False):
         table = result.predictions(target, source, regime)
-        color, _, symbol = REGIME_STYLE[regime]
+        color, _, symbol = arm_style(regime, source, sources)
         figure.add_scatter(
             x=table.target,
             y=table.preds,

@@ -172,7 +172,7 @@ def transfer_page(
     body = [f"<h1>{html.escape(title)}</h1>"]
     body += [f"<p class='finding'>{html.escape(finding(row))}</p>" for _, row in result.table.iterrows()]
     coverage = mix.tasks[["task", "level", "kind", "domain", "unit", "n_train", "n_val", "n_test"]]
-    used = dict(zip(result.table.target, result.table.n_labels, strict=True))
+    used = result.runs[["target", "n_labels"]].drop_duplicates()
     body += [
         "<h2>The difference</h2>",
         *([_figure(result.figure(), "differences of all targets")] if result.table.target.nunique() > 1 else []),
@@ -185,7 +185,7 @@ def transfer_page(
         "<details><summary>Every run</summary>" + _table(result.runs.drop(columns="folder")) + "</details>",
         "<h2>What was measured, and how often</h2>",
         f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "
-        "The star is what the target was left with in training; validation labels were reduced in proportion, test labels "
+        "Stars: what the target was left with in training; validation labels were reduced in proportion, test labels "
         "were not. Tasks that are neither target nor source took no part.</p>",
         _figure(label_coverage(mix, used), "number of labels of each task by split"),
         f"<details><summary>The same as a table</summary>{_table(coverage)}</details>",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, SERIES_SYMBOLS, arm_name, new_figure
+from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, SERIES_SYMBOLS, arm_name, arm_style, new_figure
 from molfm.runs import COSINE, Run
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _MARKS = {"helps": "▲", "hurts": "▼", "cannot tell": "?"}
+_PALE = "#f4f4f2"
 
 
 def transfer_differences(result: "TransferResult", target: str | None = None) -> go.Figure:
@@ -25,12 +26,12 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
     table = result.table.dropna(subset="difference")[::-1]  # the first on top
     table = table if target is None else table[table.target == target]
     several = table.n_labels.nunique() > 1
-    metric = METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
+    metrics = [METRIC_NAMES[metric] for metric in table.metric[::-1].unique()]
+    unit = " or ".join(metrics) or "metric"
     figure = new_figure(
-        "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
+        "Difference that the sources make", f"difference in {unit} (right: helps)", "", 190 + 70 * len(table)
     )
-    # A run's own value is over its whole test set; of a part that a source does not know only the mean is at hand.
-    whole, named = result.settings["held_out"] != "nothing", set()
+    named = set()
     for place, row in enumerate(table.itertuples()):
         color, _, symbol = REGIME_STYLE[row.regime]
         figure.add_shape(
@@ -53,10 +54,14 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
             showlegend=row.regime not in named,
             hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
         )
+        named.add(row.regime)
+        if (
+            result.settings["held_out"] == "nothing"
+        ):  # compared in parts of the test set; a run's value is over all of it
+            continue
         arms = (result.arm(row.target, *arm, row.n_labels) for arm in ((row.source, row.regime), ("", "alone")))
         with_source, alone = (arm.set_index("seed").value for arm in arms)
-        seeds = (with_source - alone) if whole and row.split == "test" else alone.iloc[:0]
-        named.add(row.regime)
+        seeds = with_source - alone
         figure.add_scatter(
             x=seeds,
             y=[place - 0.18] * len(seeds),
@@ -69,7 +74,8 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
         )
     figure.add_vline(x=0, line_color="#555555", line_width=1)
     names = [
-        f"{row.target}{f', {row.n_labels} labels' if several else ''}{', seen' if row.split == 'test_seen' else ''}<br>"
+        f"{row.target}{f', {METRIC_NAMES[row.metric]}' if len(metrics) > 1 else ''}"
+        f"{f', {row.n_labels} labels' if several else ''}{', seen' if row.split == 'test_seen' else ''}<br>"
         + arm_name(row.regime, row.source).replace(" + ", "<br>+ ")
         for row in table.itertuples()
     ]
@@ -107,8 +113,8 @@ def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
 def transfer_matrix(result: "TransferResult") -> go.Figure:
     """Show a study as a matrix: a row a target, a column a source and regime, in each cell the difference and its interval.
 
-    ▲ helps, ▼ hurts, ? cannot tell, as `p_adjusted` has it; the colour is the difference in half-widths of its interval, so
-    that metrics of different scale can stand side by side, and pale cells are undecided.
+    ▲ helps, ▼ hurts, ? cannot tell, as `p_adjusted` has it. Pale cells are undecided; the colour of the others is the
+    difference in half-widths of its interval, so that metrics of different scale can stand side by side.
     """
     table = result.table[result.table.split == "test"].copy()
     several = table.n_labels.nunique() > 1
@@ -123,7 +129,7 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
         if row.verdict.startswith("undefined"):
             strength[place], text[place], hover[place] = 0.0, "undefined", row.verdict
             continue
-        strength[place] = row.strength
+        strength[place] = 0.0 if row.verdict == "cannot tell" else row.strength
         text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
         hover[place] = (
             f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} so: {row.verdict}<br>adjusted p "
@@ -139,7 +145,15 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
         texttemplate="%{text}",
         textfont={"color": "#1b1f24"},
         hovertemplate="%{y}<br>%{x}<br>%{customdata}<extra></extra>",
-        colorscale=[[0, "#E69F00"], [0.35, "#faf3e3"], [0.65, "#e6f1f8"], [1, "#56B4E9"]],
+        # What is decided is more than a half-width from 0: from there on there is colour.
+        colorscale=[
+            [0, "#E69F00"],
+            [1 / 3, "#f6d58f"],
+            [1 / 3, _PALE],
+            [2 / 3, _PALE],
+            [2 / 3, "#b5ddf5"],
+            [1, "#56B4E9"],
+        ],
         zmid=0,
         zmin=-3,
         zmax=3,
@@ -174,7 +188,7 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
     sources = list(dict.fromkeys(table.source))
     arms = list(table.groupby(["source", "regime"], sort=False))
     for place, ((source, regime), arm) in enumerate(arms):
-        arm, (_, dash, symbol) = arm.sort_values("n_labels"), REGIME_STYLE[regime]
+        arm, (color, dash, symbol) = arm.sort_values("n_labels"), arm_style(regime, source, sources)
         shift = 1.02 ** (place - (len(arms) - 1) / 2)  # so that bars do not cover each other
         figure.add_scatter(
             x=arm.n_labels.astype(float) * shift,
@@ -182,7 +196,7 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
             error_y={"type": "data", "array": arm.high - arm.difference, "thickness": 1.5, "width": 4},
             mode="lines+markers",
             name=arm_name(regime, source),
-            line={"color": SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)], "dash": dash},
+            line={"color": color, "dash": dash},
             marker={"symbol": symbol, "size": 9},
             customdata=arm[["n_labels", "seeds", "n_test", "verdict"]].astype(object),
             hovertemplate="%{customdata[0]} labels: %{y:.3f}, %{customdata[3]}<br>%{customdata[1]} seeds, "
