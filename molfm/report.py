@@ -68,8 +68,10 @@ def _page(title: str, body: Sequence[str]) -> str:
 
 
 _HELD_OUT = {
-    "molecules": "Source labels of molecules that the target is validated or tested on were hidden.",
-    "scaffolds": "Source labels of molecules with a scaffold that the target is validated or tested on were hidden.",
+    "molecules": "Hidden were source labels of molecules that the target is tested on, and those in training of molecules that "
+    "it is validated on.",
+    "scaffolds": "Hidden were source labels of molecules with a scaffold that the target is tested on, and those in training of "
+    "molecules with a scaffold that it is validated on.",
     "nothing": "Source labels were left as they are; test molecules that a source was trained on are told apart as test_seen.",
 }
 _CHECKPOINT = (
@@ -97,7 +99,7 @@ def finding(row: pd.Series) -> str:
         f"{opening}: {metric} on {'test' if row.split == 'test' else 'molecules that the source knows'} went from {row.baseline:.2f} to {row.value:.2f}, "
         f"a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}, adjusted p "
         f"{row.p_adjusted:.2g}; {row.seeds} paired seeds, {row.n_labels} training labels, {row.n_test} test labels). "
-        f"A difference smaller than about {row.detectable:.2f} would probably have been missed."
+        f"A difference smaller than about {row.detectable:.2g} would probably have been missed."
     )
 
 
@@ -177,8 +179,8 @@ def transfer_page(
         "<h2>The difference</h2>",
         *([_figure(result.figure(), "differences of all targets")] if result.table.target.nunique() > 1 else []),
         "<p>Mark and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
-        "a bootstrap over the test set's constitutions. Ticks: the seeds. Grey: differences that this study would have found "
-        "less than four times in five, each for itself. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
+        f"a bootstrap over the test set's constitutions. {'' if settings['held_out'] == 'nothing' else 'Ticks: the seeds. '}Grey: differences "
+        "that this study would have found less than four times in five, each for itself. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
         "expected to be chance (Benjamini and Hochberg, over this table).</p>",
         _figure(transfer_differences(result), "difference in the test metric with its interval"),
         _table(result.table.drop(columns=["p", "detectable"])),
@@ -223,9 +225,9 @@ def transfer_page(
     )
     body += [
         "<h2>How it was measured</h2>",
-        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, the same first weights of the "
-        f"trunk (but for checkpoints from elsewhere) and the same recipe: {html.escape(recipe)}. The weights were chosen by "
-        f"the target's validation loss. {_HELD_OUT[settings['held_out']]}{_CHECKPOINT if result.table.n_source.isna().any() else ''} Splits: "
+        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps and this recipe: "
+        f"{html.escape(recipe)}. Trained together they also had the same first weights of the trunk; fine-tuned or probed, it "
+        f"came from training on the source. The weights were chosen by the target's validation loss. {_HELD_OUT[settings['held_out']]}{_CHECKPOINT if result.table.n_source.isna().any() else ''} Splits: "
         + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
         + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
         f"<p>{html.escape(versions)}, Python {platform.python_version()}. "

@@ -162,6 +162,11 @@ def test_the_report_is_one_page_without_outside_addresses(result, tmp_path):
     own = page.split("</script>", 1)[1]  # plotly's own code names its home pages; it never loads them
     assert "src=" not in own and "<link" not in own
     assert "aim/activity" in own and "30 training labels" in own
+    assert "Ticks: the seeds." in own and "each seed" in own
+    assert (
+        "Trained together they also had the same first weights of the trunk; fine-tuned or probed, it came from" in own
+    )
+    assert "Hidden were source labels of molecules that the target is tested on, and those in training of" in own
     assert own.count('class="plotly-graph-div"') == 4
 
 
@@ -177,9 +182,14 @@ def test_the_report_escapes_names_that_come_from_data(result):
 def test_what_was_found_is_said_in_words_with_its_limits(result):
     row = result.table.iloc[0].copy()
     row[["low", "high", "difference", "verdict"]] = -0.1, 0.2, 0.05, "cannot tell"
+    row["detectable"] = 0.00423
     text = report.finding(row)
     assert text.startswith("Cannot tell whether")
-    assert "-0.100 to +0.200" in text and "30 training labels" in text and "would probably have been missed" in text
+    assert (
+        "-0.100 to +0.200" in text
+        and "30 training labels" in text
+        and "smaller than about 0.0042 would probably have been missed" in text
+    )
 
 
 def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
@@ -400,7 +410,7 @@ def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datas
     assert table.n_test.to_dict() == {"test": (~seen).sum(), "test_seen": seen.sum()}
     assert 0 < seen.sum() < len(seen)
     page = result.to_html().split("</script>", 1)[1]
-    assert "each seed" not in page  # a run's value is not over a part of the test set
+    assert "each seed" not in page and "Ticks" not in page  # a run's value is not over a part of the test set
     assert "Source labels were left as they are" in page
 
 
