@@ -52,6 +52,11 @@ def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure 
     return figure
 
 
+def legend_below(figure: go.Figure) -> go.Figure:
+    """Return a figure with its legend, of long or many names, where it leaves the title room."""
+    return figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
+
+
 def arm_name(regime: str, source: str) -> str:
     """Return what a figure calls runs of one regime with one source."""
     forms = {"alone": "alone", "cotrain": "with {}", "finetune": "after {}", "probe": "probe of {}"}
@@ -174,7 +179,7 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
                 marker={"symbol": symbol},
                 name=name,
             )
-    return figure
+    return legend_below(figure) if len(sources) > 1 else figure
 
 
 def predicted_against_measured(result: "TransferResult", target: str) -> go.Figure:
@@ -204,7 +209,7 @@ def predicted_against_measured(result: "TransferResult", target: str) -> go.Figu
         showlegend=False,
         hoverinfo="skip",
     )
-    return figure
+    return legend_below(figure) if len(sources) > 1 else figure
 
 
 def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:

@@ -1,12 +1,23 @@
 """Figures of a transfer study: every target at a glance, and how a difference changes with the number of labels."""
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, SERIES_SYMBOLS, arm_name, arm_style, new_figure
+from molfm.catalog import LEVELS
+from molfm.figures import (
+    METRIC_NAMES,
+    REGIME_STYLE,
+    SERIES_COLORS,
+    SERIES_SYMBOLS,
+    arm_name,
+    arm_style,
+    legend_below,
+    new_figure,
+)
 from molfm.runs import COSINE, Run
 
 if TYPE_CHECKING:
@@ -15,6 +26,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"helps": "▲", "hurts": "▼", "cannot tell": "?"}
 _PALE = "#f4f4f2"
+_HEAD = rf".+?/(?:{'|'.join(LEVELS)})"
+_PAIR = re.compile(rf"{COSINE}({_HEAD}) ({_HEAD})")
 
 
 def transfer_differences(result: "TransferResult", target: str | None = None) -> go.Figure:
@@ -84,6 +97,37 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
     return figure
 
 
+def _pairs(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return the columns that tell of two heads' gradients, each with the names of the two."""
+    found = [_PAIR.fullmatch(name) for name in metrics]
+    return {match[0]: (match[1], match[2]) for match in found if match}
+
+
+def _mean_metrics(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics of runs by step, the mean over seeds."""
+    return pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
+
+
+def _lines(curves: pd.DataFrame, title: str, y: str) -> go.Figure:
+    """Show curves over steps, a line a column."""
+    figure, n = new_figure(title, "step", y, 420), len(SERIES_COLORS)
+    for place, name in enumerate(curves):
+        figure.add_scatter(
+            x=curves.index,
+            y=curves[name],
+            mode="lines+markers",
+            name=name,
+            line={"color": SERIES_COLORS[place % n]},
+            # Where colours begin anew they come with other symbols.
+            marker={"symbol": SERIES_SYMBOLS[(place + place // n) % n], "size": 8},
+        )
+    return legend_below(figure)
+
+
+def _of_arm(runs: pd.DataFrame) -> str:
+    return arm_name(runs.regime.iloc[0], runs.source.iloc[0])
+
+
 def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
     """Show how the gradients of each two heads agreed on the shared trunk through training, the mean over seeds.
 
@@ -92,22 +136,70 @@ def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
     Args:
         runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
     """
-    title = f"Do gradients agree? {arm_name(runs.regime.iloc[0], runs.source.iloc[0])}"
-    figure = new_figure(title, "step", "cosine", 420)
-    curves = pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
-    pairs = [name for name in curves if name.startswith(COSINE)]
-    for place, pair in enumerate(pairs):
-        figure.add_scatter(
-            x=curves.index,
-            y=curves[pair],
-            mode="lines+markers",
-            name=pair.removeprefix(COSINE).replace(" ", " and "),
-            line={"color": SERIES_COLORS[place % len(SERIES_COLORS)]},
-            marker={"symbol": SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)], "size": 8},
-        )
+    curves = _mean_metrics(runs)
+    pairs = _pairs(curves)
+    curves = curves[list(pairs)].set_axis([" and ".join(pair) for pair in pairs.values()], axis=1)
+    figure = _lines(curves, f"Do gradients agree? {_of_arm(runs)}", "cosine")
     figure.add_hline(y=0, line_color="#777777", line_width=1)
-    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=120)
     return figure
+
+
+def conflict_matrix(runs: pd.DataFrame) -> go.Figure:
+    """Show the cosine between the gradients of each two heads on the shared trunk, the mean over training and over seeds.
+
+    Blue: they agree; orange: each undoes the other. Empty: no batch had labels of both.
+
+    Args:
+        runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
+    """
+    seeds = pd.DataFrame([Run(folder).metrics.mean() for folder in runs.folder])
+    pairs = _pairs(seeds)
+    heads = list(dict.fromkeys(head for pair in pairs.values() for head in pair))
+    mean = pd.DataFrame(np.nan, heads, heads)
+    text, hover = (pd.DataFrame("", heads, heads) for _ in range(2))
+    for column, pair in pairs.items():
+        found = seeds[column].dropna()
+        for place in (pair, pair[::-1]):
+            mean.loc[place], text.loc[place] = found.mean(), f"{found.mean():+.2f}"
+            hover.loc[place] = f"{found.mean():+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
+    title = f"Do gradients agree? {_of_arm(runs)}, mean over training"
+    figure = new_figure(title, "", "", 190 + 50 * len(heads))
+    figure.add_heatmap(
+        z=mean,
+        x=heads,
+        y=heads,
+        text=text,
+        customdata=hover,
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f24"},
+        hovertemplate="%{y} and %{x}<br>%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorscale=[[0, "#E69F00"], [0.5, _PALE], [1, "#56B4E9"]],
+        zmin=-1,
+        zmax=1,
+        xgap=3,
+        ygap=3,
+        colorbar={"title": "cosine"},
+    )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont_size=11)
+    figure.update_layout(margin_l=190)
+    return figure
+
+
+def validation_losses(runs: pd.DataFrame) -> go.Figure:
+    """Show each task's loss a label on validation through training, the mean over seeds; of more than 12 tasks the heads'.
+
+    Regression in z-units, classes in nats; of the molecules that watched tasks are validated on.
+
+    Args:
+        runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
+    """
+    curves = _mean_metrics(runs)
+    tasks = curves.filter(regex="/loss$").rename(columns=lambda name: name.removesuffix("/loss"))
+    if tasks.shape[1] > 12:
+        tasks = curves.filter(regex="^val_loss ").rename(columns=lambda name: name.removeprefix("val_loss "))
+    return _lines(tasks, f"Validation losses {_of_arm(runs)}", "loss a label")
 
 
 def transfer_matrix(result: "TransferResult") -> go.Figure:
@@ -203,5 +295,4 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
             "%{customdata[2]} test labels<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(type="log", tickvals=alone.n_labels, ticktext=alone.n_labels.astype(str))
-    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
-    return figure
+    return legend_below(figure)

@@ -14,7 +14,7 @@ from molfm.checkpoints import body_hash
 from molfm.figures import learning_curves, predicted_against_measured
 from molfm.splits import SPLITS
 from molfm.terminal import show_transfer
-from molfm.transfer_figures import gradient_agreement, transfer_differences, transfer_matrix
+from molfm.transfer_figures import gradient_agreement, transfer_differences, transfer_matrix, validation_losses
 
 
 class InThisProcess:
@@ -325,6 +325,7 @@ def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
     figure = predicted_against_measured(curves, "aim/activity")
     points = {trace.name: trace for trace in figure.data[:-1]}
     assert figure.layout.title.text == "Test set: predicted against measured"
+    assert figure.layout.legend.yanchor == "top"  # below, so that ten names leave the title room
     assert len(points) == 1 + 9 and set(points) == set(learned) == set(lines)
     looks = {name: (trace.marker.color, trace.marker.symbol) for name, trace in points.items()}
     assert len(set(looks.values())) == 10
@@ -386,7 +387,11 @@ def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datas
     [line] = gradient_agreement(result.arm("activity", "help")).data
     assert line.name == "aim/graph and help/graph"
     assert len(line.x) == len(metrics) and np.abs(line.y).max() <= 1
-    assert "Do gradients agree? with help" in result.to_html()
+    losses = validation_losses(result.arm("activity", "help")).data
+    assert [line.name for line in losses] == ["aim/activity", "help/weight"]
+    page = result.to_html()
+    assert "Do gradients agree? with help" in page and "Validation losses with help" in page
+    assert page.count("mean cosines of gradients, aim/activity with help") == 1
 
 
 # ---------------------------------------------------------------------------------------------------------------- leakage
