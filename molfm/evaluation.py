@@ -39,26 +39,34 @@ def label_arrays(
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation found: the line for metrics.jsonl, and the loss a label of each watched task."""
+    """What one validation found: the line for metrics.jsonl, and the loss a label of each task."""
 
     line: dict[str, float]
     task_losses: dict[str, float]
 
 
 def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarray) -> Validation:
-    """Return the mean loss of the heads, and losses and metrics of the tasks that are watched.
+    """Return losses and metrics of one validation.
+
+    The line has the mean over heads of their loss a label of watched tasks (`val_loss`), each head's over all of its tasks
+    that were found (`val_loss DATASET/LEVEL`), and the metric of each watched task.
 
     Args:
-        found: as from `label_arrays`, of a whole split.
+        found: as from `label_arrays`, of all labels of the molecules that are validated.
         watched: (n_tasks,) bool.
     """
-    mine = watched[found["task"]]
-    sums = np.bincount(found["task"][mine], found["loss"][mine], len(watched))
-    counts = np.bincount(found["task"][mine], minlength=len(watched))
-    head = model.head.cpu().numpy()
-    heads = [(sums[head == h].sum(), counts[head == h].sum()) for h in np.unique(head)]
-    line = {"val_loss": float(np.mean([total / count for total, count in heads if count]))}
-    names = model.tasks.task
+    sums = np.bincount(found["task"], found["loss"], len(watched))
+    counts = np.bincount(found["task"], minlength=len(watched))
+    head, names = model.head.cpu().numpy(), model.tasks.task
+
+    def of_heads(tasks: np.ndarray) -> dict[str, float]:
+        parts = {name: tasks & (head == h) for h, name in enumerate(model.head_names())}
+        return {
+            name: float(sums[mine].sum() / counts[mine].sum()) for name, mine in parts.items() if counts[mine].any()
+        }
+
+    line = {"val_loss": float(np.mean(list(of_heads(watched).values())))}
+    line |= {f"val_loss {name}": loss for name, loss in of_heads(counts > 0).items()}
     for number in np.flatnonzero(watched):
         kind, here = model.tasks.kind[number], found["task"] == number
         if not undefined(kind, found["target"][here]):

@@ -52,18 +52,29 @@ def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure 
     return figure
 
 
+def legend_below(figure: go.Figure) -> go.Figure:
+    """Return a figure with its legend, of long or many names, where it leaves the title room."""
+    return figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
+
+
 def arm_name(regime: str, source: str) -> str:
     """Return what a figure calls runs of one regime with one source."""
     forms = {"alone": "alone", "cotrain": "with {}", "finetune": "after {}", "probe": "probe of {}"}
     return forms[regime].format(source)
 
 
-def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
+def arm_style(regime: str, source: str, sources: Sequence[str]) -> tuple[str, str, str]:
+    """Return colour (a source, of all `sources` of a figure), dash and symbol (a regime) of runs."""
+    color, dash, symbol = REGIME_STYLE[regime]
+    return SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)] if source else color, dash, symbol
+
+
+def label_coverage(mix: Mix, used: pd.DataFrame | None = None) -> go.Figure:
     """Show how many labels each task has, and in which split: how unequal the tasks of a mix are.
 
     Args:
         mix: what to show.
-        used: task -> training labels that a study left it, marked by a star.
+        used: target, n_labels: training labels that a study left a task, each number marked by a star.
     """
     tasks = mix.tasks.iloc[::-1]
     figure = new_figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
@@ -84,10 +95,10 @@ def label_coverage(mix: Mix, used: dict[str, int] | None = None) -> go.Figure:
                 customdata=of[["level", "kind"]],
                 hovertemplate=f"%{{y}}: %{{x:,}} labels in {split}<br>%{{customdata[0]}} level, %{{customdata[1]}}<extra></extra>",
             )
-    if used:
+    if used is not None:
         figure.add_scatter(
-            y=list(used),
-            x=list(used.values()),
+            y=used.target,
+            x=used.n_labels,
             mode="markers",
             name="used in training",
             marker={"color": "#000000", "symbol": "star", "size": 13, "line": {"width": 1, "color": "#ffffff"}},
@@ -141,8 +152,9 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
     """
     column = f"{task}/{PRIMARY[kind]}"
     figure = new_figure("Learning curves", "step", f"{METRIC_NAMES[PRIMARY[kind]]} on validation")
+    sources = [source for source in runs.source.unique() if source]
     for (regime, source), group in runs.groupby(["regime", "source"], sort=False):
-        color, dash, symbol = REGIME_STYLE[regime]
+        color, dash, symbol = arm_style(regime, source, sources)
         name = arm_name(regime, source)
         curves = [Run(folder).metrics for folder in group.folder]
         curves = [curve.set_index("step")[column] for curve in curves if column in curve]
@@ -167,20 +179,18 @@ def learning_curves(runs: pd.DataFrame, task: str, kind: str = "regression") -> 
                 marker={"symbol": symbol},
                 name=name,
             )
-    return figure
+    return legend_below(figure) if len(sources) > 1 else figure
 
 
 def predicted_against_measured(result: "TransferResult", target: str) -> go.Figure:
     """Show a regression target's test labels against the predictions, the mean over seeds, of each regime."""
     unit = result.mix.tasks.unit[result.mix.task_number(target)]
-    figure = new_figure(
-        "Unseen scaffolds: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460
-    )
+    figure = new_figure("Test set: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460)
     runs, low, high = result.runs[result.runs.target == target], np.inf, -np.inf
-    smiles = result.mix.molecules.smiles
+    smiles, sources = result.mix.molecules.smiles, [source for source in runs.source.unique() if source]
     for regime, source in runs[["regime", "source"]].drop_duplicates().itertuples(index=False):
         table = result.predictions(target, source, regime)
-        color, _, symbol = REGIME_STYLE[regime]
+        color, _, symbol = arm_style(regime, source, sources)
         figure.add_scatter(
             x=table.target,
             y=table.preds,
@@ -199,7 +209,7 @@ def predicted_against_measured(result: "TransferResult", target: str) -> go.Figu
         showlegend=False,
         hoverinfo="skip",
     )
-    return figure
+    return legend_below(figure) if len(sources) > 1 else figure
 
 
 def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:

@@ -24,7 +24,7 @@ def head_cosines(model: MultiTaskModel, sums: Tensor, counts: Tensor) -> dict[st
     there = labels.nonzero().flatten().tolist()
     if not shared or len(there) < 2:
         return {}
-    names = ["/".join(reversed(name.split(":"))) for name in model.heads]  # as `Mix.expand` has them: dataset/level
+    names = model.head_names()
     gradients = []
     for head in there:
         parts = torch.autograd.grad(losses[head] / labels[head], shared, retain_graph=True, allow_unused=True)

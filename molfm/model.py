@@ -170,6 +170,10 @@ class MultiTaskModel(Predictor, nn.Module):
         """Return all weights but those of the heads: what tasks share, and what a fine-tuning takes over."""
         return {name: weight for name, weight in self.named_parameters() if not name.startswith("heads.")}
 
+    def head_names(self) -> list[str]:
+        """Return what the heads are called, in their order: dataset/level, as `Mix.expand` has it."""
+        return ["/".join(reversed(name.split(":", 1))) for name in self.heads]
+
     def parts(self) -> list[list[nn.Module]]:
         """Return all modules but the heads, from the bottom: the encoder, each layer, and what stands between them and heads."""
         layers: list[list[nn.Module]] = [[] for _ in range(self.config.num_layers)]

@@ -50,7 +50,7 @@ class TrainConfig:
         None  # tasks whose validation loss chooses the best weights; None: all, a head an equal part
     )
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
-    conflicts: bool = False  # note at each validation how the heads' gradients agree on the trunk, see `gradients.py`
+    conflicts: bool = False  # note at each validation each task's loss, and how gradients agree (`gradients.py`)
     # ---- where and how it runs: nothing here changes what is computed but for rounding
     precision: str = "32"  # "32" or "bf16-mixed", as Lightning has them
     compile: bool = False  # torch.compile: half a minute to begin with, and on a CPU no faster a step afterwards

@@ -119,7 +119,9 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             with open(self.folder / "metrics.jsonl", "a") as file:
                 file.write(json.dumps(found.line) + "\n")
-        losses = {OVERALL: found.line["val_loss"], **(found.task_losses if self.config.adaptive else {})}
+        watched = set(self.config.watch if self.config.adaptive else [])
+        losses = {OVERALL: found.line["val_loss"]}
+        losses |= {task: loss for task, loss in found.task_losses.items() if task in watched}
         better = {name for name, loss in losses.items() if loss < self.best.get(name, (np.inf, 0))[0]}
         self.best |= {name: (losses[name], trainer.global_step) for name in better}
         if trainer.is_global_zero:

@@ -19,7 +19,7 @@ from molfm.figures import (
     molecule_grid,
     predicted_against_measured,
 )
-from molfm.transfer_figures import gradient_agreement, transfer_differences
+from molfm.transfer_figures import conflict_matrix, gradient_agreement, transfer_differences, validation_losses
 
 if TYPE_CHECKING:
     from molfm.comparison import TransferResult
@@ -68,8 +68,10 @@ def _page(title: str, body: Sequence[str]) -> str:
 
 
 _HELD_OUT = {
-    "molecules": "Source labels of molecules that the target is validated or tested on were hidden.",
-    "scaffolds": "Source labels of molecules with a scaffold that the target is validated or tested on were hidden.",
+    "molecules": "Hidden were source labels of molecules that the target is tested on, and those in training of molecules that "
+    "it is validated on.",
+    "scaffolds": "Hidden were source labels of molecules with a scaffold that the target is tested on, and those in training of "
+    "molecules with a scaffold that it is validated on.",
     "nothing": "Source labels were left as they are; test molecules that a source was trained on are told apart as test_seen.",
 }
 _CHECKPOINT = (
@@ -97,7 +99,7 @@ def finding(row: pd.Series) -> str:
         f"{opening}: {metric} on {'test' if row.split == 'test' else 'molecules that the source knows'} went from {row.baseline:.2f} to {row.value:.2f}, "
         f"a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}, adjusted p "
         f"{row.p_adjusted:.2g}; {row.seeds} paired seeds, {row.n_labels} training labels, {row.n_test} test labels). "
-        f"A difference smaller than about {row.detectable:.2f} would probably have been missed."
+        f"A difference smaller than about {row.detectable:.2g} would probably have been missed."
     )
 
 
@@ -172,20 +174,21 @@ def transfer_page(
     body = [f"<h1>{html.escape(title)}</h1>"]
     body += [f"<p class='finding'>{html.escape(finding(row))}</p>" for _, row in result.table.iterrows()]
     coverage = mix.tasks[["task", "level", "kind", "domain", "unit", "n_train", "n_val", "n_test"]]
-    used = dict(zip(result.table.target, result.table.n_labels, strict=True))
+    used = result.runs[["target", "n_labels"]].drop_duplicates()
+    ticks = "" if settings["held_out"] == "nothing" else "Ticks: the seeds. "
     body += [
         "<h2>The difference</h2>",
         *([_figure(result.figure(), "differences of all targets")] if result.table.target.nunique() > 1 else []),
         "<p>Mark and bar: mean difference over paired seeds and its 95% interval, by Student's t over the seeds, widened by "
-        "a bootstrap over the test set's constitutions. Ticks: the seeds. Grey: differences that this study would have found "
-        "less than four times in five, each for itself. Verdicts go by p_adjusted: of all that is called found, at most one in twenty is "
-        "expected to be chance (Benjamini and Hochberg, over this table).</p>",
+        f"a bootstrap over the test set's constitutions. {ticks}Grey: differences that this study would "
+        "have found less than four times in five, each for itself. Verdicts go by p_adjusted: of all that is called found, at "
+        "most one in twenty is expected to be chance (Benjamini and Hochberg, over this table).</p>",
         _figure(transfer_differences(result), "difference in the test metric with its interval"),
         _table(result.table.drop(columns=["p", "detectable"])),
         "<details><summary>Every run</summary>" + _table(result.runs.drop(columns="folder")) + "</details>",
         "<h2>What was measured, and how often</h2>",
         f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "
-        "The star is what the target was left with in training; validation labels were reduced in proportion, test labels "
+        "Stars: what the target was left with in training; validation labels were reduced in proportion, test labels "
         "were not. Tasks that are neither target nor source took no part.</p>",
         _figure(label_coverage(mix, used), "number of labels of each task by split"),
         f"<details><summary>The same as a table</summary>{_table(coverage)}</details>",
@@ -205,10 +208,18 @@ def transfer_page(
             f"<h2>{html.escape(target)}: learning curves</h2>",
             _figure(learning_curves(runs, target, kind), f"validation metric of {target} against training step"),
         ]
-        if settings.get("conflicts"):
-            for source in runs.source[runs.regime == "cotrain"].unique():
-                arm = result.arm(target, source, "cotrain")
-                body += [_figure(gradient_agreement(arm), f"cosines of gradients, {target} with {source}")]
+        together = runs.source[runs.regime == "cotrain"].unique() if settings.get("conflicts") else []
+        for source in together:
+            arm, what = result.arm(target, source, "cotrain"), html.escape(f"{target} with {source}")
+            body += [
+                f"<h2>{what}: do their gradients agree?</h2>",
+                "<p>Cosine between the gradients of heads on what they share, of one batch before each validation: 1 where a step "
+                "for one is a step for the other, -1 where each undoes the other. Losses are of the validation labels of those "
+                "molecules that the target is validated on, also where they are of the source.</p>",
+                _figure(conflict_matrix(arm), f"mean cosines of gradients, {target} with {source}"),
+                _figure(gradient_agreement(arm), f"cosines of gradients through training, {target} with {source}"),
+                _figure(validation_losses(arm), f"validation losses through training, {target} with {source}"),
+            ]
         if kind == "regression":
             body += [
                 f"<h2>{html.escape(target)}: predictions for test molecules</h2>",
@@ -223,9 +234,10 @@ def transfer_page(
     )
     body += [
         "<h2>How it was measured</h2>",
-        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, the same first weights of the "
-        f"trunk (but for checkpoints from elsewhere) and the same recipe: {html.escape(recipe)}. The weights were chosen by "
-        f"the target's validation loss. {_HELD_OUT[settings['held_out']]}{_CHECKPOINT if result.table.n_source.isna().any() else ''} Splits: "
+        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps and this recipe: "
+        f"{html.escape(recipe)}. Trained together they also had the same first weights of the trunk; fine-tuned or probed, it "
+        f"came from training on the source. The weights were chosen by the target's validation loss. "
+        f"{_HELD_OUT[settings['held_out']]}{_CHECKPOINT if result.table.n_source.isna().any() else ''} Splits: "
         + html.escape("; ".join(f"{c.name} by {mix.origin.get('split') or c.split}" for c in mix.cards))
         + f".</p><footer>{'<p>Made by <code>' + html.escape(command) + '</code>.</p>' if command else ''}"
         f"<p>{html.escape(versions)}, Python {platform.python_version()}. "

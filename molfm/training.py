@@ -82,6 +82,8 @@ class MultiTaskModule(lightning.LightningModule):
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         result = judge(self.model, found, self.watched)
         line = {"step": self.global_step, "train_loss": float(train_loss), **result.line, **self.cosines}
+        if self.config.conflicts:
+            line |= {f"{task}/loss": loss for task, loss in result.task_losses.items()}
         self.found = replace(result, line=line)
 
     def configure_optimizers(self) -> dict:

@@ -1,12 +1,23 @@
 """Figures of a transfer study: every target at a glance, and how a difference changes with the number of labels."""
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.figures import METRIC_NAMES, REGIME_STYLE, SERIES_COLORS, SERIES_SYMBOLS, arm_name, new_figure
+from molfm.catalog import LEVELS
+from molfm.figures import (
+    METRIC_NAMES,
+    REGIME_STYLE,
+    SERIES_COLORS,
+    SERIES_SYMBOLS,
+    arm_name,
+    arm_style,
+    legend_below,
+    new_figure,
+)
 from molfm.runs import COSINE, Run
 
 if TYPE_CHECKING:
@@ -14,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _MARKS = {"helps": "▲", "hurts": "▼", "cannot tell": "?"}
+_PALE = "#f4f4f2"
+_HEAD = rf".+?/(?:{'|'.join(LEVELS)})"
+_PAIR = re.compile(rf"{COSINE}({_HEAD}) ({_HEAD})")
 
 
 def transfer_differences(result: "TransferResult", target: str | None = None) -> go.Figure:
@@ -25,12 +39,12 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
     table = result.table.dropna(subset="difference")[::-1]  # the first on top
     table = table if target is None else table[table.target == target]
     several = table.n_labels.nunique() > 1
-    metric = METRIC_NAMES.get(table.metric.iloc[0], "metric") if len(table) else "metric"
+    metrics = [METRIC_NAMES[metric] for metric in table.metric[::-1].unique()]
+    unit = " or ".join(metrics) or "metric"
     figure = new_figure(
-        "Difference that the sources make", f"difference in {metric} (right: helps)", "", 190 + 70 * len(table)
+        "Difference that the sources make", f"difference in {unit} (right: helps)", "", 190 + 70 * len(table)
     )
-    # A run's own value is over its whole test set; of a part that a source does not know only the mean is at hand.
-    whole, named = result.settings["held_out"] != "nothing", set()
+    named = set()
     for place, row in enumerate(table.itertuples()):
         color, _, symbol = REGIME_STYLE[row.regime]
         figure.add_shape(
@@ -53,10 +67,14 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
             showlegend=row.regime not in named,
             hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
         )
+        named.add(row.regime)
+        if (
+            result.settings["held_out"] == "nothing"
+        ):  # compared in parts of the test set; a run's value is over all of it
+            continue
         arms = (result.arm(row.target, *arm, row.n_labels) for arm in ((row.source, row.regime), ("", "alone")))
         with_source, alone = (arm.set_index("seed").value for arm in arms)
-        seeds = (with_source - alone) if whole and row.split == "test" else alone.iloc[:0]
-        named.add(row.regime)
+        seeds = with_source - alone
         figure.add_scatter(
             x=seeds,
             y=[place - 0.18] * len(seeds),
@@ -69,13 +87,45 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
         )
     figure.add_vline(x=0, line_color="#555555", line_width=1)
     names = [
-        f"{row.target}{f', {row.n_labels} labels' if several else ''}{', seen' if row.split == 'test_seen' else ''}<br>"
+        f"{row.target}{f', {METRIC_NAMES[row.metric]}' if len(metrics) > 1 else ''}"
+        f"{f', {row.n_labels} labels' if several else ''}{', seen' if row.split == 'test_seen' else ''}<br>"
         + arm_name(row.regime, row.source).replace(" + ", "<br>+ ")
         for row in table.itertuples()
     ]
     figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, range=[-0.6, max(len(table) - 0.4, 0.6)])
     figure.update_layout(margin_l=170)
     return figure
+
+
+def _pairs(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return the columns that tell of two heads' gradients, each with the names of the two."""
+    found = [_PAIR.fullmatch(name) for name in metrics]
+    return {match[0]: (match[1], match[2]) for match in found if match}
+
+
+def _mean_metrics(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics of runs by step, the mean over seeds."""
+    return pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
+
+
+def _lines(curves: pd.DataFrame, title: str, y: str) -> go.Figure:
+    """Show curves over steps, a line a column."""
+    figure, n = new_figure(title, "step", y, 420), len(SERIES_COLORS)
+    for place, name in enumerate(curves):
+        figure.add_scatter(
+            x=curves.index,
+            y=curves[name],
+            mode="lines+markers",
+            name=name,
+            line={"color": SERIES_COLORS[place % n]},
+            # Where colours begin anew they come with other symbols.
+            marker={"symbol": SERIES_SYMBOLS[(place + place // n) % n], "size": 8},
+        )
+    return legend_below(figure)
+
+
+def _of_arm(runs: pd.DataFrame) -> str:
+    return arm_name(runs.regime.iloc[0], runs.source.iloc[0])
 
 
 def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
@@ -86,29 +136,77 @@ def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
     Args:
         runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
     """
-    title = f"Do gradients agree? {arm_name(runs.regime.iloc[0], runs.source.iloc[0])}"
-    figure = new_figure(title, "step", "cosine", 420)
-    curves = pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
-    pairs = [name for name in curves if name.startswith(COSINE)]
-    for place, pair in enumerate(pairs):
-        figure.add_scatter(
-            x=curves.index,
-            y=curves[pair],
-            mode="lines+markers",
-            name=pair.removeprefix(COSINE).replace(" ", " and "),
-            line={"color": SERIES_COLORS[place % len(SERIES_COLORS)]},
-            marker={"symbol": SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)], "size": 8},
-        )
+    curves = _mean_metrics(runs)
+    pairs = _pairs(curves)
+    curves = curves[list(pairs)].set_axis([" and ".join(pair) for pair in pairs.values()], axis=1)
+    figure = _lines(curves, f"Do gradients agree? {_of_arm(runs)}", "cosine")
     figure.add_hline(y=0, line_color="#777777", line_width=1)
-    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=120)
     return figure
+
+
+def conflict_matrix(runs: pd.DataFrame) -> go.Figure:
+    """Show the cosine between the gradients of each two heads on the shared trunk, the mean over training and over seeds.
+
+    Blue: they agree; orange: each undoes the other. Empty: no batch had labels of both.
+
+    Args:
+        runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
+    """
+    seeds = pd.DataFrame([Run(folder).metrics.mean() for folder in runs.folder])
+    pairs = _pairs(seeds)
+    heads = list(dict.fromkeys(head for pair in pairs.values() for head in pair))
+    mean = pd.DataFrame(np.nan, heads, heads)
+    text, hover = (pd.DataFrame("", heads, heads) for _ in range(2))
+    for column, pair in pairs.items():
+        found = seeds[column].dropna()
+        for place in (pair, pair[::-1]):
+            mean.loc[place], text.loc[place] = found.mean(), f"{found.mean():+.2f}"
+            hover.loc[place] = f"{found.mean():+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
+    title = f"Do gradients agree? {_of_arm(runs)}, mean over training"
+    figure = new_figure(title, "", "", 190 + 50 * len(heads))
+    figure.add_heatmap(
+        z=mean,
+        x=heads,
+        y=heads,
+        text=text,
+        customdata=hover,
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f24"},
+        hovertemplate="%{y} and %{x}<br>%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorscale=[[0, "#E69F00"], [0.5, _PALE], [1, "#56B4E9"]],
+        zmin=-1,
+        zmax=1,
+        xgap=3,
+        ygap=3,
+        colorbar={"title": "cosine"},
+    )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont_size=11)
+    figure.update_layout(margin_l=190)
+    return figure
+
+
+def validation_losses(runs: pd.DataFrame) -> go.Figure:
+    """Show each task's loss a label on validation through training, the mean over seeds; of more than 12 tasks the heads'.
+
+    Regression in z-units, classes in nats; of the molecules that watched tasks are validated on.
+
+    Args:
+        runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
+    """
+    curves = _mean_metrics(runs)
+    tasks = curves.filter(regex="/loss$").rename(columns=lambda name: name.removesuffix("/loss"))
+    if tasks.shape[1] > 12:
+        tasks = curves.filter(regex="^val_loss ").rename(columns=lambda name: name.removeprefix("val_loss "))
+    return _lines(tasks, f"Validation losses {_of_arm(runs)}", "loss a label")
 
 
 def transfer_matrix(result: "TransferResult") -> go.Figure:
     """Show a study as a matrix: a row a target, a column a source and regime, in each cell the difference and its interval.
 
-    ▲ helps, ▼ hurts, ? cannot tell, as `p_adjusted` has it; the colour is the difference in half-widths of its interval, so
-    that metrics of different scale can stand side by side, and pale cells are undecided.
+    ▲ helps, ▼ hurts, ? cannot tell, as `p_adjusted` has it. Pale cells are undecided; the colour of the others is the
+    difference in half-widths of its interval, so that metrics of different scale can stand side by side.
     """
     table = result.table[result.table.split == "test"].copy()
     several = table.n_labels.nunique() > 1
@@ -123,7 +221,7 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
         if row.verdict.startswith("undefined"):
             strength[place], text[place], hover[place] = 0.0, "undefined", row.verdict
             continue
-        strength[place] = row.strength
+        strength[place] = 0.0 if row.verdict == "cannot tell" else row.strength
         text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
         hover[place] = (
             f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} so: {row.verdict}<br>adjusted p "
@@ -139,7 +237,15 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
         texttemplate="%{text}",
         textfont={"color": "#1b1f24"},
         hovertemplate="%{y}<br>%{x}<br>%{customdata}<extra></extra>",
-        colorscale=[[0, "#E69F00"], [0.35, "#faf3e3"], [0.65, "#e6f1f8"], [1, "#56B4E9"]],
+        # What is decided is more than a half-width from 0: from there on there is colour.
+        colorscale=[
+            [0, "#E69F00"],
+            [1 / 3, "#f6d58f"],
+            [1 / 3, _PALE],
+            [2 / 3, _PALE],
+            [2 / 3, "#b5ddf5"],
+            [1, "#56B4E9"],
+        ],
         zmid=0,
         zmin=-3,
         zmax=3,
@@ -174,7 +280,7 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
     sources = list(dict.fromkeys(table.source))
     arms = list(table.groupby(["source", "regime"], sort=False))
     for place, ((source, regime), arm) in enumerate(arms):
-        arm, (_, dash, symbol) = arm.sort_values("n_labels"), REGIME_STYLE[regime]
+        arm, (color, dash, symbol) = arm.sort_values("n_labels"), arm_style(regime, source, sources)
         shift = 1.02 ** (place - (len(arms) - 1) / 2)  # so that bars do not cover each other
         figure.add_scatter(
             x=arm.n_labels.astype(float) * shift,
@@ -182,12 +288,11 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
             error_y={"type": "data", "array": arm.high - arm.difference, "thickness": 1.5, "width": 4},
             mode="lines+markers",
             name=arm_name(regime, source),
-            line={"color": SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)], "dash": dash},
+            line={"color": color, "dash": dash},
             marker={"symbol": symbol, "size": 9},
             customdata=arm[["n_labels", "seeds", "n_test", "verdict"]].astype(object),
             hovertemplate="%{customdata[0]} labels: %{y:.3f}, %{customdata[3]}<br>%{customdata[1]} seeds, "
             "%{customdata[2]} test labels<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(type="log", tickvals=alone.n_labels, ticktext=alone.n_labels.astype(str))
-    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
-    return figure
+    return legend_below(figure)

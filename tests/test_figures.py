@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import molfm
 from molfm.figures import atom_values, molecule_grid
+from molfm.transfer_figures import conflict_matrix, gradient_agreement, validation_losses
 
 
 def test_drawn_molecules_are_svg_with_escaped_captions():
@@ -34,3 +37,48 @@ def test_the_picture_of_an_audit_shows_what_test_and_training_share(make_card):
     assert shown["test molecules in train"] == {"twice test in training of twice": 100}
     assert shown["rejected rows"] == {"twice": 25}
     assert shown["contradicting rows"] == {"twice": 100}
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """A function that writes, for each seed, the lines of a run's metrics, and returns the runs of that arm."""
+
+    def write(*seeds):
+        for seed, lines in enumerate(seeds):
+            (folder := tmp_path / str(seed)).mkdir()
+            (folder / "config.json").write_text("{}")
+            lines = [json.dumps({"step": step, **line}) for step, line in enumerate(lines)]
+            (folder / "metrics.jsonl").write_text("\n".join(lines))
+        folders = [str(tmp_path / str(seed)) for seed in range(len(seeds))]
+        return pd.DataFrame({"regime": "cotrain", "source": "help", "seed": range(len(seeds)), "folder": folders})
+
+    return write
+
+
+def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_spread(noted):
+    ab, bc = "cosine my aim/graph help/node", "cosine help/node help/edge"
+    runs = noted([{ab: 0.1, bc: -1.0}, {ab: 0.3, bc: -0.5}], [{ab: 0.6}, {ab: 0.2, bc: -0.25}])
+    figure = conflict_matrix(runs)
+    [cells] = figure.data
+    heads = ["my aim/graph", "help/node", "help/edge"]
+    assert list(cells.x) == list(cells.y) == heads
+    expected = [[np.nan, 0.3, np.nan], [0.3, np.nan, -0.5], [np.nan, -0.5, np.nan]]
+    np.testing.assert_allclose(cells.z, expected)
+    assert cells.text.tolist() == [["", "+0.30", ""], ["+0.30", "", "-0.50"], ["", "-0.50", ""]]
+    assert cells.customdata[0][1] == "+0.300, standard deviation 0.141 over 2 seeds"
+    assert (cells.zmin, cells.zmax) == (-1, 1)
+    assert [line.name for line in gradient_agreement(runs).data] == [
+        "my aim/graph and help/node",
+        "help/node and help/edge",
+    ]
+
+
+@pytest.mark.parametrize(("n_tasks", "shown"), [(12, [f"help/{i}" for i in range(12)]), (13, ["help/graph"])])
+def test_losses_are_shown_by_task_and_of_more_than_a_dozen_by_head(noted, n_tasks, shown):
+    line = {"val_loss": 9.0, "val_loss help/graph": 2.0, "help/0/r2": 0.5} | {
+        f"help/{i}/loss": 2.0 for i in range(n_tasks)
+    }
+    lines = validation_losses(noted([line, line], [line | dict.fromkeys(line, 4.0)] * 2)).data
+    assert [line.name for line in lines] == shown
+    assert lines[-1].x.tolist() == [0, 1] and lines[-1].y.tolist() == [3, 3]
+    assert len({(line.line.color, line.marker.symbol) for line in lines}) == len(shown)

@@ -63,10 +63,15 @@ def test_noting_them_changes_nothing_else_of_a_run_and_is_resumed_exactly(toy, o
     settings = {"steps": 6, "validate_every": 2, **SMALL}
     plain, noted = (molfm.train(toy, conflicts=value, **settings) for value in (False, True))
     columns = [name for name in noted.metrics if name.startswith(COSINE)]
+    losses = [f"{task}/loss" for task in toy.tasks.task]
     assert len(columns) == 3
     values = noted.metrics[columns].to_numpy()
     assert values.shape == (3, 3) and np.abs(values).max() <= 1 and len(np.unique(values)) == 9
-    assert noted.metrics.drop(columns=columns).equals(plain.metrics)
+    assert noted.metrics.drop(columns=columns + losses).equals(plain.metrics)
+    n = noted.predictions.query("split == 'val'").task.value_counts().sort_index().to_numpy()
+    graph = noted.metrics[losses[:2]].to_numpy() @ n[:2] / n[:2].sum()
+    np.testing.assert_allclose(graph, noted.metrics["val_loss toy/graph"])
+    np.testing.assert_allclose(noted.metrics["toy/element/loss"], noted.metrics["val_loss toy/node"])
     interrupt(monkeypatch, 3)
     molfm.train(toy, conflicts=True, name="it", **settings)
     assert_equal_runs(molfm.training.resume("it", progress=False), noted)

@@ -1,5 +1,6 @@
 import json
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import loky
@@ -8,11 +9,12 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import comparison, sources, study
+from molfm import comparison, report, sources, study
 from molfm.checkpoints import body_hash
+from molfm.figures import learning_curves, predicted_against_measured
 from molfm.splits import SPLITS
 from molfm.terminal import show_transfer
-from molfm.transfer_figures import gradient_agreement
+from molfm.transfer_figures import gradient_agreement, transfer_differences, transfer_matrix, validation_losses
 
 
 class InThisProcess:
@@ -160,12 +162,15 @@ def test_the_report_is_one_page_without_outside_addresses(result, tmp_path):
     own = page.split("</script>", 1)[1]  # plotly's own code names its home pages; it never loads them
     assert "src=" not in own and "<link" not in own
     assert "aim/activity" in own and "30 training labels" in own
+    assert "Ticks: the seeds." in own and "each seed" in own
+    assert (
+        "Trained together they also had the same first weights of the trunk; fine-tuned or probed, it came from" in own
+    )
+    assert "Hidden were source labels of molecules that the target is tested on, and those in training of" in own
     assert own.count('class="plotly-graph-div"') == 4
 
 
 def test_the_report_escapes_names_that_come_from_data(result):
-    from dataclasses import replace
-
     bad = "<img src=x onerror=alert(1)>"
     table = result.table.assign(source=bad)
     runs = result.runs.assign(source=result.runs.source.replace("help", bad))
@@ -175,13 +180,16 @@ def test_the_report_escapes_names_that_come_from_data(result):
 
 
 def test_what_was_found_is_said_in_words_with_its_limits(result):
-    from molfm.report import finding
-
     row = result.table.iloc[0].copy()
     row[["low", "high", "difference", "verdict"]] = -0.1, 0.2, 0.05, "cannot tell"
-    text = finding(row)
+    row["detectable"] = 0.00423
+    text = report.finding(row)
     assert text.startswith("Cannot tell whether")
-    assert "-0.100 to +0.200" in text and "30 training labels" in text and "would probably have been missed" in text
+    assert (
+        "-0.100 to +0.200" in text
+        and "30 training labels" in text
+        and "smaller than about 0.0042 would probably have been missed" in text
+    )
 
 
 def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
@@ -271,11 +279,18 @@ def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_re
     assert "aim/single" not in set(curves.runs.target)
 
 
-def test_too_few_labels_are_undefined_and_not_an_error(two_datasets):
-    table = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=[30, 5000], **FEW).table
+def test_too_few_labels_are_undefined_and_not_an_error(two_datasets, monkeypatch):
+    result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=[15, 30, 5000], **FEW)
+    table = result.table[1:].reset_index()
     assert table.verdict[1].startswith("undefined: ")
     assert table.verdict[1].endswith("training labels, 5000 were asked for")
     assert not table.verdict[0].startswith("undefined")
+    coverage, shown = report.label_coverage, []
+    monkeypatch.setattr(report, "label_coverage", lambda *args: shown.append(coverage(*args)) or shown[0])
+    result.to_html()
+    [stars] = [trace for trace in shown[0].data if trace.name == "used in training"]
+    assert list(stars.y) == ["aim/activity"] * 2
+    assert list(stars.x) == [15, 30]  # what was trained, not what was asked for
 
 
 def test_a_result_that_was_saved_and_loaded_is_the_same(curves, tmp_path):
@@ -307,6 +322,32 @@ def test_figures_show_every_cell_and_the_curves_their_intervals(curves):
     assert list(line.error_y.array) == pytest.approx((mine.high - mine.difference)[:2].tolist())
 
 
+def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
+    runs = curves.runs[curves.runs.n_labels == 30]
+    lines = {line.name: line for line in curves.figure("activity").data}
+    learned = {line.name: line for line in learning_curves(runs, "aim/activity").data if line.showlegend is None}
+    figure = predicted_against_measured(curves, "aim/activity")
+    points = {trace.name: trace for trace in figure.data[:-1]}
+    assert figure.layout.title.text == "Test set: predicted against measured"
+    assert figure.layout.legend.yanchor == "top"  # below, so that ten names leave the title room
+    assert len(points) == 1 + 9 and set(points) == set(learned) == set(lines)
+    looks = {name: (trace.marker.color, trace.marker.symbol) for name, trace in points.items()}
+    assert len(set(looks.values())) == 10
+    for name, line in lines.items():
+        assert (line.line.color, line.marker.symbol) == looks[name]
+        assert (learned[name].line.color, learned[name].line.dash) == (line.line.color, line.line.dash)
+        assert learned[name].marker.symbol == line.marker.symbol
+
+
+def test_in_the_matrix_what_is_undecided_is_pale_however_strong_it_is_alone(result):
+    table = result.table.assign(difference=0.3, low=0.1, high=0.5, p_adjusted=0.2)
+    for verdict, strength in (("cannot tell", 0), ("helps", 1.5)):
+        [cells] = transfer_matrix(replace(result, table=table.assign(verdict=verdict))).data
+        assert cells.z[0][0] == pytest.approx(strength)
+        low, high = (position * 6 - 3 for position, color in cells.colorscale if color == "#f4f4f2")
+        assert (low, high) == pytest.approx((-1, 1))  # in half-widths
+
+
 def test_a_terminal_shows_a_row_a_comparison_and_says_how_many_have_a_finding(curves, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     show_transfer(curves)
@@ -330,6 +371,11 @@ def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_da
     assert result.table.metric.tolist() == ["r2", "auroc", "auroc"]
     assert result.table.verdict[2].startswith("undefined: only class 0")
     assert result.runs.folder.nunique() == 2 * 2
+    both, one = transfer_differences(result), transfer_differences(result, "aim/active")
+    assert both.layout.xaxis.title.text == "difference in R² or AUROC (right: helps)"
+    assert list(both.layout.yaxis.ticktext) == ["aim/active, AUROC<br>with help", "aim/activity, R²<br>with help"]
+    assert one.layout.xaxis.title.text == "difference in AUROC (right: helps)"
+    assert list(one.layout.yaxis.ticktext) == ["aim/active<br>with help"]
     found = configs(result)["aim/active", "help", "cotrain", 30, 0]
     assert found["watch"] == ["aim/activity", "aim/active", "aim/single"]
     run = molfm.Run(result.arm("aim/active", "help").folder.iloc[0])
@@ -345,7 +391,11 @@ def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datas
     [line] = gradient_agreement(result.arm("activity", "help")).data
     assert line.name == "aim/graph and help/graph"
     assert len(line.x) == len(metrics) and np.abs(line.y).max() <= 1
-    assert "Do gradients agree? with help" in result.to_html()
+    losses = validation_losses(result.arm("activity", "help")).data
+    assert [line.name for line in losses] == ["aim/activity", "help/weight"]
+    page = result.to_html()
+    assert "Do gradients agree? with help" in page and "Validation losses with help" in page
+    assert page.count("mean cosines of gradients, aim/activity with help") == 1
 
 
 # ---------------------------------------------------------------------------------------------------------------- leakage
@@ -368,6 +418,9 @@ def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datas
     seen = np.isin(two_datasets.constitution[molecule[split == SPLITS.index("test")]], known)
     assert table.n_test.to_dict() == {"test": (~seen).sum(), "test_seen": seen.sum()}
     assert 0 < seen.sum() < len(seen)
+    page = result.to_html().split("</script>", 1)[1]
+    assert "each seed" not in page and "Ticks" not in page  # a run's value is not over a part of the test set
+    assert "Source labels were left as they are" in page
 
 
 # ---------------------------------------------------------------------------------------------------------------- sources

@@ -313,7 +313,8 @@ def test_n_labels_limits_the_training_labels_of_a_task(toy, own_home):
 
 def test_watched_tasks_alone_make_the_validation_loss_and_curves(toy, own_home):
     run = molfm.train(toy, steps=1, watch=["oxygen"], **SMALL)
-    assert run.metrics.columns.tolist() == ["step", "train_loss", "val_loss", "toy/oxygen/auroc"]
+    heads = [f"val_loss toy/{level}" for level in ("graph", "node", "edge")]
+    assert run.metrics.columns.tolist() == ["step", "train_loss", "val_loss", *heads, "toy/oxygen/auroc"]
     mine = run.predictions[(run.predictions.split == "val") & (run.predictions.task == toy.task_number("oxygen"))]
     p, y = mine.preds.to_numpy(), mine.target.to_numpy()
     assert run.metrics.val_loss[0] == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), rel=1e-4)
@@ -321,11 +322,16 @@ def test_watched_tasks_alone_make_the_validation_loss_and_curves(toy, own_home):
 
 
 def test_the_validation_loss_is_the_mean_over_heads_of_the_loss_a_label(run, toy):
+    heads = run.metrics.filter(regex="^val_loss ")
+    np.testing.assert_allclose(heads.mean(axis=1), run.metrics.val_loss, rtol=1e-12)
     table = run.predictions[run.predictions.split == "val"].merge(toy.tasks, left_on="task", right_index=True)
     p, y = table.preds, table.target
     entropy = -(y * np.log(p.where(table.kind == "binary")) + (1 - y) * np.log1p(-p.where(table.kind == "binary")))
     table["loss"] = entropy.where(table.kind == "binary", (p - y).abs() / table["std"])
-    assert table.groupby("level").loss.mean().mean() == pytest.approx(run.metrics.val_loss.min(), rel=1e-4)
+    best = run.metrics.loc[run.metrics.val_loss.idxmin()]
+    expected = table.groupby("level").loss.mean()
+    assert expected.mean() == pytest.approx(best.val_loss, rel=1e-4)
+    assert expected.to_dict() == pytest.approx({lv: best[f"val_loss toy/{lv}"] for lv in expected.index}, rel=1e-4)
 
 
 def test_the_weights_of_the_lowest_validation_loss_are_kept(contrary, own_home):
@@ -598,6 +604,8 @@ def test_an_adaptive_run_judges_and_predicts_each_task_with_the_weights_of_its_o
     settings = {"learning_rate": 0.02, "steps": 40, "validate_every": 2, **SMALL}
     plain, adaptive = (molfm.train(contrary, adaptive=value, **settings) for value in (False, True))
     pd.testing.assert_frame_equal(plain.metrics, adaptive.metrics, check_exact=True)
+    one = molfm.train(contrary, watch=["one"], adaptive=True, **settings)  # what is not watched has the weights of all
+    assert len(set(json.loads((one.folder / "specialists" / "tasks.json").read_text()).values())) == 1
     steps = json.loads((adaptive.folder / "specialists" / "tasks.json").read_text())
     assert steps["contrary/side"] < steps["contrary/one"]  # the first gets worse by training, the other better
     assert {path.name for path in (adaptive.folder / "specialists").iterdir()} == {
