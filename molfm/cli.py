@@ -190,7 +190,10 @@ def transfer(
     model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
     learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
     conflicts: Annotated[
-        bool, typer.Option("--conflicts", help="also show whether the gradients of target and sources agree")
+        bool,
+        typer.Option(
+            "--conflicts", help="also show whether gradients of target and sources agree, and each task's loss"
+        ),
     ] = False,
     save: Annotated[Path | None, typer.Option(help="a folder for the tables")] = None,
     out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),

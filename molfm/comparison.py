@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,32 @@ class TransferResult:
         tables = pd.concat([_scored(folder, self._id(target)) for folder in folders])
         return tables[tables.split == "test"].groupby("mol_id", as_index=False)[["target", "preds"]].mean()
 
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """Targets that were trained together, as one: the mean of their metric, a row a source, regime and number of labels.
+
+        It is what papers report of many assays. The bootstrap draws constitutions for all targets at once, from the whole
+        test set whatever a source has seen, and verdicts are corrected over this table. Columns as in `table`, with n_targets;
+        n_labels and n_test are sums.
+        """
+        arms: dict[tuple, dict[int, str]] = {}
+        for (folder, source, regime, seed), group in self.runs.groupby(
+            ["folder", "source", "regime", "seed"], sort=False
+        ):
+            targets = tuple(zip(group.target, group.n_labels, strict=True))
+            arms.setdefault((targets, source, regime), {})[seed] = folder
+        rows = []
+        for (targets, source, regime), folders in arms.items():
+            metric = {PRIMARY[self.mix.chosen[self.mix.task_number(target)].kind] for target, _ in targets}
+            if regime != "alone" and len(targets) > 1 and len(metric) == 1:
+                name = f"{targets[0][0].split('/')[0]} (mean of {len(targets)})"
+                row = {"target": name, "n_targets": len(targets), "source": source, "regime": regime}
+                row |= {"metric": metric.pop(), "n_labels": sum(n for _, n in targets), "seeds": len(folders)}
+                pair = (arms[targets, "", "alone"], folders)
+                rows.append(row | _of_several([target for target, _ in targets], row["metric"], pair))
+        columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name not in ("split", "n_source"))]
+        return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
+
     def figure(self, target: str | None = None) -> "go.Figure":
         """Return a figure: of several targets the matrix of their differences; of one the differences with their seeds.
 
@@ -167,6 +194,23 @@ def _scored(folder: str, target: str) -> pd.DataFrame:
     table, number = run.predictions, run.config["tasks"].index(target)
     mine = table.split.isin(["test", "test_seen"]) & (table.task == number)
     return table[mine].sort_values("mol_id", kind="stable", ignore_index=True)
+
+
+def _of_several(targets: Sequence[str], metric: str, arms: Sequence[Mapping[int, str]]) -> dict[str, float]:
+    """Return n_test and the interval of the mean metric of targets between two arms (seed -> folder of the run)."""
+    tables = [
+        [
+            pd.concat([_scored(folder, target).assign(of=target) for target in targets])
+            for _, folder in sorted(arm.items())
+        ]
+        for arm in arms
+    ]
+    tables = [[table[table.split == "test"] for table in of] for of in tables]
+    first = tables[0][0]
+    preds = [[table.preds.to_numpy(float) for table in of] for of in tables]
+    parts = [(first.of == target).to_numpy() for target in targets]
+    found = paired_interval(metric, *preds, first.target.to_numpy(float), first.constitution.to_numpy(), parts=parts)
+    return {"n_test": len(first)} | found
 
 
 def compare(

@@ -113,9 +113,7 @@ class MultiTaskModel(Predictor, nn.Module):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
         self.origin: str | None = None  # where these weights can be had: a folder, or a name for `molfm.pretrained`
-        self.learned_before: Sequence[
-            str
-        ] = ()  # ids of tasks that its encoder and trunk were trained on under other heads
+        self.learned_before: Sequence[str] = ()  # ids of tasks its encoder and trunk have learned under other heads
         n = len(tasks)
         width = self._build(seed)
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)

@@ -185,6 +185,14 @@ def transfer_page(
         "most one in twenty is expected to be chance (Benjamini and Hochberg, over this table).</p>",
         _figure(transfer_differences(result), "difference in the test metric with its interval"),
         _table(result.table.drop(columns=["p", "detectable"])),
+        *(
+            []
+            if result.means.empty
+            else [
+                "<h3>Targets that were trained together, as their mean</h3>",
+                _table(result.means.drop(columns=["p", "detectable"])),
+            ]
+        ),
         "<details><summary>Every run</summary>" + _table(result.runs.drop(columns="folder")) + "</details>",
         "<h2>What was measured, and how often</h2>",
         f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "

@@ -169,7 +169,11 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """The learning curves so far, a row a validation: step, train_loss, val_loss, and a column a watched metric."""
+        """The learning curves so far, a row a validation.
+
+        Columns: step, train_loss, val_loss, `val_loss DATASET/LEVEL` of each head with validation labels, and `TASK/METRIC` of
+        those that are watched; with `conflicts` also `TASK/loss` and `cosine HEAD HEAD`.
+        """
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return pd.DataFrame([json.loads(line) for line in lines if line.endswith("}")])

@@ -84,6 +84,7 @@ def paired_interval(
     target: np.ndarray,
     groups: np.ndarray,
     tested: Sequence[np.ndarray] | None = None,
+    parts: Sequence[np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Return the mean difference of a metric over paired seeds with its 95% interval.
 
@@ -93,6 +94,7 @@ def paired_interval(
         target: (n,) the labels.
         groups: (n,) constitution of each label's molecule: what the bootstrap draws.
         tested: for each seed which of the labels (n,) are in its test set, where every seed has a split of its own; None: all.
+        parts: of several tasks which of the labels (n,) are whose: the metric is then their mean; None: they are one task's.
 
     Returns:
         baseline and value (means over seeds), difference, low, high, p, detectable (see the module's text).
@@ -103,11 +105,15 @@ def paired_interval(
     n = len(baseline)
     if n < 2:
         raise ValueError(f"An interval over seeds needs at least two, found {n}.")
-    shown = [np.ones(len(target), bool)] * n if tested is None else tested
+    everything = np.ones(len(target), bool)
+    shown = [everything] * n if tested is None else tested
+
+    def value(preds: np.ndarray, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        members = [at & part for part in parts or [everything]]
+        return np.mean([WEIGHTED[metric](preds[mine], target[mine], weights[:, mine]) for mine in members], axis=0)
 
     def values(runs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        pairs = zip(runs, shown, strict=True)
-        return np.stack([WEIGHTED[metric](preds[at], target[at], weights[:, at]) for preds, at in pairs])
+        return np.stack([value(preds, at, weights) for preds, at in zip(runs, shown, strict=True)])
 
     before, after = (values(runs, np.ones((1, len(target))))[:, 0] for runs in (baseline, other))
     by_seed = after - before

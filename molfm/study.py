@@ -7,7 +7,7 @@ Every cell is a comparison of paired runs, with the target alone as the baseline
     finetune   a network trained on the source first, then on the target, under a new head
     probe      the same, but its encoder and trunk stay as they are and the head is linear
 
-The same seed fixes the target's training labels, its molecules in every step and the first weights of the trunk. All runs
+The same seed fixes the target's training labels, its molecules in every step and the weights that training begins with. All runs
 take the same number of steps that see the target, with as many target molecules in each, and the target's validation loss
 alone chooses their weights. What a source knows of the molecules that the target is tested on is hidden from it; but what a checkpoint
 from elsewhere knew is not, and its network is another than the baseline's: such a row says what it is worth, not what its data is.

@@ -75,6 +75,27 @@ def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
     assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
 
 
+def test_the_mean_of_tasks_is_resampled_by_molecules_that_they_share():
+    rng = np.random.default_rng(9)
+    target, groups = rng.normal(size=200), np.tile(np.arange(100), 2)
+    baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
+    parts = [np.arange(200) < 100, np.arange(200) >= 100]
+    cell = paired_interval("r2", baseline, other, target, groups, parts=parts)
+    for name, runs in (("baseline", baseline), ("value", other)):
+        by_hand = [np.mean([r2_score(target[part], preds[part]) for part in parts]) for preds in runs]
+        assert cell[name] == pytest.approx(np.mean(by_hand))
+
+    def copied(arrays):
+        return [np.tile(array[:100], 2) for array in arrays]
+
+    # A task that is there twice is one task: a bootstrap of 200 molecules would make its interval narrower.
+    twice = paired_interval("r2", copied(baseline), copied(other), np.tile(target[:100], 2), groups, parts=parts)
+    once = paired_interval(
+        "r2", *([run[:100] for run in runs] for runs in (baseline, other)), target[:100], groups[:100]
+    )
+    assert twice == pytest.approx(once)
+
+
 def test_one_seed_is_no_interval():
     with pytest.raises(ValueError, match="at least"):
         paired_interval("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))

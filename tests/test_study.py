@@ -385,6 +385,26 @@ def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_da
         molfm.transfer(two_datasets, [["activity", "weight"]], ["other"], **FEW)
 
 
+def test_targets_that_are_trained_together_have_a_mean_with_its_own_interval(make_card, toy_table, own_home):
+    smiles = [f"{'C' * a}{x}{'C' * b}" for a in range(1, 9) for b in range(1, 7) for x in ("O", "N", "S")]
+    table = pd.DataFrame({"smiles": smiles, "size": [float(len(s)) for s in smiles]})
+    table["carbons"], table["oxygen"] = table.smiles.str.count("C").astype(float), table.smiles.str.count("O")
+    tasks = {"size": {}, "carbons": {}, "oxygen": {"kind": "binary"}}
+    folder = make_card("mine", table, tasks, split="random", fractions=[0.5, 0.1, 0.4]).parent
+    make_card("more", table[["smiles", "size"]], {"size": {}}, folder, split="random", fractions=[0.8, 0.1, 0.1])
+    (folder / "both.md").write_text("---\nname: both\ndatasets: [mine, more]\n---\n")
+    mix, targets = molfm.load(folder / "both.md", progress=False), ["mine/size", "mine/carbons"]
+    result = molfm.transfer(mix, [targets, "oxygen"], ["more"], ["cotrain"], **FEW)
+    [mean] = result.means.itertuples()
+    parts = result.table.set_index("target").loc[targets]
+    assert (mean.target, mean.n_targets, mean.source, mean.metric) == ("mine (mean of 2)", 2, "more", "r2")
+    assert (mean.baseline, mean.value) == pytest.approx(tuple(parts[["baseline", "value"]].mean()))
+    assert (mean.n_labels, mean.n_test, mean.seeds) == (*parts[["n_labels", "n_test"]].sum(), 2)
+    assert mean.low < mean.difference < mean.high and mean.verdict in ("helps", "hurts", "cannot tell")
+    assert "mine (mean of 2)" in result.to_html()
+    assert molfm.transfer(mix, targets, ["more"], ["cotrain"], **FEW).means.empty
+
+
 def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datasets):
     result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=30, conflicts=True, **FEW)
     metrics = molfm.Run(result.arm("activity", "help").folder.iloc[0]).metrics
