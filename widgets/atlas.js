@@ -51,10 +51,10 @@ class Matrix {
     this.rectangle = null;
     this.canvas = h("canvas", { className: "molfm-matrix", tabIndex: 0, role: "img", ariaLabel: label });
     this.draw = eachFrame(ui.guarded(() => this.paint()));
-    const observer = new ResizeObserver(this.draw);
+    const observer = new ResizeObserver(this.draw), forget = ui.onTheme(this.draw);
     observer.observe(this.canvas);
-    ui.signal.addEventListener("abort", () => observer.disconnect());
-    ui.onTheme(this.draw);
+    this.end = () => { observer.disconnect(); forget(); ui.signal.removeEventListener("abort", this.end); };
+    ui.signal.addEventListener("abort", this.end);
     this.listen();
   }
 
@@ -433,7 +433,7 @@ function distributionChart(task, found) {
 
 function pairsPanel(ui, about, { view, shownTasks, chosen }) {
   const root = h("div", {});
-  let known = "";
+  let known = "", end = () => {};
   const measure = h("select", { onchange: ui.guarded(() => { ui.remember({ measure: measure.value }); return show(); }) },
     options([["count", "molecules with both labels"], ["correlation", "correlation of the labels"]], view().measure));
 
@@ -458,6 +458,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     };
     const line = h("p", { className: "molfm-hover" }, "Point at a cell.");
     let image = null;
+    end();
     const matrix = new Matrix(ui, {
       label: `${measure.selectedOptions[0].textContent} of ${t} x ${t} tasks. Arrow keys move, enter selects the molecules with both labels. The table below has the pairs.`,
       rows: t, columns: t, top: () => 148, left: 150, least: { rows: Math.min(t, 8), columns: Math.min(t, 8) }, step: () => 1,
@@ -484,6 +485,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
         context.clip();
       },
     });
+    end = matrix.end;
     const pairs = [];
     for (let a = 0; a < t; a++) for (let b = a + 1; b < t; b++) if (found.count[a * t + b]) pairs.push([a, b, found.count[a * t + b], found.correlation[a * t + b]]);
     const weight = ([, , count, r]) => (measure.value === "count" ? count : Math.abs(r) || -1);

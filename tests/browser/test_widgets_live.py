@@ -1,6 +1,8 @@
 """The widgets as a reader meets them: in a real JupyterLab, and as static pages with the network off."""
 
 import os
+from base64 import b64encode
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,6 +37,47 @@ def shared(page):
             [name, f"{texts['shared']}\n{texts[name]}"],
         )
     return lambda expression: page.evaluate(f"() => {expression}")
+
+
+LIVE = """async ([source, css, view, chosen]) => {
+  const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
+  const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  const model = globalThis.model = Object.assign(new module.Recorded({}, { view, chosen }), {
+    recorded: false,
+    tell(event, ...args) { this.listeners[event]?.forEach((listener) => listener(...args)); },
+    set(name, value) { this.state[name] = value; this.tell(`change:${name}`); },
+    async send(message) {
+      const answer = await kernel(message, this.state.view);
+      if (JSON.stringify(answer.chosen) !== JSON.stringify(this.state.chosen)) this.set('chosen', answer.chosen);
+      for (const [content, buffers] of answer.sent) this.tell('msg:custom', content, buffers.map(bytes));
+    },
+  });
+  document.head.append(Object.assign(document.createElement('style'), { textContent: css }));
+  module.default.render({ model, el: document.body });
+}"""
+
+
+@pytest.fixture
+def live(page):
+    """A function that shows a widget and answers its questions, without JupyterLab; gives the list of what was asked."""
+
+    def show(widget):
+        asked = []
+
+        def kernel(message, view):
+            sent, widget.view = [], view
+            widget.send = lambda content, buffers=(): sent.append((content, [b64encode(b).decode() for b in buffers]))
+            asked.append(message.get("ask"))
+            with suppress(Exception):  # told in the answer
+                widget._asked(widget, message, [])
+            return {"sent": sent, "chosen": widget.chosen}
+
+        page.expose_function("kernel", kernel)
+        page.set_content("<p>empty</p>")
+        page.evaluate(LIVE, [str(widget._esm), str(widget._css), widget.view, widget.chosen])
+        return asked
+
+    return show
 
 
 def violations(page):
@@ -191,6 +234,37 @@ def test_a_name_from_data_is_text(page, make_card, tmp_path):
         page.goto((tmp_path / "page.html").as_uri())
         page.get_by_text(HOSTILE).first.wait_for()
         assert page.locator(".molfm img").count() == 0
+
+
+# ------------------------------------------------------------------------------------------- with Python, without JupyterLab
+
+
+def test_another_picture_of_pairs_leaves_nothing_of_the_one_before(page, toy, live):
+    live(LabelAtlas(toy))
+    page.evaluate(
+        """() => {
+          globalThis.observed = 0;
+          const { observe, disconnect } = ResizeObserver.prototype;
+          ResizeObserver.prototype.observe = function (node) { observed++; return observe.call(this, node); };
+          ResizeObserver.prototype.disconnect = function () { observed--; return disconnect.call(this); };
+        }"""
+    )
+    redrawn = """async () => { // how much a change of theme draws anew
+      const frame = globalThis.requestAnimationFrame;
+      let count = 0;
+      globalThis.requestAnimationFrame = (callback) => { count++; return frame(callback); };
+      document.body.classList.toggle('another');
+      await Promise.resolve();
+      globalThis.requestAnimationFrame = frame;
+      return count;
+    }"""
+    page.get_by_role("tab", name="Tasks × tasks").click()
+    page.get_by_role("img", name="molecules with both labels of 4 x 4 tasks").wait_for()
+    for measure, name in (("correlation", "correlation of the labels"), ("count", "molecules with both labels")) * 3:
+        page.get_by_role("combobox", name="Show").select_option(measure)
+        page.get_by_role("img", name=f"{name} of 4 x 4 tasks").wait_for()
+    assert page.evaluate("observed") <= 2  # the labels' picture, and one of pairs
+    assert page.evaluate(redrawn) <= 2
 
 
 # --------------------------------------------------------------------------------------------------------- JupyterLab
