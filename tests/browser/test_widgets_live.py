@@ -80,6 +80,10 @@ def live(page):
     return show
 
 
+def broken(**args):
+    raise MemoryError("no room")
+
+
 def violations(page):
     """What axe-core finds that is serious or critical in the widgets of a page."""
     axe = pytest.importorskip(
@@ -265,6 +269,38 @@ def test_another_picture_of_pairs_leaves_nothing_of_the_one_before(page, toy, li
         page.get_by_role("img", name=f"{name} of 4 x 4 tasks").wait_for()
     assert page.evaluate("observed") <= 2  # the labels' picture, and one of pairs
     assert page.evaluate(redrawn) <= 2
+
+
+def test_a_tile_that_failed_is_asked_again_when_the_reader_moves_and_not_before(page, toy, live):
+    atlas = LabelAtlas(toy)
+    atlas.answer_tile = broken
+    asked = live(atlas)
+    page.locator(".molfm-errors").get_by_text("MemoryError: no room").wait_for()
+    page.set_viewport_size({"width": 1000, "height": 900})  # drawn anew
+    canvas = page.get_by_role("img", name="Labels of 42 molecules")
+    canvas.hover()
+    page.wait_for_timeout(300)
+    assert asked.count("tile") == 1
+    del atlas.answer_tile
+    canvas.focus()
+    page.keyboard.press("+")
+    page.locator(".molfm-hover").first.get_by_text(", row ").wait_for()
+    assert asked.count("tile") == 2
+
+
+@pytest.mark.parametrize(("tab", "ask"), [("Tasks × tasks", "pairs"), ("Datasets", "overlap"), ("Audit", "audit")])
+def test_a_tab_that_failed_is_asked_again_at_the_next_visit(page, toy, live, tab, ask):
+    atlas = LabelAtlas(toy)
+    setattr(atlas, f"answer_{ask}", broken)
+    asked = live(atlas)
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".molfm-errors").get_by_text("MemoryError: no room").wait_for()
+    assert not page.get_by_text("Auditing …").count()
+    delattr(atlas, f"answer_{ask}")
+    page.get_by_role("tab", name="Labels").click()
+    page.get_by_role("tab", name=tab).click()
+    page.get_by_role("tabpanel").locator("table").first.wait_for(state="attached")
+    assert asked.count(ask) == 2
 
 
 # --------------------------------------------------------------------------------------------------------- JupyterLab
