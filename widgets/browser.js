@@ -300,7 +300,7 @@ async function build(ui, model) {
   const cards = new Map(); // place -> element
   const { root: aside, show, mark } = pane(ui, {
     select: (molecule, on) => ui.ask("select", { on, molecules: [molecule] }),
-    similar: (smiles) => change({ way: "similarity", query: smiles, sort: "" }),
+    similar: (smiles) => change({ way: "similarity", query: smiles, sort: "", predicted: false }),
   });
 
   async function page(number) {

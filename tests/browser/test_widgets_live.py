@@ -12,6 +12,7 @@ import torch
 from molfm.widgets import LabelAtlas, MoleculeBrowser
 
 import molfm
+from molfm.model import ModelConfig, MultiTaskModel
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SHOTS = os.environ.get("MOLFM_SCREENSHOTS")  # a folder; pictures of the widgets are kept there
@@ -301,6 +302,18 @@ def test_a_tab_that_failed_is_asked_again_at_the_next_visit(page, toy, live, tab
     page.get_by_role("tab", name=tab).click()
     page.get_by_role("tabpanel").locator("table").first.wait_for(state="attached")
     assert asked.count(ask) == 2
+
+
+def test_similar_molecules_are_in_no_order_of_predictions(page, toy, live):
+    model = MultiTaskModel(ModelConfig(hidden_channels=16, num_layers=1), toy.tasks)
+    live(MoleculeBrowser(toy, model))
+    page.locator(".molfm-card button").first.click()
+    page.locator(".molfm-pane").get_by_text("#0").wait_for()
+    sort = page.get_by_label("Sort by")
+    sort.select_option("toy/heavy, predicted")
+    page.get_by_role("button", name="Find similar").click()
+    page.get_by_text("Tanimoto 1.00").first.wait_for()
+    assert sort.evaluate("node => node.selectedOptions[0]?.textContent") == "order of the data"
 
 
 # --------------------------------------------------------------------------------------------------------- JupyterLab
