@@ -252,8 +252,9 @@ async function build(ui, model) {
 
   const change = (parts) => ui.remember(parts); // what is shown follows from the view, see below
   const value = (input) => (input.value === "" ? null : Number(input.value));
-  const submit = ui.guarded((event) => { event.preventDefault(); return change({ way: way.value, query: query.value }); });
-  const addFilter = ui.guarded(() => change({ filters: [...(view().filters ?? []),
+  const submitted = (callback) => ui.guarded((event) => { event.preventDefault(); return callback(); });
+  const search = submitted(() => change({ way: way.value, query: query.value }));
+  const addFilter = submitted(() => change({ filters: [...(view().filters ?? []),
     { task: filterTask.value, presence: presence.value, min: value(low), max: value(high) }] }));
   const chooseSort = ui.guarded(() => change({ sort: sort.value.replace(/^predicted /, ""), predicted: sort.value.startsWith("predicted "), descending: descending.checked }));
   const bind = (control, callback) => control.addEventListener("change", ui.guarded(callback));
@@ -265,11 +266,11 @@ async function build(ui, model) {
   const showLabel = h("button", { onclick: ui.guarded(() => { ui.remember({ chips: [...new Set([...chips(), filterTask.value])] }); refresh(); }) }, "Show on cards");
 
   const chips = () => view().chips ?? [];
-  const bar = h("form", { className: "molfm-bar", role: "search", onsubmit: submit },
-    h("div", { className: "molfm-row" }, field("Search by", way), field("for", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
+  const bar = h("div", { className: "molfm-bar", role: "search" },
+    h("form", { className: "molfm-row", onsubmit: search }, field("Search by", way), field("for", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
       field("Dataset", dataset), field("Split", split), h("span", { className: "molfm-field" }, field("Sort by", sort), field("descending", descending))),
-    h("div", { className: "molfm-row" }, field("Task", filterTask), field("is", presence), field("from", low), field("to", high),
-      h("button", { type: "button", onclick: addFilter }, "Add filter"), Object.assign(showLabel, { type: "button" })),
+    h("form", { className: "molfm-row", onsubmit: addFilter }, field("Task", filterTask), field("is", presence), field("from", low), field("to", high),
+      h("button", { type: "submit" }, "Add filter"), Object.assign(showLabel, { type: "button" })),
     pills);
   if (still) bar.querySelectorAll("input,select,button").forEach((control) => { control.disabled = true; });
   const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => ui.ask("select", { on: true })) }, "Select all found");

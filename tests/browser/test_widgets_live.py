@@ -316,6 +316,15 @@ def test_similar_molecules_are_in_no_order_of_predictions(page, toy, live):
     assert sort.evaluate("node => node.selectedOptions[0]?.textContent") == "order of the data"
 
 
+def test_enter_in_a_bound_adds_the_filter(page, toy, live):
+    live(MoleculeBrowser(toy))
+    page.get_by_role("combobox", name="Task", exact=True).select_option("toy/heavy")
+    page.get_by_label("from", exact=True).fill("5")
+    page.keyboard.press("Enter")
+    page.get_by_text("toy/heavy measured ≥ 5").wait_for()
+    page.get_by_text(f"{int((toy.labels('heavy') >= 5).sum())} of 42 molecules").wait_for()
+
+
 # --------------------------------------------------------------------------------------------------------- JupyterLab
 
 
