@@ -231,7 +231,7 @@ async function build(ui, model) {
   const about = await ui.ask("about");
   const view = () => model.get("view");
   const still = Boolean(ui.recorded);
-  let n = 0, asked = 0, active = 0, opened = -1, columns = 1, pages = new Map();
+  let n = 0, asked = 0, answered = 0, active = 0, opened = -1, columns = 1, pages = new Map();
 
   // ---- the bar
   const taskIds = about.tasks.map((task) => [task.task, task.task]);
@@ -273,8 +273,9 @@ async function build(ui, model) {
       h("button", { type: "submit" }, "Add filter"), Object.assign(showLabel, { type: "button" })),
     pills);
   if (still) bar.querySelectorAll("input,select,button").forEach((control) => { control.disabled = true; });
-  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => ui.ask("select", { on: true })) }, "Select all found");
-  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => ui.ask("select", { on: false })) }, "Unselect them");
+  const select = (on) => (answered === asked ? ui.ask("select", { on }) : ui.say("The search has not ended: the selection stays as it is."));
+  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => select(true)) }, "Select all found");
+  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => select(false)) }, "Unselect them");
 
   function mirror() { // the bar shows what the view says, whoever said it
     const now = view();
@@ -444,6 +445,7 @@ async function build(ui, model) {
       if (answer.problem) ui.errors.replaceChildren(h("p", {}, answer.problem));
       else ui.errors.replaceChildren();
       if (answer.done) {
+        answered = mine;
         n = still ? Math.min(answer.n, ui.recorded.asked("page").length * about.page) : answer.n;
         break;
       }

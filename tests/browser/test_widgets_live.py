@@ -325,6 +325,23 @@ def test_enter_in_a_bound_adds_the_filter(page, toy, live):
     page.get_by_text(f"{int((toy.labels('heavy') >= 5).sum())} of 42 molecules").wait_for()
 
 
+def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
+    browser = MoleculeBrowser(toy)
+    asked = live(browser)
+    page.get_by_text("42 of 42 molecules").wait_for()
+    browser.answer_find = lambda view: {"n": 0, "done": False, "checked": 7, "of": 42, "problem": ""}
+    page.get_by_label("for", exact=True).fill("O")
+    page.keyboard.press("Enter")
+    page.get_by_text("Searching: 7 of 42").wait_for()
+    page.get_by_role("button", name="Select all found").click()
+    page.get_by_role("status").get_by_text("The search has not ended").wait_for()
+    del browser.answer_find
+    page.get_by_text("0 selected").wait_for()
+    assert "select" not in asked
+    page.get_by_role("button", name="Select all found").click()
+    page.get_by_text(f"{len(browser._found)} selected").wait_for()
+
+
 # --------------------------------------------------------------------------------------------------------- JupyterLab
 
 
