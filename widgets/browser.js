@@ -263,7 +263,7 @@ async function build(ui, model) {
   bind(selected, () => change({ selected: selected.checked }));
   sort.addEventListener("change", chooseSort);
   descending.addEventListener("change", chooseSort);
-  const showLabel = h("button", { onclick: ui.guarded(() => { ui.remember({ chips: [...new Set([...chips(), filterTask.value])] }); refresh(); }) }, "Show on cards");
+  const showLabel = h("button", { onclick: ui.guarded(() => change({ chips: [...new Set([...chips(), filterTask.value])] })) }, "Show on cards");
 
   const chips = () => view().chips ?? [];
   const bar = h("div", { className: "molfm-bar", role: "search" },
@@ -291,7 +291,7 @@ async function build(ui, model) {
     pills.replaceChildren(
       ...(now.filters ?? []).map((filter, i) => pill(`${filter.task} ${filter.presence === "unmeasured" ? "not measured" : `measured${range(filter)}`}`,
         () => change({ filters: view().filters.filter((_, j) => j !== i) }))),
-      ...chips().map((task) => pill(`on cards: ${task}`, () => { ui.remember({ chips: chips().filter((other) => other !== task) }); mirror(); refresh(); })));
+      ...chips().map((task) => pill(`on cards: ${task}`, () => change({ chips: chips().filter((other) => other !== task) }))));
     tell();
   }
 
@@ -389,8 +389,9 @@ async function build(ui, model) {
     active = place;
     const row = (await page(Math.floor(place / about.page)))[place % about.page];
     if (!row) return; // a search is under way, and it is no longer there
-    ui.remember({ open: row.molecule });
-    await openMolecule(row.molecule);
+    opened = row.molecule; // so that it is opened once
+    ui.remember({ open: opened });
+    await openMolecule(opened);
   }
 
   async function openMolecule(molecule) {
@@ -434,13 +435,13 @@ async function build(ui, model) {
     ui.say(`${chosen.toLocaleString("en-US")} selected`);
   }
 
+  const question = ({ chips: _, open: __, ...rest }) => rest; // what is searched for, of a view
+
   async function find() {
     const mine = ++asked;
     mirror();
     for (;;) {
-      const now = view();
-      const { chips: _, open: __, ...question } = now;
-      const answer = await ui.ask("find", still ? ui.recorded.asked("find")[0] : { view: question });
+      const answer = await ui.ask("find", still ? ui.recorded.asked("find")[0] : { view: question(view()) });
       if (mine !== asked) return; // a newer search is under way
       if (answer.problem) ui.errors.replaceChildren(h("p", {}, answer.problem));
       else ui.errors.replaceChildren();
@@ -461,13 +462,14 @@ async function build(ui, model) {
   ui.root.append(bar, h("div", { className: "molfm-row molfm-found" }, count, field("only the selection", selected), selectAll, selectNone, ui.news), ui.errors,
     h("div", { className: "molfm-columns" }, grid, aside));
   if (still) selected.disabled = true;
-  let shown = JSON.stringify(view());
-  ui.listen("change:view", () => { // from Python, or from another view of this widget
-    const { chips: _, open: __, ...now } = view();
-    const text = JSON.stringify(now);
-    if (text === shown) return;
-    shown = text;
-    return find();
+  let shown = view();
+  ui.listen("change:view", async () => { // from here, from Python, or from another view of this widget
+    const before = shown, now = view(), changed = (of) => JSON.stringify(of(before)) !== JSON.stringify(of(now));
+    shown = now;
+    if (changed(question)) await find();
+    else if (changed(({ chips }) => chips)) { mirror(); refresh(); }
+    const { open = opened } = view();
+    if (open !== opened) await openMolecule(open);
   });
   ui.listen("change:chosen", () => (view().selected ? find() : remark()));
   await find();

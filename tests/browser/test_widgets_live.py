@@ -342,6 +342,21 @@ def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
     page.get_by_text(f"{len(browser._found)} selected").wait_for()
 
 
+def test_a_view_that_python_sets_is_shown(page, toy, live):
+    asked = live(MoleculeBrowser(toy))
+    page.get_by_text("42 of 42 molecules").wait_for()
+    page.evaluate("model.set('view', { ...model.get('view'), chips: ['toy/oxygen'] })")
+    page.locator(".molfm-chip").get_by_text("oxygen: ").first.wait_for()
+    page.get_by_text("on cards: toy/heavy").wait_for(state="detached")
+    page.evaluate("model.set('view', { ...model.get('view'), open: 3 })")
+    page.locator(".molfm-pane").get_by_text("#3").wait_for()
+    assert asked.count("find") == 1
+    page.evaluate("model.set('view', { split: 'test', open: 4 })")
+    page.get_by_text(f"{(toy.molecules.split == 'test').sum()} of 42 molecules").wait_for()
+    page.locator(".molfm-pane").get_by_text("#4").wait_for()
+    assert not page.get_by_text("on cards: ").count()
+
+
 # --------------------------------------------------------------------------------------------------------- JupyterLab
 
 
