@@ -225,6 +225,18 @@ def test_a_long_search_comes_in_parts(toy, browser, monkeypatch):
     assert browser._found.tolist() == np.flatnonzero(toy.labels("oxygen")).tolist()
 
 
+def test_a_search_that_failed_midway_is_begun_anew(toy, browser, monkeypatch):
+    def failing(view):
+        yield 1, 2
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(browser, "_finding", failing)
+        with pytest.raises(MemoryError):
+            browser.answer_find({})
+    assert len(found(browser)) == len(toy)
+
+
 def test_a_detail_has_every_label_of_molecule_atoms_and_bonds(toy, browser):
     molecule = toy.molecules.index[toy.molecules.smiles == "Oc1ccccc1"][0]
     detail = browser.answer_detail(molecule)
