@@ -1,6 +1,7 @@
 """Does quantum chemistry help biology? Transfer studies on real data, with every comparison's interval and counts.
 
-    python benchmarks/transfer.py minimix|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …] [--seeds 5] [--steps N] [--fast]
+    python benchmarks/transfer.py minimix|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …] [--seeds 5] [--steps N]
+        [--table NAME] [--fast]
 
 minimix       logBB and BBB from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone and all together: trained
               together, before, and probed, from 32 training labels to all
@@ -11,8 +12,8 @@ toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), s
 
 Nothing here was chosen by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
 otherwise. A study that was interrupted goes on, and one with more `--seeds` re-uses what is there; its runs are under
-`runs/transfer`. Two processes of one thread each share two cores. The table is written to `benchmarks/transfer/STUDY.csv` and
-the report beside it as a page (not with `--fast`). The last line is one JSON object.
+`runs/transfer`. Two processes of one thread each share two cores. The table is written to `benchmarks/transfer/NAME.csv`
+(none given: the study's) and the report beside it as a page (not with `--fast`). The last line is one JSON object.
 """
 
 import argparse
@@ -57,6 +58,7 @@ STUDIES = {
         "steps": 2500,
         "target_batch": 64,
         "source_batch": 128,
+        "conflicts": True,
         **OURS,
     },
     "toymix-paper": {
@@ -91,6 +93,7 @@ def main() -> None:
     parser.add_argument("--n-labels", nargs="+", help="numbers, or all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--table", help="name of the table that is written")
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to see that it runs")
     given = parser.parse_args()
     chosen = {name: getattr(given, name) for name in ("targets", "sources", "regimes", "seeds", "steps")}
@@ -103,8 +106,8 @@ def main() -> None:
         print(averaged(result.table).round(4).to_string(index=False))
     if not given.fast:
         HERE.mkdir(exist_ok=True)
-        result.table.to_csv(HERE / f"{given.study}.csv", index=False)
-        result.to_html(HERE / f"{given.study}.html")
+        result.table.to_csv(HERE / f"{given.table or given.study}.csv", index=False)
+        result.to_html(HERE / f"{given.table or given.study}.html")
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
     print(json.dumps(facts | {"table": json.loads(result.table.round(4).to_json(orient="records"))}))
 

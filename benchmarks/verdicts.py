@@ -10,6 +10,10 @@ what 0.05 promises; of a study of ten targets, one with any wrong verdict in 5 o
 The interval counts an error from label to label twice, in its seeds and in its test set, and so promises less than it keeps
 there; where some runs are better than others, the seeds alone know of it.
 
+A second table has test sets with few actives among 150 inactives, where each arm has learned something else that every seed
+knows and that tells nothing of activity: what the bootstrap over test molecules is there for. It says how many actives a
+verdict needs (`statistics.FEWEST`).
+
 The last line is one JSON object.
 """
 
@@ -25,6 +29,7 @@ from molfm.statistics import add_verdicts, paired_interval
 SEEDS = (3, 5, 10)
 TARGETS = 10  # of a study
 LABELS, CONSTITUTIONS = 150, 120
+ACTIVES = (1, 2, 3, 5, 10, 20, 40)
 SPREADS = {
     "labels": 0.0,
     "runs": 0.5,
@@ -59,6 +64,17 @@ def shares(rng: np.random.Generator, metric: str, seeds: int, spread: str, repet
     }
 
 
+def few_actives(rng: np.random.Generator, actives: int, repetitions: int) -> dict:
+    """Return how often a verdict is wrong with so many actives in the test set; an AUROC, three seeds."""
+    target, wrong = np.repeat([1.0, 0.0], [actives, LABELS]), 0
+    for _ in range(repetitions):
+        shared = target + rng.normal(size=len(target))
+        own = [shared + rng.normal(0, 0.7, len(target)) for _ in range(2)]
+        arms = [[preds + rng.normal(0, 0.1, len(target)) for _ in range(3)] for preds in own]
+        wrong += paired_interval("auroc", *arms, target, np.arange(len(target)))["p"] < 0.05
+    return {"actives": actives, "comparisons": repetitions, "wrong verdict": wrong / repetitions}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
@@ -68,7 +84,9 @@ def main() -> None:
     cases = product(("r2", "auroc"), SEEDS, SPREADS)
     table = pd.DataFrame([shares(rng, *case, repetitions) for case in cases])
     print(table.round(3).to_string(index=False))
-    print(json.dumps({"table": table.round(4).to_dict("records")}))
+    rare = pd.DataFrame([few_actives(rng, actives, repetitions // 2) for actives in ACTIVES])
+    print(rare.round(3).to_string(index=False))
+    print(json.dumps({"table": table.round(4).to_dict("records"), "few actives": rare.round(4).to_dict("records")}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import re
 import warnings
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -39,7 +40,9 @@ class Task:
     domain: str | None = None
     unit: str | None = None
     description: str = ""
-    same_as: str | None = None  # a task of this dataset that is the same measurement under another name
+    same_as: str | None = (
+        None  # id of the task that is the same measurement; in a card, of its own tasks the name will do
+    )
     classes: int | None = None  # of an ordinal task: its labels are 0, 1, … classes - 1, in this order
     count: int | None = None  # how many columns a name with a `*` stands for
 
@@ -220,7 +223,9 @@ def _known(facts: dict, cls: type, where: str, given: tuple[str, ...] = (), more
 
 def make_task(name: str, dataset: str, facts: dict | None, where: str) -> Task:
     """Return a checked `Task` from a card's entry for it."""
-    facts = _known(facts or {}, Task, f"{where}: task {name}", ("name", "dataset"))
+    facts = dict(_known(facts or {}, Task, f"{where}: task {name}", ("name", "dataset")))
+    if (twin := facts.get("same_as")) is not None and "/" not in str(twin):
+        facts["same_as"] = f"{dataset}/{twin}"
     task = Task(name=str(name), dataset=dataset, **facts)
     _check(task.level, LEVELS, f"{where}: level of task {name}")
     _check(task.kind, KINDS, f"{where}: kind of task {name}")
@@ -289,6 +294,10 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
     if not isinstance(entries, dict):
         raise CardError(f"{where}: tasks: expected names and their facts, found {entries!r}.")
     tasks = tuple(make_task(key, name, entry, where) for key, entry in entries.items())
+    for task in tasks:
+        of_card = str(task.same_as).startswith(f"{name}/")
+        if of_card and not any(fnmatchcase(task.same_as, other.id) for other in tasks):
+            raise CardError(f"{where}: same_as of task {task.name}: this card has no task {task.same_as}.")
     places, datasets = facts.get("sources") or (), tuple(facts.get("datasets") or ())
     if bool(datasets) == bool(tasks) or bool(tasks) != bool(places):
         raise CardError(f"{where}: expected either `tasks` and `sources` (a dataset) or `datasets` (a mix).")

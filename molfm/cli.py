@@ -159,6 +159,12 @@ def train(
             show_run(run)
 
 
+def _number_of_labels(text: str) -> int | None:
+    if text != "all" and not text.isdigit():
+        raise ValueError(f"Expected --n-labels as a number or all, found {text!r}.")
+    return None if text == "all" else int(text)
+
+
 @app.command()
 def transfer(
     data: Data,
@@ -172,10 +178,12 @@ def transfer(
     ] = None,
     seeds: Annotated[int, typer.Option(help="pairs of runs")] = 5,
     n_labels: Annotated[
-        list[int] | None, typer.Option(help="training labels of the target; repeatable; none: all")
+        list[str] | None, typer.Option(help="training labels of the target, a number or all; repeatable; none: all")
     ] = None,
     steps: Annotated[int, typer.Option(help="of every run that sees the target")] = 1000,
     pretrain_steps: Annotated[int | None, typer.Option(help="on the source before; none: as many")] = None,
+    target_batch: Annotated[int, typer.Option(help="target molecules a step")] = 32,
+    source_batch: Annotated[int, typer.Option(help="molecules a step of each source dataset")] = 64,
     held_out: Annotated[
         str, typer.Option(help="what sources must not know: molecules, scaffolds or nothing")
     ] = "molecules",
@@ -203,9 +211,11 @@ def transfer(
             [source if source == "all" else source.split(",") for source in sources],
             regimes or REGIMES,
             seeds,
-            n_labels,
+            [_number_of_labels(text) for text in n_labels] if n_labels else None,
             steps=steps,
             pretrain_steps=pretrain_steps,
+            target_batch=target_batch,
+            source_batch=source_batch,
             held_out=held_out,
             model=model,
             **settings,

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from molfm.metrics import PRIMARY, undefined
-from molfm.mix import Mix, load
-from molfm.runs import Run, check_origin, write_json
+from molfm.mix import Mix
+from molfm.runs import Run, check_origin, read_mix, write_json, write_mix
 from molfm.sources import Source
-from molfm.statistics import WEIGHTED, add_verdicts, paired_interval
+from molfm.statistics import WEIGHTED, add_verdicts, paired_interval, too_few
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -84,10 +84,19 @@ class TransferResult:
             source: "" for the target alone.
             regime: None: the first in which the source was used.
             n_labels: training labels; None: the most.
+
+        Raises:
+            ValueError: there are no such runs.
         """
         mine = self.runs[(self.runs.target == self._id(target)) & (self.runs.source == source)]
         mine = mine[mine.n_labels == (n_labels or mine.n_labels.max())]
-        return mine[mine.regime == (regime or mine.regime.iloc[0])]
+        mine = mine[mine.regime == (regime or next(iter(mine.regime), None))]
+        if mine.empty:
+            there = self.runs[["target", "source", "regime", "n_labels"]].drop_duplicates()
+            raise ValueError(
+                f"No runs of {target} with {source=}, {regime=}, {n_labels=}. There are:\n{there.to_string(index=False)}"
+            )
+        return mine
 
     def predictions(
         self, target: str, source: str = "", regime: str | None = None, n_labels: int | None = None
@@ -120,6 +129,7 @@ class TransferResult:
         page = transfer_page(self)
         if path is None:
             return page
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(page, encoding="utf-8")
         return Path(path)
 
@@ -134,8 +144,8 @@ class TransferResult:
         folder.mkdir(parents=True, exist_ok=True)
         self.table.to_parquet(folder / "table.parquet")
         self.runs.to_parquet(folder / "runs.parquet")
-        facts = {"data": self.mix.origin, "settings": self.settings, "seconds": self.seconds}
-        write_json(folder / "study.json", facts)
+        facts = {"settings": self.settings, "seconds": self.seconds}
+        write_json(folder / "study.json", facts | write_mix(folder, self.mix))
 
     @classmethod
     def load(cls, folder: str | Path) -> "TransferResult":
@@ -143,10 +153,12 @@ class TransferResult:
 
         Raises:
             FileNotFoundError: nothing was saved there.
+            ValueError: the data is not what it was.
         """
-        facts = json.loads((Path(folder) / "study.json").read_text())
-        tables = (pd.read_parquet(Path(folder) / f"{name}.parquet") for name in ("table", "runs"))
-        return cls(*tables, load(**facts["data"], progress=False), facts["settings"], facts["seconds"])
+        folder = Path(folder)
+        facts = json.loads((folder / "study.json").read_text())
+        tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("table", "runs"))
+        return cls(*tables, read_mix(folder, facts), facts["settings"], facts["seconds"])
 
 
 def _scored(folder: str, target: str) -> pd.DataFrame:
@@ -186,13 +198,14 @@ def compare(
         if any(not np.array_equal(table.mol_id, first.mol_id) for of in pairs for table in of):
             raise RuntimeError(f"The runs of {target} were tested on different molecules; delete them and run again.")
         for split, here in _splits(first, seen.get((target, source))).items():
-            measured = first.target.to_numpy(float)[here]
+            measured, groups = first.target.to_numpy(float)[here], first.constitution.to_numpy()[here]
             facts = row | {"split": split, "seeds": len(arm), "n_test": len(measured)}
-            if reason := undefined(mix.chosen[mix.task_number(target)].kind, measured):
+            kind = mix.chosen[mix.task_number(target)].kind
+            if reason := undefined(kind, measured) or too_few(kind, measured, groups):
                 rows.append(facts | {"verdict": f"undefined: {reason} in {split}"})
                 continue
             both = [[table.preds.to_numpy(float)[here] for table in of] for of in pairs]
-            rows.append(facts | paired_interval(metric[target], *both, measured, first.constitution.to_numpy()[here]))
+            rows.append(facts | paired_interval(metric[target], *both, measured, groups))
     table = add_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS))
     table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
     table["verdict"] = table.verdict.tolist()  # of the type that a table of texts has, also when it is read again

@@ -113,6 +113,9 @@ class MultiTaskModel(Predictor, nn.Module):
         super().__init__()
         self.config, self.tasks = config, tasks.reset_index(drop=True)
         self.origin: str | None = None  # where these weights can be had: a folder, or a name for `molfm.pretrained`
+        self.learned_before: Sequence[
+            str
+        ] = ()  # ids of tasks that its encoder and trunk were trained on under other heads
         n = len(tasks)
         width = self._build(seed)
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
@@ -281,6 +284,7 @@ class MultiTaskModel(Predictor, nn.Module):
         facts = {
             "config": asdict(self.config),
             "tasks": json.loads(self.tasks.to_json(orient="records", double_precision=15)),
+            "learned_before": list(self.learned_before),
         }
         (folder / "model.json").write_text(json.dumps(facts, indent=1))
         self.origin = str(folder.resolve())
@@ -297,7 +301,7 @@ class MultiTaskModel(Predictor, nn.Module):
         config = ModelConfig(**facts["config"])
         model = (network_class(config) if cls is MultiTaskModel else cls)(config, tasks)
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
-        model.origin = str(Path(folder).resolve())
+        model.origin, model.learned_before = str(Path(folder).resolve()), facts.get("learned_before", ())
         return model.eval()
 
 

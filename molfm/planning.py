@@ -106,7 +106,10 @@ def _like_checkpoint(of_model: dict, config: TrainConfig) -> tuple[ModelConfig, 
     if config.freeze != "all" and config.freeze > found.config.num_layers:
         raise ValueError(f"freeze={config.freeze}: {found.origin} has {found.config.num_layers} layers.")
     return ModelConfig(**shape | of_model), replace(
-        config, start_from=found.origin, start_digest=check_weights(found, config)
+        config,
+        start_from=found.origin,
+        start_digest=check_weights(found, config),
+        start_tasks=list(dict.fromkeys([*found.tasks.task, *found.learned_before])),
     )
 
 

@@ -34,6 +34,7 @@ class TrainConfig:
     # ---- what it starts from
     start_from: str | None = None  # a checkpoint, see `molfm.finetune`; None: fresh weights
     start_digest: str | None = None  # of its weights, so that a change is noticed; None: whatever they are
+    start_tasks: list[str] | None = None  # what it has learned before, as the checkpoint says; nothing to choose
     freeze: int | str = 0  # layers from the bottom that stay as they are, with the encoder; "all": all but heads
     layer_decay: float = 1.0  # factor of the learning rate from each layer to the one below; heads have the full one
     # ---- what is minimized, and how

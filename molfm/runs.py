@@ -15,6 +15,7 @@ stop                 there while a stop is asked for
 Starting and stopping go through these files too, so that a run can be followed, stopped and resumed from any process.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -204,20 +205,7 @@ class Run:
         Raises:
             ValueError: it cannot be opened again, or is not what it was.
         """
-        config = self.config
-        check_origin(config["data"])
-        mix = load(**config["data"], progress=False).select(config["tasks"])
-        if stores_of(mix) != config["stores"]:
-            raise ValueError(
-                f"{config['data']['data']} is not what {self.folder.name} was trained on: its table changed."
-            )
-        path = self.folder / "kept.npz"
-        if not path.exists():
-            return mix
-        with np.load(path, allow_pickle=False) as packed:
-            return replace(
-                mix, kept={int(task): np.unpackbits(packed[task], count=len(mix)).astype(bool) for task in packed}
-            )
+        return read_mix(self.folder, self.config)
 
     # ------------------------------------------------------------------------------------------ starting and stopping it
 
@@ -295,9 +283,10 @@ class Run:
 # ------------------------------------------------------------------------------------------------------------ the folder
 
 
-def stores_of(mix: Mix) -> list[str]:
-    """Return the names of the prepared stores behind a mix; they change with the content of its tables."""
-    return [shard.folder.parent.name for shard in mix.shards]
+def contents_of(mix: Mix) -> dict:
+    """Return what identifies a mix's content: the names of its prepared stores, and a hash of which row is in which split."""
+    splits = hashlib.sha256(np.ascontiguousarray(mix.rows.split)).hexdigest()
+    return {"stores": [shard.folder.parent.name for shard in mix.shards], "splits": splits}
 
 
 def check_origin(origin: dict) -> None:
@@ -310,10 +299,30 @@ def check_origin(origin: dict) -> None:
 
 
 def write_mix(folder: Path, mix: Mix) -> dict:
-    """Write into a run folder what is needed to open this mix again (`Run.mix`), and return what config.json says of it."""
+    """Write into a folder what is needed to open this mix again (`read_mix`), and return what its JSON file should say."""
     if mix.kept:
         np.savez_compressed(folder / "kept.npz", **{str(task): np.packbits(mask) for task, mask in mix.kept.items()})
-    return {"data": mix.origin, "stores": stores_of(mix), "tasks": [task.id for task in mix.chosen]}
+    return {"data": mix.origin, **contents_of(mix), "tasks": [task.id for task in mix.chosen]}
+
+
+def read_mix(folder: Path, facts: dict) -> Mix:
+    """Open the mix again that `write_mix` wrote into a folder, and of which it returned these facts.
+
+    Raises:
+        ValueError: it cannot be opened again, or is not what it was.
+    """
+    check_origin(facts["data"])
+    mix = load(**facts["data"], progress=False).select(facts["tasks"])
+    for name, found in contents_of(mix).items():
+        if found != facts[name]:
+            part = {"stores": "table", "splits": "split"}[name]
+            raise ValueError(f"{facts['data']['data']} is not what {folder.name} was made with: its {part} changed.")
+    path = folder / "kept.npz"
+    if not path.exists():
+        return mix
+    with np.load(path, allow_pickle=False) as packed:
+        kept = {int(task): np.unpackbits(packed[task], count=len(mix)).astype(bool) for task in packed}
+    return replace(mix, kept=kept)
 
 
 def new_folder(name: str | None, prefix: str) -> Path:

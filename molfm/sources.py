@@ -1,12 +1,14 @@
 """What a target may learn from, and what has to be hidden from it: sources of a transfer study."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
-from molfm.catalog import CardError
+from molfm.catalog import CardError, Task
 from molfm.mix import Mix
 
 ALL = "all"
@@ -22,7 +24,7 @@ class Source:
         tasks: ids; none: it is a checkpoint.
         checkpoint: what `molfm.pretrained` opens.
         digest: of the checkpoint's weights.
-        known: the tasks that the checkpoint was trained on.
+        known: the tasks that the checkpoint was trained on, and those that it started from.
     """
 
     label: str
@@ -39,21 +41,28 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
         CardError: a name that is neither of the mix nor of a checkpoint.
         ValueError: a union of one.
     """
-    named = [sources] if isinstance(sources, str) else list(sources)
+    named = [sources] if isinstance(sources, str | Path) else list(sources)
     found = [_read_source(mix, source) for source in named if source != ALL]
-    if ALL in named and len(found) == 1:
+    if twice := [label for label, count in Counter(source.label for source in found).items() if count > 1]:
+        raise ValueError(f"Source {twice[0]} is listed twice.")
+    of_mix = [source for source in found if source.tasks]
+    if ALL in named and len(of_mix) == 1:
         raise ValueError(
-            f"{ALL!r} is the union of the sources that are listed with it, and here that is {found[0].label} alone: list more "
-            f"of them, or {ALL!r} by itself."
+            f"{ALL!r} is the union of the sources that are listed with it, and here that is {of_mix[0].label} alone: list "
+            f"more of them, or {ALL!r} by itself."
         )
     if ALL in named:
-        union = [task for source in found for task in source.tasks] or [task.id for task in mix.chosen]
+        union = [task for source in of_mix for task in source.tasks] or [task.id for task in mix.chosen]
         found.append(Source(ALL, tuple(dict.fromkeys(union))))
     return found
 
 
-def _read_source(mix: Mix, source: str | Sequence[str]) -> Source:
-    names = [source] if isinstance(source, str) else list(source)
+def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> Source:
+    if not isinstance(source, str | Path | Sequence):
+        raise TypeError(
+            f"Expected a source as tasks, datasets or levels, or as the name or folder of a checkpoint, found {source!r}."
+        )
+    names = [str(source)] if isinstance(source, str | Path) else list(source)
     label = " + ".join(names)
     try:
         return Source(label, tuple(mix.expand(names)))
@@ -66,35 +75,37 @@ def _read_source(mix: Mix, source: str | Sequence[str]) -> Source:
             model = open_checkpoint(label)
         except FileNotFoundError:
             raise CardError(f"{error} Nor is there a checkpoint {label!r}.") from None
-        return Source(label, (), model.origin, body_hash(model), frozenset(model.tasks.task))
+        return Source(label, (), model.origin, body_hash(model), frozenset([*model.tasks.task, *model.learned_before]))
 
 
 def fit_source(mix: Mix, targets: Sequence[str], source: Source) -> Source:
-    """Return the source as it is for targets of one dataset: of "all", what is not of that dataset.
+    """Return the source as it is for targets of one dataset: of "all", what is neither of that dataset nor their measurement.
 
     Raises:
         ValueError: it is a target's own measurement, or of their dataset, or a checkpoint that was trained on them.
     """
     owns = [mix.chosen[mix.task_number(target)] for target in targets]
     dataset = owns[0].dataset
+    same = {other.id: own.id for own, other in product(owns, mix.chosen) if _one_measurement(own, other)}
     if source.label == ALL:
-        source = Source(ALL, tuple(name for name in source.tasks if name.split("/")[0] != dataset))
+        left = (name for name in source.tasks if name.split("/")[0] != dataset and name not in same)
+        source = Source(ALL, tuple(left))
     if not source.tasks and not source.checkpoint:
         raise ValueError(f"There is no source for {targets[0]}: every task is of its own dataset {dataset}.")
-    of_own = [task for task in mix.chosen if task.dataset == dataset]
-    for own, other in product(owns, of_own):
-        if other.id == own.id or other.same_as == own.name or own.same_as == other.name:
-            if other.id in source.known:
-                raise ValueError(f"The checkpoint {source.label} was trained on {other.id}: no source for {own.id}.")
-            if other.id in source.tasks:
-                raise ValueError(
-                    f"{other.id} and {own.id} are one measurement: neither can be the source of the other."
-                )
-    if any(task.id in source.tasks for task in of_own):
+    for other, own in same.items():
+        if other in source.known:
+            raise ValueError(f"The checkpoint {source.label} was trained on {other}: no source for {own}.")
+        if other in source.tasks and other != own:
+            raise ValueError(f"{other} and {own} are one measurement: neither can be the source of the other.")
+    if any(name.split("/")[0] == dataset for name in source.tasks):
         raise ValueError(
             f"Source {source.label} has tasks of the target's own dataset {dataset}: their batches would mix."
         )
     return source
+
+
+def _one_measurement(one: Task, other: Task) -> bool:
+    return one.id in (other.id, other.same_as) or other.id == one.same_as
 
 
 def hide(mix: Mix, targets: Sequence[str], source: Sequence[str], held_out: str = "molecules") -> Mix:

@@ -9,6 +9,10 @@ The interval of a difference covers two sources of chance, both of which a singl
 
 The p-value is that of the widest interval that does not reach 0. The smallest detectable difference is what its own interval
 would have told from 0 with a chance of 80%; where verdicts are corrected for many comparisons, more is needed.
+
+A bootstrap over a test set with two actives knows nothing of a third. Where fewer than `FEWEST` constitutions are there of a
+class, or of a regression task at all, a source that does nothing would be found to help or hurt more often than one time in
+twenty (`benchmarks/verdicts.py`): there is no verdict then.
 """
 
 from collections.abc import Sequence
@@ -20,6 +24,7 @@ from scipy.stats import false_discovery_control, norm, t
 
 BOOTSTRAPS = 1000
 LEVEL = 0.05  # of the intervals, and of false discoveries among the verdicts
+FEWEST = 10
 _BLOCK = 4_000_000  # weights that are in memory at a time
 _SMALLEST_P = 1e-12
 
@@ -55,6 +60,21 @@ def weighted_mae(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> 
 
 
 WEIGHTED = {"r2": weighted_r2, "mae": weighted_mae, "auroc": weighted_auroc}
+
+
+def too_few(kind: str, target: np.ndarray, groups: np.ndarray) -> str | None:
+    """Return why a test set is too small for a verdict, or None where it is not.
+
+    Args:
+        kind: "regression" or "binary".
+        target: (n,) the labels.
+        groups: (n,) constitution of each label's molecule.
+    """
+    classes = {"": groups} if kind == "regression" else {f" of class {c}": groups[target == c] for c in (0, 1)}
+    for name, members in classes.items():
+        if (n := len(np.unique(members))) < FEWEST:
+            return f"only {n} molecules{name}, a verdict needs {FEWEST},"
+    return None
 
 
 def paired_interval(

@@ -19,23 +19,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 from time import time
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from molfm import __version__
 from molfm.comparison import Cell, TransferResult, compare
 from molfm.download import home
 from molfm.jobs import Job, run_all
 from molfm.metrics import undefined
 from molfm.mix import Mix, load
-from molfm.runs import stores_of
+from molfm.runs import contents_of
 from molfm.sources import HELD_OUT, Source, fit_source, hide, read_sources
 from molfm.splits import SPLITS
+from molfm.statistics import too_few
 
 REGIMES = ("alone", "cotrain", "finetune", "probe")
-_OWN = ("batch_size", "watch", "seed", "epochs", "start_from", "start_digest", "freeze", "layer_decay")
+_OWN = (
+    *("batch_size", "fractions", "temperature", "watch", "seed", "epochs", "freeze", "layer_decay"),
+    *("start_from", "start_digest", "start_tasks"),
+)
 _OF_FINETUNE = (
     "learning_rate",
     "weight_decay",
@@ -73,12 +79,14 @@ def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> st
     """Return why a target cannot be judged, with so many training labels, or None where it can."""
     task, number = mix.chosen[mix.task_number(target)], mix.task_number(target)
     molecule, _, split, value = mix._labels_of(number)
-    train, val, test = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val", "test"))
+    train, val = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val"))
     if not len(train) or not len(val):
         return f"no {'validation' if len(train) else 'training'} labels"
     if len(train) < (n_labels or 0):
         return f"{len(train)} training labels, {n_labels} were asked for"
-    if reason := undefined(task.kind, value[np.isin(molecule, test)]):
+    tested = split == SPLITS.index("test")
+    measured, groups = value[tested], mix.constitution[molecule[tested]]
+    if reason := undefined(task.kind, measured) or too_few(task.kind, measured, groups):
         return f"{reason} in the test set"
     for seed in range(seeds if n_labels else 1):
         view = mix.limit(target, n_labels, seed) if n_labels else mix
@@ -91,7 +99,7 @@ def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> st
 def _run_name(mix: Mix, label: str, settings: dict) -> str:
     """Name a run after everything that shapes it, so that a study finds again what it has trained before."""
     kept = {number: hashlib.sha256(np.packbits(mask)).hexdigest() for number, mask in sorted(mix.kept.items())}
-    facts = [mix.origin, stores_of(mix), [task.id for task in mix.chosen], kept, settings]
+    facts = [__version__, mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     readable = f"{label}-seed{settings['seed']}".replace("/", ".").replace(" ", "")
     return f"transfer/{readable[-80:]}-{digest}"
@@ -130,7 +138,7 @@ class _Plan:
         group, tasks = list(cell.group), source.tasks if source else ()
         sources = dict.fromkeys(map(_dataset, tasks), self.budget.source_batch)
         settings = {
-            **self.recipe,
+            **self._recipe_of(group if regime != "cotrain" else [*group, *tasks]),
             "steps": self.budget.steps,
             "batch_size": {_dataset(cell.target): self.budget.target_batch},
             "n_labels": self._limits(cell),
@@ -146,10 +154,17 @@ class _Plan:
         start, before = {"start_from": source.checkpoint, "start_digest": source.digest}, None
         if tasks:
             pretrain = {"steps": self.budget.pretrain_steps, "batch_size": sources, "seed": seed}
-            before = self._job(hidden.select(tasks), f"before-{source.label}", self.shape | self.recipe | pretrain)
+            recipe = self.shape | self._recipe_of(tasks)
+            before = self._job(hidden.select(tasks), f"before-{source.label}", recipe | pretrain)
             start = {"start_from": before}
         how = self.finetune if regime == "finetune" else {"freeze": "all", "head_channels": 0}
         return self._job(self.mix.select(group), label, settings | how | start, before)
+
+    def _recipe_of(self, tasks: Sequence[str]) -> dict:
+        """Return the settings of a run of these tasks: of `dataset_weights` those of its own datasets."""
+        given, datasets = self.recipe.get("dataset_weights"), set(map(_dataset, tasks))
+        own = {name: weight for name, weight in (given or {}).items() if name in datasets}
+        return self.recipe | ({"dataset_weights": own} if given else {})
 
     def _limits(self, cell: Cell) -> dict[str, int] | None:
         """Return how many training labels to keep of each target; one that has fewer keeps them, and is not judged."""
@@ -175,8 +190,9 @@ def _dataset(task: str) -> str:
 
 def _why_not(left: pd.DataFrame, regime: str) -> str | None:
     """Return why a source, of which these tasks and labels are left, cannot be learned from, or None where it can."""
-    if not left.n_train.sum():
-        return "no training labels of the source are left"
+    by_dataset = left.groupby("dataset", sort=False).n_train.sum()
+    if not by_dataset.all():
+        return f"no training labels of {by_dataset.index[by_dataset == 0][0]}, a source, are left"
     if regime != "cotrain" and not left.n_val.sum():
         return "no validation labels of the source are left"
     return None
@@ -186,16 +202,22 @@ def _check(
     mix: Mix,
     groups: Sequence[Sequence[str]],
     regimes: Sequence[str],
-    seeds: int,
+    counts: Sequence[int | None],
+    budget: Budget,
     held_out: str,
     settings: dict,
     finetune: dict,
 ) -> None:
+    for name, value in asdict(budget).items():
+        if value < 1:
+            raise ValueError(f"Expected {name} of 1 or more, found {value}.")
+    if wrong := [count for count in counts if count is not None and count < 1]:
+        raise ValueError(f"Expected n_labels of 1 or more, or None for all labels, found {wrong[0]}.")
     for name, found, known in (("regime", regimes, REGIMES), ("held_out", [held_out], HELD_OUT)):
         if unknown := [word for word in found if word not in known]:
             raise ValueError(f"Unknown {name} {unknown[0]!r}; expected {', '.join(known)}.")
-    if seeds < 2:
-        raise ValueError(f"A comparison needs at least 2 seeds for an interval, found {seeds}.")
+    if budget.seeds < 2:
+        raise ValueError(f"A comparison needs at least 2 seeds for an interval, found {budget.seeds}.")
     if taken := [name for name in settings if name in _OWN]:
         raise TypeError(
             f"{taken[0]} is for the study to set: see steps, target_batch, source_batch, seeds and finetune."
@@ -219,8 +241,8 @@ def _check(
 def transfer(
     data: str | Mix,
     targets: str | Sequence[str | Sequence[str]],
-    sources: str | Sequence[str | Sequence[str]],
-    regimes: Sequence[str] = REGIMES,
+    sources: str | Path | Sequence[str | Path | Sequence[str]],
+    regimes: str | Sequence[str] = REGIMES,
     seeds: int = 5,
     n_labels: int | Sequence[int | None] | None = None,
     *,
@@ -249,9 +271,9 @@ def transfer(
         pretrain_steps: on the source before; None: as many as `steps`.
         target_batch: target molecules a step, in every run.
         source_batch: molecules a step of each source dataset.
-        held_out: what sources must not know: "molecules", those that the target is validated or tested on, whatever their
-            stereochemistry; "scaffolds", also all others of their scaffolds; "nothing": then test molecules that a source was
-            trained on are reported apart, as `test_seen`.
+        held_out: what sources must not know: "molecules", any label of those that the target is tested on, and training
+            labels of those that it is validated on, whatever their stereochemistry; "scaffolds", the same of all others of
+            their scaffolds; "nothing": then test molecules that a source was trained on are reported apart, as `test_seen`.
         finetune: settings of `molfm.finetune` for the regime of that name: learning_rate, weight_decay, schedule, warmup,
             gradient_clip, freeze, layer_decay, dropout.
         settings: further arguments of `molfm.train`, the same for every run.
@@ -260,9 +282,10 @@ def transfer(
     trains only what is missing.
 
     Raises:
-        TypeError: an unknown setting.
+        TypeError: an unknown setting, or a source that is neither names nor a path.
         CardError: an unknown task or source.
-        ValueError: an unknown regime, an ordinal target, a source that is the target's own measurement, too few seeds.
+        ValueError: an unknown regime, an ordinal target, a source that is the target's own measurement, too few seeds,
+            numbers below 1.
     """
     from molfm.model import ModelConfig  # here, like all that imports torch
     from molfm.presets import settings_of
@@ -271,11 +294,13 @@ def transfer(
     start = time()
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
-    _check(mix, groups, regimes, seeds, held_out, settings, finetune or {})
-    counts = list(n_labels) if isinstance(n_labels, Sequence) else [n_labels]
+    regimes = [regimes] if isinstance(regimes, str) else regimes
+    # Plain numbers, since they are kept as JSON.
+    counts = [None if n is None else int(n) for n in ([n_labels] if np.ndim(n_labels) == 0 else n_labels)]
+    budget = Budget(seeds, steps, target_batch, steps if pretrain_steps is None else pretrain_steps, source_batch)
+    _check(mix, groups, regimes, counts, budget, held_out, settings, finetune or {})
     model = settings.pop("model", None)
     shape, recipe = sort_settings((settings_of(model) if model else {}) | settings, ModelConfig, TrainConfig)
-    budget = Budget(seeds, steps, target_batch, pretrain_steps or steps, source_batch)
     plan, cells, seen = _Plan(mix, budget, shape, recipe, finetune or {}), [], {}
     alternatives = read_sources(mix, sources)
     n_train = dict(zip(mix.tasks.task, mix.tasks.n_train, strict=True))

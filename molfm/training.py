@@ -155,6 +155,7 @@ def _execute(folder: Path, shape: ModelConfig, config: TrainConfig, open_mix: Ca
         mix = open_mix()
         torch.manual_seed(config.seed + rank_zero_only.rank)  # each process its own dropout
         network = network_class(shape)(shape, mix.tasks, config.seed)
+        network.learned_before = config.start_tasks or ()
         last = last_checkpoint(folder)
         if config.start_from is not None and not last.exists():
             take_over(network, config)

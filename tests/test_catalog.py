@@ -59,6 +59,7 @@ def test_card_says_what_its_front_matter_says():
         ({"tasks": {"pKi": {"level": "atom"}}}, "level of task pKi: expected one of graph, node, edge, found 'atom'"),
         ({"tasks": {"pKi": {"kind": "classes"}}}, "kind of task pKi: expected one of regression, binary"),
         ({"tasks": {"pKi": {"domain": "chemistry"}}}, "domain of task pKi: expected one of quantum"),
+        ({"tasks": {"pKi": {"same_as": "pKj"}}}, "same_as of task pKi: this card has no task mine/pKj"),
         ({"tasks": {"pKi": 3}}, "task pKi: expected names and values, found 3"),
         ({"tasks": {"pKi": {"name": "other"}}}, "task pKi"),
         ({"tasks": ["pKi"]}, "tasks"),

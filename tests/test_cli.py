@@ -242,7 +242,7 @@ def test_an_unknown_run_level_or_option_is_refused(molfm_command, toy_run):
 
 def test_a_target_as_its_own_source_and_a_single_seed_are_one_line_each(molfm_command, toy_card, toy):
     line = refused(molfm_command("transfer", toy_card, "--target", "heavy", "--source", "oxygen,heavy", "--seeds", 2))
-    assert "toy/heavy and toy/heavy are one measurement" in line
+    assert "has tasks of the target's own dataset toy" in line
     assert "at least 2 seeds" in refused(
         molfm_command("transfer", toy_card, "--target", "heavy", "--source", "oxygen", "--seeds", 1)
     )
@@ -263,18 +263,23 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
         "--n-labels",
         32,
         "--n-labels",
-        64,
+        "all",
         "--seeds",
         3,
         "--steps",
         7,
+        "--source-batch",
+        16,
         "--held-out",
         "scaffolds",
     ]
     assert refused(molfm_command(*words)) == "molfm: that is enough"
     sources = [["qm9_mini", "xtb_b3db/node"], "all"]
     settings = {"steps": 7, "pretrain_steps": None, "held_out": "scaffolds", "model": "gine"}
-    assert calls == [(("minimix", ["logBB"], sources, ["probe"], 3, [32, 64]), settings)]
+    settings |= {"target_batch": 32, "source_batch": 16}
+    assert calls == [(("minimix", ["logBB"], sources, ["probe"], 3, [32, None]), settings)]
+    line = refused(molfm_command("transfer", "minimix", "--target", "logBB", "--source", "all", "--n-labels", "few"))
+    assert line == "molfm: Expected --n-labels as a number or all, found 'few'."
 
 
 # --------------------------------------------------------------------------------------------------------------------- lab

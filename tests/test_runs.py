@@ -138,6 +138,16 @@ def test_a_table_of_ones_own_can_be_trained_on_in_another_process(own_home):
     assert set(run.results.task.str.split("/").str[-1]) == {"size"}
 
 
+def test_a_run_whose_molecules_changed_sides_is_not_gone_on_with(make_card, toy_table, own_home):
+    frame = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len())
+    path = make_card("sided", frame, {"size": {}}, split="random", fractions=[0.6, 0.2, 0.2])
+    run = molfm.train(path, steps=2, **SMALL)
+    assert run.mix.tasks.n_train[0] > 0
+    path.write_text(path.read_text().replace("- 0.6\n- 0.2\n- 0.2", "- 0.5\n- 0.3\n- 0.2"))
+    with pytest.raises(ValueError, match="its split changed"):
+        _ = molfm.Run(run.folder).mix
+
+
 def test_a_run_that_fails_in_its_process_tells_the_traceback(toy, own_home):
     run = molfm.start(toy, steps=2, **SMALL)
     config = run.config

@@ -7,7 +7,7 @@ from scipy.stats import binom, ttest_1samp
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 from molfm import statistics
-from molfm.statistics import add_verdicts, paired_interval, weighted_auroc, weighted_mae, weighted_r2
+from molfm.statistics import FEWEST, add_verdicts, paired_interval, too_few, weighted_auroc, weighted_mae, weighted_r2
 
 
 def noisy(rng, target, scale):
@@ -127,6 +127,27 @@ def test_with_sources_of_noise_a_verdict_is_wrong_no_more_often_than_it_says(see
         arms = [[noisy(rng, shared, size) for size in of] for of in sizes]
         wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
+
+
+def test_with_the_fewest_actives_that_are_allowed_a_verdict_is_wrong_no_more_often_than_it_says():
+    rng, wrong, n = np.random.default_rng(8), 0, 300
+    target = np.repeat([1.0, 0.0], [FEWEST, 150])
+    for _ in range(n):
+        shared = noisy(rng, target, 1.0)
+        # Each arm has learned something else, which every seed knows and which tells nothing of activity.
+        arms = [[noisy(rng, own, 0.1) for _ in range(3)] for own in (noisy(rng, shared, 0.7) for _ in range(2))]
+        wrong += paired_interval("auroc", *arms, target, np.arange(len(target)))["p"] < 0.05
+    assert wrong <= binom.ppf(0.999, n, 0.05)
+
+
+def test_a_test_set_of_too_few_constitutions_has_no_verdict():
+    groups = np.arange(60)
+    assert too_few("regression", np.zeros(60), groups) is None
+    assert too_few("regression", np.zeros(60), groups // 10) == "only 6 molecules, a verdict needs 10,"
+    active = np.repeat([1.0, 0.0], [10, 50])
+    assert too_few("binary", active, groups) is None
+    assert too_few("binary", active, np.maximum(groups, 1)) == "only 9 molecules of class 1, a verdict needs 10,"
+    assert too_few("binary", 1 - active, np.maximum(groups, 1)) == "only 9 molecules of class 0, a verdict needs 10,"
 
 
 def test_a_tie_is_no_finding():

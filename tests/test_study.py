@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import comparison, sources
+from molfm import comparison, sources, study
 from molfm.checkpoints import body_hash
 from molfm.splits import SPLITS
 from molfm.terminal import show_transfer
@@ -46,7 +46,7 @@ def two_datasets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     rng = np.random.default_rng(0)
     chains = [
-        f"{'C' * a}{x}{'C' * b}" for a in range(1, 7) for b in range(1, 7) for x in ("O", "N", "S", "C(=O)", "C(F)")
+        f"{'C' * a}{x}{'C' * b}" for a in range(1, 9) for b in range(1, 9) for x in ("O", "N", "S", "C(=O)", "C(F)")
     ]
     size = np.array([len(s) for s in chains], float)
     target = pd.DataFrame(
@@ -199,7 +199,10 @@ def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
 @pytest.fixture(scope="module")
 def curves(two_datasets):
     """Every regime at two numbers of labels, of a target that can be judged and one whose test set has a single class."""
-    return molfm.transfer(two_datasets, ["activity", "single"], ["help", "other", "all"], n_labels=[15, 30], **FEW)
+    narrowed = two_datasets.select(["aim", "help", "other"]).limit("aim/activity", 60, seed=5)
+    return molfm.transfer(
+        narrowed, ["activity", "single"], ["help", "other", "all"], n_labels=np.array([15, 30]), **FEW
+    )
 
 
 def configs(result):
@@ -282,6 +285,7 @@ def test_a_result_that_was_saved_and_loaded_is_the_same(curves, tmp_path):
     pd.testing.assert_frame_equal(again.runs, curves.runs)
     assert again.settings == curves.settings
     assert again.settings["steps"] == 6 and again.settings["pretrain_steps"] == 4
+    pd.testing.assert_frame_equal(again.mix.tasks, curves.mix.tasks)
     pd.testing.assert_frame_equal(again.predictions("aim/activity"), curves.predictions("aim/activity"))
 
 
@@ -393,6 +397,17 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
         ({"seed": 3}, TypeError, "seed is for the study to set"),
         ({"finetune": {"steps": 99}}, TypeError, "steps is not for finetune to set"),
         ({"step": 3}, TypeError, "Unknown setting 'step'. Did you mean 'steps'"),
+        ({"temperature": 2.0}, TypeError, "temperature is for the study to set"),
+        ({"pretrain_steps": 0}, ValueError, "Expected pretrain_steps of 1 or more, found 0"),
+        ({"n_labels": [30, 0]}, ValueError, "Expected n_labels of 1 or more, or None for all labels, found 0"),
+        ({"regimes": "magic"}, ValueError, "Unknown regime 'magic'"),
+        ({"sources": ["help", "help"]}, ValueError, "Source help is listed twice"),
+        ({"sources": ["single"]}, ValueError, "Source single has tasks of the target's own dataset aim"),
+        (
+            {"sources": [object()]},
+            TypeError,
+            "Expected a source as tasks, datasets or levels, or as the name or folder",
+        ),
     ],
 )
 def test_what_makes_no_study_is_refused(two_datasets, wrong, error, message):
@@ -400,9 +415,67 @@ def test_what_makes_no_study_is_refused(two_datasets, wrong, error, message):
         molfm.transfer(two_datasets, ["activity"], **{"sources": ["help"], **FEW, **wrong})
 
 
-def test_a_checkpoint_that_was_trained_on_the_target_is_refused(toy, toy_run):
+def test_a_checkpoint_that_was_trained_on_the_target_is_refused_also_under_new_heads(
+    toy, toy_run, two_datasets, own_home
+):
     with pytest.raises(ValueError, match="was trained on toy/heavy"):
-        molfm.transfer(toy, ["heavy"], [str(toy_run.folder)], **FEW)
+        molfm.transfer(toy, ["heavy"], [toy_run.folder], **FEW)
+    tuned = molfm.finetune(toy_run.folder, two_datasets, ["help"], steps=1, batch_size=8, name="tuned", progress=False)
+    again = molfm.finetune(tuned.folder, two_datasets, ["other"], steps=1, batch_size=8, name="again", progress=False)
+    again.model.save(own_home / "elsewhere")
+    with pytest.raises(ValueError, match="was trained on toy/heavy"):
+        molfm.transfer(toy, ["heavy"], [own_home / "elsewhere"], **FEW)
+
+
+def test_the_same_measurement_in_another_dataset_is_refused_as_a_source_and_is_not_of_all(
+    make_card, toy_table, own_home
+):
+    table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len(), other=1.0)
+    folder = make_card("one", table, {"size": {}}).parent
+    make_card("two", table, {"size": {"same_as": "one/size"}, "other": {}}, folder)
+    (folder / "both.md").write_text("---\nname: both\ndatasets: [one, two]\n---\n")
+    mix = molfm.load(folder / "both.md", progress=False)
+    for target, source in (("one/size", "two/size"), ("two/size", "one/size")):
+        with pytest.raises(ValueError, match=f"{source} and {target} are one measurement"):
+            molfm.transfer(mix, [target], [source], **FEW)
+    [everything] = sources.read_sources(mix, "all")
+    assert sources.fit_source(mix, ["one/size"], everything).tasks == ("two/other",)
+
+
+def test_all_is_of_the_mix_whatever_checkpoints_are_listed_beside_it(two_datasets, toy_run):
+    checkpoint, helping = str(toy_run.folder), ("help/weight",)
+    with pytest.raises(ValueError, match="here that is help alone"):
+        sources.read_sources(two_datasets, [checkpoint, "help", "all"])
+    found = sources.read_sources(two_datasets, [checkpoint, "help", "other", "all"])
+    assert [source.tasks for source in found] == [(), helping, ("other/noise",), (*helping, "other/noise")]
+
+
+def test_a_source_of_two_datasets_of_which_one_has_nothing_left_is_undefined(two_datasets):
+    nothing = two_datasets.keep(["other"], np.zeros(len(two_datasets), bool))
+    table = molfm.transfer(nothing, ["activity"], [["help", "other"]], ["cotrain"], n_labels=30, **FEW).table
+    assert table.verdict.tolist() == ["undefined: no training labels of other, a source, are left"]
+
+
+def test_weights_of_datasets_reach_the_runs_that_have_them(two_datasets):
+    settings = FEW | {"dataset_weights": {"help": 0.5}, "n_labels": 30}
+    found = configs(molfm.transfer(two_datasets, ["activity"], ["help"], **settings))
+    weights = {key[2]: config["dataset_weights"] for key, config in found.items()}
+    assert weights == {"alone": {}, "cotrain": {"help": 0.5}, "finetune": {}, "probe": {}}
+
+
+def test_molecules_on_other_sides_of_the_split_are_another_run(two_datasets):
+    from dataclasses import replace
+
+    swapped = replace(two_datasets, rows=replace(two_datasets.rows, split=two_datasets.rows.split[::-1].copy()))
+    names = [study._run_name(mix, "alone", {"seed": 0}) for mix in (two_datasets, two_datasets, swapped)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_an_arm_that_is_not_there_is_named_with_those_that_are(result):
+    with pytest.raises(
+        ValueError, match=r"No runs of activity with source='typo'(?s:.)*aim/activity +help +cotrain +30"
+    ):
+        result.arm("activity", "typo")
 
 
 # ----------------------------------------------------------------------------------------------- what it says of what is so
