@@ -51,7 +51,8 @@ def spread(
         warnings.simplefilter("ignore")  # what is no molecule was named once
         torch.manual_seed(seed)
         samples = model.predict(smiles * N_SAMPLES, level, tasks)  # in one batch, each with a dropout of its own
-    values = samples[_columns(table)].to_numpy(np.float64).reshape(N_SAMPLES, len(table), -1)
+    columns = _columns(table)
+    values = samples[columns].to_numpy(np.float64).reshape(N_SAMPLES, len(table), len(columns))
     return table, _with(table, values.std(axis=0, ddof=1))
 
 

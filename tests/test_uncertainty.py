@@ -31,5 +31,11 @@ def test_dropout_of_one_model_spreads_and_leaves_its_predictions_alone(toy, leve
     assert deviation.equals(spread([model], ["CCO"], level)[1])
 
 
+def test_a_molecule_without_bonds_has_none_to_spread(toy):
+    for members in (models(toy, 0, dropout=0.3), models(toy, 0, 1)):
+        for table in spread(members, ["C"], "edge"):
+            assert len(table) == 0
+
+
 def test_one_model_without_dropout_has_no_spread(toy):
     assert spread(models(toy, 0), ["CCO"])[1] is None

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,9 +113,19 @@ def test_a_selection_is_sorted_checked_and_told(atlas):
     atlas.selection = Selection([5, 2, 2], ["heavy"])
     assert atlas.selection.molecules.tolist() == [2, 5]
     assert atlas.selection.tasks == ("toy/heavy",)
-    assert atlas.chosen == {"molecules": 2, "tasks": ["toy/heavy"]}
+    assert atlas.chosen == {"molecules": 2, "tasks": ["toy/heavy"], "checksum": zlib.crc32(np.array([2, 5], np.int32))}
     with pytest.raises(traitlets.TraitError, match="from 0 to"):
         atlas.selection = Selection([10**6])
+
+
+def test_another_selection_of_the_same_size_is_told(toy, atlas):
+    browser, told = atlas.browse(), []
+    browser.observe(lambda change: told.append(change.new), "chosen")
+    for molecules in ([2, 5], [3, 4], [4, 3]):
+        atlas.selection = Selection(molecules, ["heavy"])
+        assert found(browser, **browser.view).tolist() == sorted(molecules)
+    assert len(told) == 2
+    assert told[0] != told[1]
 
 
 def test_linked_widgets_have_one_selection(toy, atlas):
@@ -212,6 +223,18 @@ def test_a_long_search_comes_in_parts(toy, browser, monkeypatch):
     assert len(told) > 5
     assert told == sorted(told)
     assert browser._found.tolist() == np.flatnonzero(toy.labels("oxygen")).tolist()
+
+
+def test_a_search_that_failed_midway_is_begun_anew(toy, browser, monkeypatch):
+    def failing(view):
+        yield 1, 2
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(browser, "_finding", failing)
+        with pytest.raises(MemoryError):
+            browser.answer_find({})
+    assert len(found(browser)) == len(toy)
 
 
 def test_a_detail_has_every_label_of_molecule_atoms_and_bonds(toy, browser):

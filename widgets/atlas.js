@@ -51,10 +51,10 @@ class Matrix {
     this.rectangle = null;
     this.canvas = h("canvas", { className: "molfm-matrix", tabIndex: 0, role: "img", ariaLabel: label });
     this.draw = eachFrame(ui.guarded(() => this.paint()));
-    const observer = new ResizeObserver(this.draw);
+    const observer = new ResizeObserver(this.draw), forget = ui.onTheme(this.draw);
     observer.observe(this.canvas);
-    ui.signal.addEventListener("abort", () => observer.disconnect());
-    ui.onTheme(this.draw);
+    this.end = () => { observer.disconnect(); forget(); ui.signal.removeEventListener("abort", this.end); };
+    ui.signal.addEventListener("abort", this.end);
     this.listen();
   }
 
@@ -252,7 +252,7 @@ function picture(columns, rows, color) {
 // ---------------------------------------------------------------------------------------------------------- the picture
 
 function labelPicture(ui, about, { view, moved, chosen }) {
-  const tiles = new Map(); // key -> { answer, image, dark }
+  const tiles = new Map(), failed = new Set(); // key -> { answer, image, palette }; keys
   const most = Math.max(8, Math.floor(TILE_BYTES / (about.tileRows * about.tasks.length * 8)));
   let shades = null;
   const split = () => view().split || null;
@@ -269,7 +269,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
   async function load(level, number, key) {
     const of = split();
     for (;;) {
-      const answer = await ui.ask("tile", { level, number, split: of });
+      const answer = await ui.ask("tile", { level, number, split: of }).catch((error) => { failed.add(key); ui.say(""); throw error; });
       if (!tiles.has(key)) return;
       tiles.set(key, { answer });
       if (level === 0) ui.say(answer.done ? "" : "Reading labels …");
@@ -278,7 +278,12 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     }
   }
 
-  function tile(level, number, request = true) {
+  function retry() { // when the reader moves on: a redraw would ask for what fails again and again
+    failed.forEach((key) => tiles.delete(key));
+    failed.clear();
+  }
+
+  function tile(level, number) {
     const key = keyFor(level, number);
     if (tiles.has(key)) {
       const found = tiles.get(key);
@@ -286,7 +291,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
       tiles.set(key, found); // most recently used last
       return found;
     }
-    if (!request || (ui.recorded && !ui.recorded.has("tile", { level, number, split: split() }))) return null;
+    if (ui.recorded && !ui.recorded.has("tile", { level, number, split: split() })) return null;
     tiles.set(key, {});
     ui.guarded(load)(level, number, key);
     for (const old of tiles.keys()) { // the whole picture stays
@@ -358,7 +363,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     rows: about.n, columns: about.tasks.length, top: () => 148, least: { rows: 16, columns: Math.min(about.tasks.length, 24) },
     step: () => perRow(level()),
     moved: (cell) => moved(cell, at(cell.row, cell.column)), chosen,
-    changed: (window) => ui.remember({ window: [...window.rows, ...window.columns].map((value) => Math.round(value * 100) / 100) }),
+    changed: (window) => { retry(); ui.remember({ window: [...window.rows, ...window.columns].map((value) => Math.round(value * 100) / 100) }); },
     paint: (context, palette) => {
       const of = level(), size = perRow(of) * about.tileRows, whole = tile(0, 0);
       if (whole?.answer) paintTile(context, palette, whole);
@@ -386,7 +391,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
       context.clip();
     },
   });
-  return matrix;
+  return Object.assign(matrix, { retry });
 }
 
 // -------------------------------------------------------------------------------------------------------- distributions
@@ -433,7 +438,7 @@ function distributionChart(task, found) {
 
 function pairsPanel(ui, about, { view, shownTasks, chosen }) {
   const root = h("div", {});
-  let known = "";
+  let known = "", end = () => {};
   const measure = h("select", { onchange: ui.guarded(() => { ui.remember({ measure: measure.value }); return show(); }) },
     options([["count", "molecules with both labels"], ["correlation", "correlation of the labels"]], view().measure));
 
@@ -444,7 +449,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     if (key === known) return;
     known = key;
     const ids = tasks.map((task) => task.task), t = tasks.length;
-    const found = await ui.ask("pairs", { tasks: ids, split: (!ui.recorded && view().split) || null });
+    const found = await ui.ask("pairs", { tasks: ids, split: (!ui.recorded && view().split) || null }).catch((error) => { known = ""; throw error; });
     const most = Math.log1p(Math.max(1, ...found.count));
     const color = (a, b, palette) => {
       const count = found.count[a * t + b], r = found.correlation[a * t + b];
@@ -458,6 +463,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     };
     const line = h("p", { className: "molfm-hover" }, "Point at a cell.");
     let image = null;
+    end();
     const matrix = new Matrix(ui, {
       label: `${measure.selectedOptions[0].textContent} of ${t} x ${t} tasks. Arrow keys move, enter selects the molecules with both labels. The table below has the pairs.`,
       rows: t, columns: t, top: () => 148, left: 150, least: { rows: Math.min(t, 8), columns: Math.min(t, 8) }, step: () => 1,
@@ -484,6 +490,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
         context.clip();
       },
     });
+    end = matrix.end;
     const pairs = [];
     for (let a = 0; a < t; a++) for (let b = a + 1; b < t; b++) if (found.count[a * t + b]) pairs.push([a, b, found.count[a * t + b], found.correlation[a * t + b]]);
     const weight = ([, , count, r]) => (measure.value === "count" ? count : Math.abs(r) || -1);
@@ -583,7 +590,7 @@ async function build(ui, model) {
     Table: h("div", {}),
   };
   const fill = {
-    Labels: () => matrix.draw(),
+    Labels: () => { matrix.retry(); matrix.draw(); },
     "Tasks × tasks": pairs.show,
     Datasets: async () => {
       const { counts } = await ui.ask("overlap"), names = about.datasets;
@@ -593,14 +600,14 @@ async function build(ui, model) {
     },
     Audit: async () => {
       if (still && !ui.recorded.has("audit", {})) return panels.Audit.replaceChildren(h("p", {}, "This page was saved without the audit."));
+      const offer = () => panels.Audit.replaceChildren(h("p", {}, `The audit of ${numberOf(about.n)} molecules may take minutes.`), button("Run it", show));
       const show = async () => {
         panels.Audit.replaceChildren(h("p", {}, "Auditing … scaffolds are computed the first time."));
-        const { rows } = await ui.ask("audit");
+        const { rows } = await ui.ask("audit").catch((error) => { offer(); throw error; });
         panels.Audit.replaceChildren(table(["check", "dataset", "task", "compared with", "found", "of", "note"],
           rows.map((row) => [row.check, row.dataset, row.task, row.other, numberOf(row.count), numberOf(row.of), row.note]), "What the audit found"));
       };
-      if (still || about.n < 50_000) return show();
-      panels.Audit.replaceChildren(h("p", {}, `The audit of ${numberOf(about.n)} molecules may take minutes.`), button("Run it", show));
+      return still || about.n < 50_000 ? show() : offer();
     },
     Table: () => {
       const rate = (row) => (row.positive_rate !== null && row.positive_rate !== undefined ? `${(100 * row.positive_rate).toFixed(1)}% positive` : row.mean === null ? "" : `${number(row.mean)} ± ${number(row.std)}`);
@@ -633,11 +640,12 @@ async function build(ui, model) {
     });
     if (name === "Labels" || name.startsWith("Tasks") || !filled.has(name)) {
       filled.add(name);
-      await fill[name]();
+      try { await fill[name](); } catch (error) { filled.delete(name); throw error; }
     }
   }
   async function again() { // another split
     split.value = view().split ?? "";
+    matrix.retry();
     matrix.refresh();
     if (view().tab?.startsWith("Tasks")) await pairs.show();
   }

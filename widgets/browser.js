@@ -231,7 +231,7 @@ async function build(ui, model) {
   const about = await ui.ask("about");
   const view = () => model.get("view");
   const still = Boolean(ui.recorded);
-  let n = 0, asked = 0, active = 0, opened = -1, columns = 1, pages = new Map();
+  let n = 0, asked = 0, answered = 0, active = 0, opened = -1, columns = 1, pages = new Map();
 
   // ---- the bar
   const taskIds = about.tasks.map((task) => [task.task, task.task]);
@@ -252,8 +252,9 @@ async function build(ui, model) {
 
   const change = (parts) => ui.remember(parts); // what is shown follows from the view, see below
   const value = (input) => (input.value === "" ? null : Number(input.value));
-  const submit = ui.guarded((event) => { event.preventDefault(); return change({ way: way.value, query: query.value }); });
-  const addFilter = ui.guarded(() => change({ filters: [...(view().filters ?? []),
+  const submitted = (callback) => ui.guarded((event) => { event.preventDefault(); return callback(); });
+  const search = submitted(() => change({ way: way.value, query: query.value }));
+  const addFilter = submitted(() => change({ filters: [...(view().filters ?? []),
     { task: filterTask.value, presence: presence.value, min: value(low), max: value(high) }] }));
   const chooseSort = ui.guarded(() => change({ sort: sort.value.replace(/^predicted /, ""), predicted: sort.value.startsWith("predicted "), descending: descending.checked }));
   const bind = (control, callback) => control.addEventListener("change", ui.guarded(callback));
@@ -262,18 +263,19 @@ async function build(ui, model) {
   bind(selected, () => change({ selected: selected.checked }));
   sort.addEventListener("change", chooseSort);
   descending.addEventListener("change", chooseSort);
-  const showLabel = h("button", { onclick: ui.guarded(() => { ui.remember({ chips: [...new Set([...chips(), filterTask.value])] }); refresh(); }) }, "Show on cards");
+  const showLabel = h("button", { onclick: ui.guarded(() => change({ chips: [...new Set([...chips(), filterTask.value])] })) }, "Show on cards");
 
   const chips = () => view().chips ?? [];
-  const bar = h("form", { className: "molfm-bar", role: "search", onsubmit: submit },
-    h("div", { className: "molfm-row" }, field("Search by", way), field("for", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
+  const bar = h("div", { className: "molfm-bar", role: "search" },
+    h("form", { className: "molfm-row", onsubmit: search }, field("Search by", way), field("for", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
       field("Dataset", dataset), field("Split", split), h("span", { className: "molfm-field" }, field("Sort by", sort), field("descending", descending))),
-    h("div", { className: "molfm-row" }, field("Task", filterTask), field("is", presence), field("from", low), field("to", high),
-      h("button", { type: "button", onclick: addFilter }, "Add filter"), Object.assign(showLabel, { type: "button" })),
+    h("form", { className: "molfm-row", onsubmit: addFilter }, field("Task", filterTask), field("is", presence), field("from", low), field("to", high),
+      h("button", { type: "submit" }, "Add filter"), Object.assign(showLabel, { type: "button" })),
     pills);
   if (still) bar.querySelectorAll("input,select,button").forEach((control) => { control.disabled = true; });
-  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => ui.ask("select", { on: true })) }, "Select all found");
-  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => ui.ask("select", { on: false })) }, "Unselect them");
+  const select = (on) => (answered === asked ? ui.ask("select", { on }) : ui.say("The search has not ended: the selection stays as it is."));
+  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => select(true)) }, "Select all found");
+  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => select(false)) }, "Unselect them");
 
   function mirror() { // the bar shows what the view says, whoever said it
     const now = view();
@@ -289,7 +291,7 @@ async function build(ui, model) {
     pills.replaceChildren(
       ...(now.filters ?? []).map((filter, i) => pill(`${filter.task} ${filter.presence === "unmeasured" ? "not measured" : `measured${range(filter)}`}`,
         () => change({ filters: view().filters.filter((_, j) => j !== i) }))),
-      ...chips().map((task) => pill(`on cards: ${task}`, () => { ui.remember({ chips: chips().filter((other) => other !== task) }); mirror(); refresh(); })));
+      ...chips().map((task) => pill(`on cards: ${task}`, () => change({ chips: chips().filter((other) => other !== task) }))));
     tell();
   }
 
@@ -300,7 +302,7 @@ async function build(ui, model) {
   const cards = new Map(); // place -> element
   const { root: aside, show, mark } = pane(ui, {
     select: (molecule, on) => ui.ask("select", { on, molecules: [molecule] }),
-    similar: (smiles) => change({ way: "similarity", query: smiles, sort: "" }),
+    similar: (smiles) => change({ way: "similarity", query: smiles, sort: "", predicted: false }),
   });
 
   async function page(number) {
@@ -387,8 +389,9 @@ async function build(ui, model) {
     active = place;
     const row = (await page(Math.floor(place / about.page)))[place % about.page];
     if (!row) return; // a search is under way, and it is no longer there
-    ui.remember({ open: row.molecule });
-    await openMolecule(row.molecule);
+    opened = row.molecule; // so that it is opened once
+    ui.remember({ open: opened });
+    await openMolecule(opened);
   }
 
   async function openMolecule(molecule) {
@@ -432,17 +435,18 @@ async function build(ui, model) {
     ui.say(`${chosen.toLocaleString("en-US")} selected`);
   }
 
+  const question = ({ chips: _, open: __, ...rest }) => rest; // what is searched for, of a view
+
   async function find() {
     const mine = ++asked;
     mirror();
     for (;;) {
-      const now = view();
-      const { chips: _, open: __, ...question } = now;
-      const answer = await ui.ask("find", still ? ui.recorded.asked("find")[0] : { view: question });
+      const answer = await ui.ask("find", still ? ui.recorded.asked("find")[0] : { view: question(view()) });
       if (mine !== asked) return; // a newer search is under way
       if (answer.problem) ui.errors.replaceChildren(h("p", {}, answer.problem));
       else ui.errors.replaceChildren();
       if (answer.done) {
+        answered = mine;
         n = still ? Math.min(answer.n, ui.recorded.asked("page").length * about.page) : answer.n;
         break;
       }
@@ -458,13 +462,14 @@ async function build(ui, model) {
   ui.root.append(bar, h("div", { className: "molfm-row molfm-found" }, count, field("only the selection", selected), selectAll, selectNone, ui.news), ui.errors,
     h("div", { className: "molfm-columns" }, grid, aside));
   if (still) selected.disabled = true;
-  let shown = JSON.stringify(view());
-  ui.listen("change:view", () => { // from Python, or from another view of this widget
-    const { chips: _, open: __, ...now } = view();
-    const text = JSON.stringify(now);
-    if (text === shown) return;
-    shown = text;
-    return find();
+  let shown = view();
+  ui.listen("change:view", async () => { // from here, from Python, or from another view of this widget
+    const before = shown, now = view(), changed = (of) => JSON.stringify(of(before)) !== JSON.stringify(of(now));
+    shown = now;
+    if (changed(question)) await find();
+    else if (changed(({ chips }) => chips)) { mirror(); refresh(); }
+    const { open = opened } = view();
+    if (open !== opened) await openMolecule(open);
   });
   ui.listen("change:chosen", () => (view().selected ? find() : remark()));
   await find();

@@ -81,19 +81,20 @@ class MoleculeBrowser(MixWidget):
     def answer_find(self, view: dict) -> dict:
         """Go on with the search that a view stands for, or start it, for a moment; ask again until it is done."""
         key = json.dumps(view, sort_keys=True)
-        if key != self._sought:
-            self._sought, self._found = None, np.zeros(0, int)
+        known, self._sought = key == self._sought, None  # None: a search that fails is begun anew
+        if not known:
+            self._found = np.zeros(0, int)
             try:
                 self._search = self._finding(view)
                 checked, of = next(self._search, (0, 0))
             except (ValueError, CardError) as error:  # of what was typed: no fault of the widget
                 return {"n": 0, "done": True, "problem": str(error)}
-            self._sought = key
         else:
             checked, of = next(self._search, (0, 0))
         until = time.perf_counter() + _SECONDS
         while checked < of and time.perf_counter() < until:
             checked, of = next(self._search, (of, of))
+        self._sought = key
         return {"n": len(self._found), "done": checked >= of, "checked": checked, "of": of, "problem": ""}
 
     def answer_page(self, start: int, stop: int, tasks: Sequence[str] = ()) -> dict:

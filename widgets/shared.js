@@ -238,7 +238,7 @@ function frame({ model, el }, name) {
   const palette = () => PALETTES[root.classList.contains("dark") ? "dark" : "light"];
   const say = (text) => { if (news.textContent !== text) news.textContent = text; };
   return { root, news, errors, ask, guarded, listen, remember, palette, say, signal: abort.signal, end: () => abort.abort(),
-    onTheme: (listener) => listeners.add(listener), recorded: model.recorded ? model : null };
+    onTheme: (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, recorded: model.recorded ? model : null };
 }
 
 /** Draw a canvas at the screen's resolution; returns its context in CSS pixels, or null while it has no size. */

@@ -9,6 +9,7 @@ import html
 import inspect
 import json
 import traceback
+import zlib
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -70,14 +71,14 @@ class MixWidget(anywidget.AnyWidget):
 
     Attributes:
         view: what is shown, so that it is shown again when the page is reloaded: small, of plain values.
-        chosen: how many molecules, and which tasks, are selected.
+        chosen: how many molecules, and which tasks, are selected; a checksum, so that the browser hears of other molecules.
         selection: the selected molecules and tasks; set it, or link it with another widget's:
             `traitlets.link((atlas, "selection"), (browser, "selection"))`.
         errors: what failed, in the browser or here, latest last.
     """
 
     view = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Dict({"molecules": 0, "tasks": []}).tag(sync=True)
+    chosen = traitlets.Dict({"molecules": 0, "tasks": [], "checksum": 0}).tag(sync=True)
     selection = traitlets.Instance(Selection, ())
 
     def __init__(self, data: Mix, unknown: dict):
@@ -106,7 +107,8 @@ class MixWidget(anywidget.AnyWidget):
 
     @traitlets.observe("selection")
     def _tell_selection(self, change: dict) -> None:
-        self.chosen = {"molecules": len(change.new), "tasks": list(change.new.tasks)}
+        molecules, tasks = change.new.molecules, change.new.tasks
+        self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
 
     def _asked(self, _: object, message: dict, __: list) -> None:
         """Answer one question; what fails is told in the widget, kept in `errors`, and raised here."""

@@ -1,6 +1,8 @@
 """The widgets as a reader meets them: in a real JupyterLab, and as static pages with the network off."""
 
 import os
+from base64 import b64encode
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from molfm.widgets import LabelAtlas, MoleculeBrowser
 
 import molfm
+from molfm.model import ModelConfig, MultiTaskModel
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SHOTS = os.environ.get("MOLFM_SCREENSHOTS")  # a folder; pictures of the widgets are kept there
@@ -35,6 +38,51 @@ def shared(page):
             [name, f"{texts['shared']}\n{texts[name]}"],
         )
     return lambda expression: page.evaluate(f"() => {expression}")
+
+
+LIVE = """async ([source, css, view, chosen]) => {
+  const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
+  const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  const model = globalThis.model = Object.assign(new module.Recorded({}, { view, chosen }), {
+    recorded: false,
+    tell(event, ...args) { this.listeners[event]?.forEach((listener) => listener(...args)); },
+    set(name, value) { this.state[name] = value; this.tell(`change:${name}`); },
+    async send(message) {
+      const answer = await kernel(message, this.state.view);
+      if (JSON.stringify(answer.chosen) !== JSON.stringify(this.state.chosen)) this.set('chosen', answer.chosen);
+      for (const [content, buffers] of answer.sent) this.tell('msg:custom', content, buffers.map(bytes));
+    },
+  });
+  document.head.append(Object.assign(document.createElement('style'), { textContent: css }));
+  module.default.render({ model, el: document.body });
+}"""
+
+
+@pytest.fixture
+def live(page):
+    """A function that shows a widget and answers its questions, without JupyterLab; gives the list of what was asked."""
+
+    def show(widget):
+        asked = []
+
+        def kernel(message, view):
+            sent, widget.view = [], view
+            widget.send = lambda content, buffers=(): sent.append((content, [b64encode(b).decode() for b in buffers]))
+            asked.append(message.get("ask"))
+            with suppress(Exception):  # told in the answer
+                widget._asked(widget, message, [])
+            return {"sent": sent, "chosen": widget.chosen}
+
+        page.expose_function("kernel", kernel)
+        page.set_content("<p>empty</p>")
+        page.evaluate(LIVE, [str(widget._esm), str(widget._css), widget.view, widget.chosen])
+        return asked
+
+    return show
+
+
+def broken(**args):
+    raise MemoryError("no room")
 
 
 def violations(page):
@@ -191,6 +239,122 @@ def test_a_name_from_data_is_text(page, make_card, tmp_path):
         page.goto((tmp_path / "page.html").as_uri())
         page.get_by_text(HOSTILE).first.wait_for()
         assert page.locator(".molfm img").count() == 0
+
+
+# ------------------------------------------------------------------------------------------- with Python, without JupyterLab
+
+
+def test_another_picture_of_pairs_leaves_nothing_of_the_one_before(page, toy, live):
+    live(LabelAtlas(toy))
+    page.evaluate(
+        """() => {
+          globalThis.observed = 0;
+          const { observe, disconnect } = ResizeObserver.prototype;
+          ResizeObserver.prototype.observe = function (node) { observed++; return observe.call(this, node); };
+          ResizeObserver.prototype.disconnect = function () { observed--; return disconnect.call(this); };
+        }"""
+    )
+    redrawn = """async () => { // how much a change of theme draws anew
+      const frame = globalThis.requestAnimationFrame;
+      let count = 0;
+      globalThis.requestAnimationFrame = (callback) => { count++; return frame(callback); };
+      document.body.classList.toggle('another');
+      await Promise.resolve();
+      globalThis.requestAnimationFrame = frame;
+      return count;
+    }"""
+    page.get_by_role("tab", name="Tasks × tasks").click()
+    page.get_by_role("img", name="molecules with both labels of 4 x 4 tasks").wait_for()
+    for measure, name in (("correlation", "correlation of the labels"), ("count", "molecules with both labels")) * 3:
+        page.get_by_role("combobox", name="Show").select_option(measure)
+        page.get_by_role("img", name=f"{name} of 4 x 4 tasks").wait_for()
+    assert page.evaluate("observed") <= 2  # the labels' picture, and one of pairs
+    assert page.evaluate(redrawn) <= 2
+
+
+def test_a_tile_that_failed_is_asked_again_when_the_reader_moves_and_not_before(page, toy, live):
+    atlas = LabelAtlas(toy)
+    atlas.answer_tile = broken
+    asked = live(atlas)
+    page.locator(".molfm-errors").get_by_text("MemoryError: no room").wait_for()
+    page.set_viewport_size({"width": 1000, "height": 900})  # drawn anew
+    canvas = page.get_by_role("img", name="Labels of 42 molecules")
+    canvas.hover()
+    page.wait_for_timeout(300)
+    assert asked.count("tile") == 1
+    del atlas.answer_tile
+    canvas.focus()
+    page.keyboard.press("+")
+    page.locator(".molfm-hover").first.get_by_text(", row ").wait_for()
+    assert asked.count("tile") == 2
+
+
+@pytest.mark.parametrize(("tab", "ask"), [("Tasks × tasks", "pairs"), ("Datasets", "overlap"), ("Audit", "audit")])
+def test_a_tab_that_failed_is_asked_again_at_the_next_visit(page, toy, live, tab, ask):
+    atlas = LabelAtlas(toy)
+    setattr(atlas, f"answer_{ask}", broken)
+    asked = live(atlas)
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".molfm-errors").get_by_text("MemoryError: no room").wait_for()
+    assert not page.get_by_text("Auditing …").count()
+    delattr(atlas, f"answer_{ask}")
+    page.get_by_role("tab", name="Labels").click()
+    page.get_by_role("tab", name=tab).click()
+    page.get_by_role("tabpanel").locator("table").first.wait_for(state="attached")
+    assert asked.count(ask) == 2
+
+
+def test_similar_molecules_are_in_no_order_of_predictions(page, toy, live):
+    model = MultiTaskModel(ModelConfig(hidden_channels=16, num_layers=1), toy.tasks)
+    live(MoleculeBrowser(toy, model))
+    page.locator(".molfm-card button").first.click()
+    page.locator(".molfm-pane").get_by_text("#0").wait_for()
+    sort = page.get_by_label("Sort by")
+    sort.select_option("toy/heavy, predicted")
+    page.get_by_role("button", name="Find similar").click()
+    page.get_by_text("Tanimoto 1.00").first.wait_for()
+    assert sort.evaluate("node => node.selectedOptions[0]?.textContent") == "order of the data"
+
+
+def test_enter_in_a_bound_adds_the_filter(page, toy, live):
+    live(MoleculeBrowser(toy))
+    page.get_by_role("combobox", name="Task", exact=True).select_option("toy/heavy")
+    page.get_by_label("from", exact=True).fill("5")
+    page.keyboard.press("Enter")
+    page.get_by_text("toy/heavy measured ≥ 5").wait_for()
+    page.get_by_text(f"{int((toy.labels('heavy') >= 5).sum())} of 42 molecules").wait_for()
+
+
+def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
+    browser = MoleculeBrowser(toy)
+    asked = live(browser)
+    page.get_by_text("42 of 42 molecules").wait_for()
+    browser.answer_find = lambda view: {"n": 0, "done": False, "checked": 7, "of": 42, "problem": ""}
+    page.get_by_label("for", exact=True).fill("O")
+    page.keyboard.press("Enter")
+    page.get_by_text("Searching: 7 of 42").wait_for()
+    page.get_by_role("button", name="Select all found").click()
+    page.get_by_role("status").get_by_text("The search has not ended").wait_for()
+    del browser.answer_find
+    page.get_by_text("0 selected").wait_for()
+    assert "select" not in asked
+    page.get_by_role("button", name="Select all found").click()
+    page.get_by_text(f"{len(browser._found)} selected").wait_for()
+
+
+def test_a_view_that_python_sets_is_shown(page, toy, live):
+    asked = live(MoleculeBrowser(toy))
+    page.get_by_text("42 of 42 molecules").wait_for()
+    page.evaluate("model.set('view', { ...model.get('view'), chips: ['toy/oxygen'] })")
+    page.locator(".molfm-chip").get_by_text("oxygen: ").first.wait_for()
+    page.get_by_text("on cards: toy/heavy").wait_for(state="detached")
+    page.evaluate("model.set('view', { ...model.get('view'), open: 3 })")
+    page.locator(".molfm-pane").get_by_text("#3").wait_for()
+    assert asked.count("find") == 1
+    page.evaluate("model.set('view', { split: 'test', open: 4 })")
+    page.get_by_text(f"{(toy.molecules.split == 'test').sum()} of 42 molecules").wait_for()
+    page.locator(".molfm-pane").get_by_text("#4").wait_for()
+    assert not page.get_by_text("on cards: ").count()
 
 
 # --------------------------------------------------------------------------------------------------------- JupyterLab
