@@ -23,8 +23,6 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
-import pandas as pd
-
 import molfm
 
 HERE = Path(__file__).parent / "transfer"
@@ -75,15 +73,6 @@ STUDIES = {
 FAST = {"steps": 5, "seeds": 2, "n_labels": 64, "validate_every": 5}
 
 
-def averaged(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over targets of each metric, source and regime, and how many have each verdict: a look, not a test."""
-    defined = table.dropna(subset="difference")
-    keys = ["metric", "source", "regime", "n_labels"]
-    means = defined.groupby(keys, sort=False)[["baseline", "value", "difference"]].mean()
-    verdicts = pd.crosstab([defined[key] for key in keys], defined.verdict)
-    return means.join(verdicts).reset_index()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=list(STUDIES))
@@ -102,12 +91,15 @@ def main() -> None:
     settings = STUDIES[given.study] | {name: value for name, value in chosen.items() if value is not None}
     result = molfm.transfer(**settings | (FAST if given.fast else {}))
     print(result.table.drop(columns=["p", "metric"]).round(3).to_string(index=False))
-    if result.table.target.nunique() > 2:
-        print(averaged(result.table).round(4).to_string(index=False))
+    if len(result.means):
+        print(result.means.drop(columns="p").round(4).to_string(index=False))
     if not given.fast:
         HERE.mkdir(exist_ok=True)
-        result.table.to_csv(HERE / f"{given.table or given.study}.csv", index=False)
-        result.to_html(HERE / f"{given.table or given.study}.html")
+        name = given.table or given.study
+        result.table.to_csv(HERE / f"{name}.csv", index=False)
+        if len(result.means):
+            result.means.to_csv(HERE / f"{name}-means.csv", index=False)
+        result.to_html(HERE / f"{name}.html")
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
     print(json.dumps(facts | {"table": json.loads(result.table.round(4).to_json(orient="records"))}))
 

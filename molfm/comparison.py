@@ -126,11 +126,11 @@ class TransferResult:
             metric = {PRIMARY[self.mix.chosen[self.mix.task_number(target)].kind] for target, _ in targets}
             if regime != "alone" and len(targets) > 1 and len(metric) == 1:
                 name = f"{targets[0][0].split('/')[0]} (mean of {len(targets)})"
-                row = {"target": name, "n_targets": len(targets), "source": source, "regime": regime}
+                row = {"target": name, "n_targets": len(targets), "source": source, "regime": regime, "split": "test"}
                 row |= {"metric": metric.pop(), "n_labels": sum(n for _, n in targets), "seeds": len(folders)}
                 pair = (arms[targets, "", "alone"], folders)
                 rows.append(row | _of_several([target for target, _ in targets], row["metric"], pair))
-        columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name not in ("split", "n_source"))]
+        columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source")]
         return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
 
     def figure(self, target: str | None = None) -> "go.Figure":

@@ -78,6 +78,7 @@ _CHECKPOINT = (
     " Where the source is a checkpoint, nothing of what it was trained on was hidden, and its network is another than that "
     "of the target alone: the difference is what the checkpoint is worth, not what its data is."
 )
+SENTENCES = 6  # comparisons that are told one by one; of more, those with a finding
 _HOW = {
     "cotrain": "Training with {}",
     "finetune": "Training on {} before",
@@ -101,6 +102,18 @@ def finding(row: pd.Series) -> str:
         f"{row.p_adjusted:.2g}; {row.seeds} paired seeds, {row.n_labels} training labels, {row.n_test} test labels). "
         f"A difference smaller than about {row.detectable:.2g} would probably have been missed."
     )
+
+
+def findings(result: "TransferResult") -> list[str]:
+    """Say in words what a study found: the means of targets, then each comparison or, of many, those with a finding."""
+    table = result.table
+    told = table if len(table) <= SENTENCES else table[table.verdict.isin(["helps", "hurts"])]
+    sentences = [finding(row) for rows in (result.means, told) for _, row in rows.iterrows()]
+    if len(told) < len(table):
+        sentences += [
+            f"Of {len(table)} comparisons, {len(told)} have a finding; the others cannot tell, or are undefined."
+        ]
+    return sentences
 
 
 def probe_finding(result: "LabelEfficiency", arm: str, baseline: str) -> str:
@@ -172,7 +185,7 @@ def transfer_page(
     """Return a transfer study, and behind it what a foundation model gives, as one HTML page that needs nothing else."""
     mix, settings = result.mix, result.settings
     body = [f"<h1>{html.escape(title)}</h1>"]
-    body += [f"<p class='finding'>{html.escape(finding(row))}</p>" for _, row in result.table.iterrows()]
+    body += [f"<p class='finding'>{html.escape(sentence)}</p>" for sentence in findings(result)]
     coverage = mix.tasks[["task", "level", "kind", "domain", "unit", "n_train", "n_val", "n_test"]]
     used = result.runs[["target", "n_labels"]].drop_duplicates()
     ticks = "" if settings["held_out"] == "nothing" else "Ticks: the seeds. "
@@ -201,6 +214,7 @@ def transfer_page(
         _figure(label_coverage(mix, used), "number of labels of each task by split"),
         f"<details><summary>The same as a table</summary>{_table(coverage)}</details>",
     ]
+    explained = set()  # targets that were trained together have one network, and one explanation
     for target in result.table.target.unique():
         kind = mix.chosen[mix.task_number(target)].kind
         runs = result.runs[result.runs.target == target]
@@ -219,6 +233,9 @@ def transfer_page(
         together = runs.source[runs.regime == "cotrain"].unique() if settings.get("conflicts") else []
         for source in together:
             arm, what = result.arm(target, source, "cotrain"), html.escape(f"{target} with {source}")
+            if (networks := tuple(arm.folder)) in explained:
+                continue
+            explained.add(networks)
             body += [
                 f"<h2>{what}: do their gradients agree?</h2>",
                 "<p>Cosine between the gradients of heads on what they share, of one batch before each validation: 1 where a step "

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from molfm.runs import Run
 
 _UPRIGHT = 3  # comparisons that stand in columns of their own, so that they fit on a narrow terminal
-_SENTENCES = 6  # comparisons that are all told in words; of more, those with a finding
 
 
 def print_table(table: "pd.DataFrame", title: str = "") -> None:
@@ -93,7 +92,7 @@ def show_page(page: Path) -> None:
 
 def show_transfer(result: "TransferResult") -> None:
     """Print a study, a row a comparison (a column, where they are few), and its findings in words."""
-    from molfm.report import METRIC_NAMES, finding
+    from molfm.report import METRIC_NAMES, findings
 
     def numbers(form: str, *columns: str) -> list[str]:
         rows = result.table[list(columns)].itertuples(index=False)
@@ -116,13 +115,8 @@ def show_transfer(result: "TransferResult") -> None:
     if len(shown) <= _UPRIGHT:
         shown = shown.T.reset_index().set_axis(["", *map(str, range(1, len(shown) + 1))], axis=1)
     print_table(shown, "Transfer: " + ", ".join(METRIC_NAMES[name] for name in table.metric.unique()) + " on test")
-    told = table if len(table) <= _SENTENCES else table[table.verdict.isin(["helps", "hurts"])]
-    for _, row in told.iterrows():
-        typer.echo(finding(row))
-    if len(told) < len(table):
-        typer.echo(
-            f"Of {len(table)} comparisons, {len(told)} have a finding; the others cannot tell, or are undefined."
-        )
+    for sentence in findings(result):
+        typer.echo(sentence)
 
 
 def show_probe(found: "LabelEfficiency") -> None:
