@@ -37,7 +37,7 @@ PUBLISHED = {  # arXiv 2310.04292: (alone, together)
 OURS = {"learning_rate": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup": 0.1, "batch_size": 128}
 RECIPES = {
     "paper": {},  # as the preset has it
-    "small-batches": {"batch_size": 17},  # the same with as many Tox21 molecules a step as a batch of 320 of all ToyMix has
+    "small-batches": {"batch_size": 17},  # as many molecules of Tox21 as there are in a batch of 320 of all ToyMix
     "ours": OURS,
     "balanced": OURS
     | {"fractions": {"qm9": 0.2}},  # an epoch has a fifth of QM9: the small datasets come five times as often
