@@ -68,10 +68,8 @@ def transfer_differences(result: "TransferResult", target: str | None = None) ->
             hovertemplate=f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})<extra></extra>",
         )
         named.add(row.regime)
-        if (
-            result.settings["held_out"] == "nothing"
-        ):  # compared in parts of the test set; a run's value is over all of it
-            continue
+        if result.settings["held_out"] == "nothing":
+            continue  # such a row is of a part of the test set, and a run's value of all of it
         arms = (result.arm(row.target, *arm, row.n_labels) for arm in ((row.source, row.regime), ("", "alone")))
         with_source, alone = (arm.set_index("seed").value for arm in arms)
         seeds = with_source - alone
@@ -124,6 +122,30 @@ def _lines(curves: pd.DataFrame, title: str, y: str) -> go.Figure:
     return legend_below(figure)
 
 
+def _cells(figure: go.Figure, z, x, y, text, hover, colors: list, limit: float, unit: str) -> go.Figure:
+    """Return a figure with a matrix whose cells say in words what their colours, from -limit to limit, show."""
+    figure.add_heatmap(
+        z=z,
+        x=x,
+        y=y,
+        text=text,
+        customdata=hover,
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f24"},
+        hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorscale=colors,
+        zmin=-limit,
+        zmax=limit,
+        xgap=3,
+        ygap=3,
+        colorbar={"title": unit},
+    )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont_size=11)
+    return figure.update_layout(margin_l=190)
+
+
 def _of_arm(runs: pd.DataFrame) -> str:
     return arm_name(runs.regime.iloc[0], runs.source.iloc[0])
 
@@ -164,27 +186,8 @@ def conflict_matrix(runs: pd.DataFrame) -> go.Figure:
             hover.loc[place] = f"{found.mean():+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
     title = f"Do gradients agree? {_of_arm(runs)}, mean over training"
     figure = new_figure(title, "", "", 190 + 50 * len(heads))
-    figure.add_heatmap(
-        z=mean,
-        x=heads,
-        y=heads,
-        text=text,
-        customdata=hover,
-        texttemplate="%{text}",
-        textfont={"color": "#1b1f24"},
-        hovertemplate="%{y} and %{x}<br>%{customdata}<extra></extra>",
-        hoverongaps=False,
-        colorscale=[[0, "#E69F00"], [0.5, _PALE], [1, "#56B4E9"]],
-        zmin=-1,
-        zmax=1,
-        xgap=3,
-        ygap=3,
-        colorbar={"title": "cosine"},
-    )
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont_size=11)
-    figure.update_layout(margin_l=190)
-    return figure
+    colors = [[0, "#E69F00"], [0.5, _PALE], [1, "#56B4E9"]]
+    return _cells(figure, mean, heads, heads, text, hover, colors, 1, "cosine")
 
 
 def validation_losses(runs: pd.DataFrame) -> go.Figure:
@@ -228,34 +231,10 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
             f"{row.p_adjusted:.2g}; {row.seeds} seeds, {row.n_labels} training and {row.n_test} test labels"
         )
     figure = new_figure("Difference from the target alone, and its 95% interval", "", "", 170 + 56 * len(rows))
-    figure.add_heatmap(
-        z=strength.astype(float),
-        x=columns,
-        y=rows,
-        text=text,
-        customdata=hover,
-        texttemplate="%{text}",
-        textfont={"color": "#1b1f24"},
-        hovertemplate="%{y}<br>%{x}<br>%{customdata}<extra></extra>",
-        # What is decided is more than a half-width from 0: from there on there is colour.
-        colorscale=[
-            [0, "#E69F00"],
-            [1 / 3, "#f6d58f"],
-            [1 / 3, _PALE],
-            [2 / 3, _PALE],
-            [2 / 3, "#b5ddf5"],
-            [1, "#56B4E9"],
-        ],
-        zmid=0,
-        zmin=-3,
-        zmax=3,
-        xgap=3,
-        ygap=3,
-        colorbar={"title": "half-<br>widths"},
-    )
-    figure.update_yaxes(autorange="reversed", tickfont_size=11)
-    figure.update_layout(margin_l=190)
-    return figure
+    # What is decided is more than a half-width from 0: from there on there is colour.
+    orange, pale, blue = ["#E69F00", "#f6d58f"], [_PALE, _PALE], ["#b5ddf5", "#56B4E9"]
+    colors = list(zip([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1], orange + pale + blue, strict=True))
+    return _cells(figure, strength.astype(float), columns, rows, text, hover, colors, 3, "half-<br>widths")
 
 
 def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
