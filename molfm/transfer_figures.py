@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from molfm.catalog import LEVELS
 from molfm.figures import (
@@ -14,7 +15,6 @@ from molfm.figures import (
     SERIES_COLORS,
     SERIES_SYMBOLS,
     arm_name,
-    arm_style,
     legend_below,
     new_figure,
 )
@@ -238,40 +238,59 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
 
 
 def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
-    """Show a target's test metric against its number of training labels, a line an arm.
+    """Show a target's test metric against its number of training labels: a panel a source, a line a regime.
 
     The bars are 95% intervals of the difference from the target alone, around the mean over seeds: where a bar does not
     reach the dashed line of the target alone, its own interval leaves 0 out; verdicts are corrected for their number.
     """
     table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
+    table = table.sort_values("n_labels", kind="stable")
     name = METRIC_NAMES[table.metric.iloc[0]] if len(table) else "metric"
-    figure = new_figure(f"Label efficiency: {target}", "training labels (logarithmic)", f"{name} on test", 520)
-    alone = table.drop_duplicates("n_labels").sort_values("n_labels")
-    color, dash, symbol = REGIME_STYLE["alone"]
-    figure.add_scatter(
-        x=alone.n_labels,
-        y=alone.baseline,
-        mode="lines+markers",
-        name="alone",
-        line={"color": color, "dash": dash, "width": 3},
-        marker={"symbol": symbol, "size": 9},
-    )
-    sources = list(dict.fromkeys(table.source))
-    arms = list(table.groupby(["source", "regime"], sort=False))
-    for place, ((source, regime), arm) in enumerate(arms):
-        arm, (color, dash, symbol) = arm.sort_values("n_labels"), arm_style(regime, source, sources)
-        shift = 1.02 ** (place - (len(arms) - 1) / 2)  # so that bars do not cover each other
+    sources, regimes = (list(dict.fromkeys(table[of])) for of in ("source", "regime"))
+    columns = min(3, len(sources)) or 1
+    rows = -(-len(sources) // columns) or 1
+    panels = {"rows": rows, "cols": columns, "shared_xaxes": "all", "shared_yaxes": "all"}
+    gaps = {"horizontal_spacing": 0.03, "vertical_spacing": 0.24 / rows}
+    figure = make_subplots(**panels, **gaps, subplot_titles=[name.replace(" + ", "<br>+ ") for name in sources])
+    new_figure(f"Label efficiency: {target}", "", "", 150 + 280 * rows, figure)
+    figure.update_layout(margin_t=95, title_y=0.98, title_yanchor="top", legend_y=1 + 0.12 / rows)
+    alone = table.drop_duplicates("n_labels")
+    for place, source in enumerate(sources):
+        at = {"row": place // columns + 1, "col": place % columns + 1}
+        color, dash, symbol = REGIME_STYLE["alone"]
         figure.add_scatter(
-            x=arm.n_labels.astype(float) * shift,
-            y=arm.value,
-            error_y={"type": "data", "array": arm.high - arm.difference, "thickness": 1.5, "width": 4},
+            x=alone.n_labels.astype(float),
+            y=alone.baseline,
             mode="lines+markers",
-            name=arm_name(regime, source),
-            line={"color": color, "dash": dash},
+            name="alone",
+            legendgroup="alone",
+            showlegend=place == 0,
+            line={"color": color, "dash": dash, "width": 3},
             marker={"symbol": symbol, "size": 9},
-            customdata=arm[["n_labels", "seeds", "n_test", "verdict"]].astype(object),
-            hovertemplate="%{customdata[0]} labels: %{y:.3f}, %{customdata[3]}<br>%{customdata[1]} seeds, "
-            "%{customdata[2]} test labels<extra>%{fullData.name}</extra>",
+            **at,
         )
-    figure.update_xaxes(type="log", tickvals=alone.n_labels, ticktext=alone.n_labels.astype(str))
-    return legend_below(figure)
+        for number, regime in enumerate(regimes):
+            arm = table[(table.source == source) & (table.regime == regime)]
+            shift = 1.04 ** (number - (len(regimes) - 1) / 2)  # so that bars do not cover each other
+            color, dash, symbol = REGIME_STYLE[regime]
+            figure.add_scatter(
+                x=arm.n_labels.astype(float) * shift,
+                y=arm.value,
+                error_y={"type": "data", "array": arm.high - arm.difference, "thickness": 1.5, "width": 4},
+                mode="lines+markers",
+                name=regime,
+                legendgroup=regime,
+                showlegend=place == 0,
+                line={"color": color, "dash": dash},
+                marker={"symbol": symbol, "size": 9},
+                customdata=arm[["n_labels", "difference", "seeds", "n_test", "verdict"]].astype(object),
+                hovertemplate="%{customdata[0]} labels: %{y:.3f}, %{customdata[1]:+.3f}, %{customdata[4]}<br>"
+                f"%{{customdata[2]}} seeds, %{{customdata[3]}} test labels<extra>{arm_name(regime, source)}</extra>",
+                **at,
+            )
+        if place + columns >= len(sources):  # the lowest of its column
+            figure.update_xaxes(title="training labels (logarithmic)", **at)
+    ticks = {"tickvals": alone.n_labels, "ticktext": alone.n_labels.astype(str)}
+    figure.update_xaxes(type="log", showticklabels=True, **ticks)
+    figure.update_yaxes(title=f"{name} on test", col=1)
+    return figure

@@ -1,0 +1,104 @@
+"""How often trained networks are said to be helped, or hurt, by sources that are noise.
+
+    python benchmarks/noise.py [--seeds 20] [--fast]
+
+The sources are three columns of drawn numbers, one for each molecule of B3DB; the targets logBB and BBB, with 128 labels. The
+study is trained once, with many seeds. A repetition is then what a study with three or five of them would have said, at
+p < .05 for itself. "other seeds" compares the target alone with itself, under other seeds: there nothing can differ, and
+every verdict is wrong. That noise makes no difference is only likely: training on it is more training, and what it really
+does is the mean over all seeds and columns, which stands beside.
+
+Repetitions share runs, so their share is known less well than their number suggests. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+
+import molfm
+from molfm.download import home
+from molfm.metrics import PRIMARY
+from molfm.statistics import WEIGHTED, paired_interval
+
+TARGETS = ("b3db/logBB", "b3db/BBB")
+COLUMNS = ("first", "second", "third")
+BUDGET = {"n_labels": 128, "steps": 300, "regimes": ["cotrain", "finetune"]}
+OF = (3, 5)  # seeds of a repetition
+
+
+def mix_with_noise(folder: Path) -> molfm.Mix:
+    """Return B3DB beside the dataset `noise`, whose card and table are written into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"smiles": molfm.load("b3db", progress=False).molecules.smiles})
+    drawn = np.random.default_rng(0).normal(size=(len(table), len(COLUMNS)))
+    table.join(pd.DataFrame(drawn, columns=COLUMNS)).to_csv(folder / "noise.csv", index=False)
+    tasks = "\n".join(f"  {name}: {{}}" for name in COLUMNS)
+    source = "sources:\n  - {location: 'file:noise.csv'}"
+    (folder / "noise.md").write_text(f"---\nname: noise\n{source}\ntasks:\n{tasks}\n---\nDrawn numbers.\n")
+    split = "split: scaffold\nfractions: [0.6, 0.15, 0.25]"
+    (folder / "with_noise.md").write_text(f"---\nname: with_noise\ndatasets: [b3db, noise]\n{split}\n---\nB3DB.\n")
+    return molfm.load(folder / "with_noise.md", progress=False)
+
+
+def test_predictions(folders: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the predictions (seeds, labels) of runs of one target on its test set, and what they are of."""
+    tables = [molfm.Run(folder).predictions.query("task == 0 and split == 'test'") for folder in folders]
+    tables = [table.sort_values("mol_id") for table in tables]
+    return np.stack([table.preds for table in tables]).astype(float), tables[0]
+
+
+def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: int) -> list[dict]:
+    """Return how often so many seeds come to a verdict, a row for each number of them; regime "other seeds": see above."""
+    rng, metric = np.random.default_rng(0), PRIMARY[result.mix.chosen[result.mix.task_number(target)].kind]
+    alone, of = test_predictions(result.arm(target, "", "alone").folder)
+    measured, groups = of.target.to_numpy(float), of.constitution.to_numpy()
+    arms = [alone]
+    if regime != "other seeds":
+        arms = [test_predictions(result.arm(target, f"noise/{name}", regime).folder)[0] for name in COLUMNS]
+    score = [
+        [WEIGHTED[metric](preds, measured, np.ones((1, len(measured))))[0] for preds in arm] for arm in [alone, *arms]
+    ]
+    differences = np.mean(
+        np.array(score[1:]) - score[0], axis=0
+    )  # the mean over sources, which share a seed's baseline
+    facts = {"target": target, "metric": metric, "regime": regime, "alone": np.mean(score[0])}
+    if regime != "other seeds":
+        error = differences.std(ddof=1) / np.sqrt(len(differences))
+        facts |= {"difference": differences.mean(), "its standard error": error}
+    rows = []
+    for n in OF:
+        found = []
+        for arm in arms:
+            for _ in range(repetitions // len(arms)):
+                chosen = rng.permutation(len(alone))
+                mine, theirs = (chosen[:n], chosen[n : 2 * n]) if regime == "other seeds" else (chosen[:n],) * 2
+                found.append(paired_interval(metric, alone[mine], arm[theirs], measured, groups))
+        said = pd.DataFrame(found)
+        helps, hurts = ((said.p < 0.05) & (sign * said.difference > 0) for sign in (1, -1))
+        rows.append(facts | {"seeds": n, "repetitions": len(said), "helps": helps.mean(), "hurts": hurts.mean()})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--fast", action="store_true", help="5 steps, 10 seeds: only to see that it runs")
+    given = parser.parse_args()
+    budget = BUDGET | ({"steps": 5, "seeds": 10} if given.fast else {"seeds": given.seeds})
+    mix = mix_with_noise(home() / "noise")
+    result = molfm.transfer(mix, TARGETS, [f"noise/{name}" for name in COLUMNS], **budget)
+    cases = [(target, regime) for target in TARGETS for regime in ("other seeds", *BUDGET["regimes"])]
+    rows = [row for case in cases for row in shares(result, *case, 12 if given.fast else 240)]
+    table = pd.DataFrame(rows)
+    print(table.round(4).to_string(index=False))
+    print(json.dumps({"settings": result.settings, "table": json.loads(table.round(5).to_json(orient="records"))}))
+
+
+if __name__ == "__main__":
+    main()
