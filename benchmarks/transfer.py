@@ -1,10 +1,12 @@
 """Does quantum chemistry help biology? Transfer studies on real data, with every comparison's interval and counts.
 
-    python benchmarks/transfer.py minimix|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …] [--seeds 5] [--steps N]
-        [--table NAME] [--fast]
+    python benchmarks/transfer.py minimix|minimix-few|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …]
+        [--seeds 5] [--steps N] [--table NAME] [--fast]
 
-minimix       logBB and BBB from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone and all together: trained
-              together, before, and probed, from 32 training labels to all
+minimix       logBB and BBB, with all their labels, from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone
+              and all together: trained together, before, and probed
+minimix-few   the same with 32 to 512 labels, and a quarter of the steps: what is best for the target alone, by validation labels
+              (`few_labels.py`)
 checkpoints   the same targets from networks that were trained elsewhere: the published model of LargeMix, and toymix-gine. Their
               networks are others than the baseline's, so this asks what such a model is worth, not what its data is
 toymix        Tox21, all twelve assays in one network, with QM9, with ZINC12K and with both, under a recipe of ours
@@ -26,24 +28,24 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 import molfm
 
 HERE = Path(__file__).parent / "transfer"
-COUNTS = [32, 64, 128, 256, None]
 LEVELS = ["xtb_b3db/graph", "xtb_b3db/node", "xtb_b3db/edge"]
 OURS = {"learning_rate": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup": 0.1}
+MINIMIX = {
+    "data": "minimix",
+    "targets": ["logBB", "BBB"],
+    "sources": ["qm9_mini", *LEVELS, "all"],
+    "regimes": ["cotrain", "finetune", "probe"],
+    "pretrain_steps": 1000,
+}
 STUDIES = {
-    "minimix": {
-        "data": "minimix",
-        "targets": ["logBB", "BBB"],
-        "sources": ["qm9_mini", *LEVELS, "all"],
-        "regimes": ["cotrain", "finetune", "probe"],
-        "n_labels": COUNTS,
-        "steps": 1000,
-    },
+    "minimix": MINIMIX | {"steps": 1000},
+    "minimix-few": MINIMIX | {"steps": 250, "n_labels": [32, 64, 128, 256, 512]},
     "checkpoints": {
         "data": "minimix",
         "targets": ["logBB", "BBB"],
         "sources": ["minimol", "toymix-gine"],
         "regimes": ["finetune", "probe"],
-        "n_labels": COUNTS,
+        "n_labels": [64, None],
         "steps": 300,
         "finetune": {"learning_rate": 3e-4, "layer_decay": 0.8},
     },
