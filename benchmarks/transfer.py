@@ -15,7 +15,8 @@ toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), s
 Nothing here was chosen by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
 otherwise. A study that was interrupted goes on, and one with more `--seeds` re-uses what is there; its runs are under
 `runs/transfer`. Two processes of one thread each share two cores. The table is written to `benchmarks/transfer/NAME.csv`
-(none given: the study's) and the report beside it as a page (not with `--fast`). The last line is one JSON object.
+(none given: the study's), what a random forest makes of the same labels, the target's curves and the report beside it (not
+with `--fast`). The last line is one JSON object.
 """
 
 import argparse
@@ -101,6 +102,7 @@ def main() -> None:
         result.table.to_csv(HERE / f"{name}.csv", index=False)
         if len(result.means):
             result.means.to_csv(HERE / f"{name}-means.csv", index=False)
+        result.reference.to_csv(HERE / f"{name}-reference.csv", index=False)
         result.to_html(HERE / f"{name}.html")
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
     print(json.dumps(facts | {"table": json.loads(result.table.round(4).to_json(orient="records"))}))

@@ -133,11 +133,28 @@ class TransferResult:
         columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source")]
         return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
 
-    def figure(self, target: str | None = None) -> "go.Figure":
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """What a random forest on Morgan fingerprints makes of the same training and test labels: is "alone" a fair baseline?
+
+        A row a run of a target alone: target, n_labels, seed, value (of the metric on test). Trained when first asked for.
+        """
+        from molfm.probing import reference_values
+
+        alone = self.runs[self.runs.regime == "alone"]
+        rows = [
+            found
+            for target, of in alone.groupby("target", sort=False)
+            for found in reference_values(self.mix, target, list(zip(of.n_labels, of.seed, strict=True)))
+        ]
+        return pd.DataFrame(rows, columns=["target", "n_labels", "seed", "value"])
+
+    def figure(self, target: str | None = None, reference: bool = False) -> "go.Figure":
         """Return a figure: of several targets the matrix of their differences; of one the differences with their seeds.
 
         Args:
             target: with several numbers of training labels, its label-efficiency curves.
+            reference: show `reference` in the curves.
         """
         from molfm import transfer_figures as figures
 
@@ -146,7 +163,7 @@ class TransferResult:
             return figures.transfer_matrix(self) if several else figures.transfer_differences(self)
         target = self._id(target)
         if self.table[self.table.target == target].n_labels.nunique() > 1:
-            return figures.transfer_curves(self, target)
+            return figures.transfer_curves(self, target, reference)
         return figures.transfer_differences(self, target)
 
     def to_html(self, path: str | Path | None = None) -> str | Path:

@@ -32,6 +32,7 @@ REGIME_STYLE = {
     "finetune": ("#009E73", "dashdot", "diamond"),
     "probe": ("#CC79A7", "dot", "square"),
 }
+REFERENCE_STYLE = ("#777777", "longdash", "x-thin-open")
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
 METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}

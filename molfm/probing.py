@@ -218,6 +218,24 @@ def forest(mix: Mix, task: str, features: pd.DataFrame, trees: int = 500) -> Arm
     return arm
 
 
+def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> list[tuple[str, int, int, float]]:
+    """Return what the baseline, a forest on Morgan fingerprints, makes of a task: (task, n_labels, seed, value on test).
+
+    Args:
+        runs: (n_labels, seed) of each; the labels are those that `Mix.limit` leaves.
+    """
+    test, y = mix.members("test", [task]), mix.labels(task).to_numpy()
+    n_train = len(mix.members("train", [task]))
+    arm, metric = forest(mix, task, morgan(labelled(mix, task))), METRICS[_kind(mix, task)][0]
+    found = []
+    for n, seed in runs:
+        train = (mix.limit(task, n, seed) if n < n_train else mix).members("train", [task])
+        preds = arm(train, y[train], test, seed)
+        value = WEIGHTED[metric](preds, y[test].astype(float), np.ones((1, len(test))))[0]
+        found.append((task, int(n), int(seed), float(value)))
+    return found
+
+
 def _kind(mix: Mix, task: str) -> str:
     return mix.chosen[mix.task_number(task)].kind
 

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from molfm.catalog import LEVELS
 from molfm.figures import (
     METRIC_NAMES,
+    REFERENCE_STYLE,
     REGIME_STYLE,
     SERIES_COLORS,
     SERIES_SYMBOLS,
@@ -237,11 +238,14 @@ def transfer_matrix(result: "TransferResult") -> go.Figure:
     return _cells(figure, strength.astype(float), columns, rows, text, hover, colors, 3, "half-<br>widths")
 
 
-def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
+def transfer_curves(result: "TransferResult", target: str, reference: bool = False) -> go.Figure:
     """Show a target's test metric against its number of training labels: a panel a source, a line a regime.
 
     The bars are 95% intervals of the difference from the target alone, around the mean over seeds: where a bar does not
     reach the dashed line of the target alone, its own interval leaves 0 out; verdicts are corrected for their number.
+
+    Args:
+        reference: also show a random forest on the same labels, the mean over seeds (`TransferResult.reference`).
     """
     table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
     table = table.sort_values("n_labels", kind="stable")
@@ -255,20 +259,25 @@ def transfer_curves(result: "TransferResult", target: str) -> go.Figure:
     new_figure(f"Label efficiency: {target}", "", "", 150 + 280 * rows, figure)
     figure.update_layout(margin_t=95, title_y=0.98, title_yanchor="top", legend_y=1 + 0.12 / rows)
     alone = table.drop_duplicates("n_labels")
+    lines = [("alone", alone.n_labels, alone.baseline, REGIME_STYLE["alone"], 3)]
+    if reference:
+        of = result.reference
+        of = of[of.target == target].groupby("n_labels").value.mean()
+        lines += [("random forest", of.index, of, REFERENCE_STYLE, 1.5)]
     for place, source in enumerate(sources):
         at = {"row": place // columns + 1, "col": place % columns + 1}
-        color, dash, symbol = REGIME_STYLE["alone"]
-        figure.add_scatter(
-            x=alone.n_labels.astype(float),
-            y=alone.baseline,
-            mode="lines+markers",
-            name="alone",
-            legendgroup="alone",
-            showlegend=place == 0,
-            line={"color": color, "dash": dash, "width": 3},
-            marker={"symbol": symbol, "size": 9},
-            **at,
-        )
+        for called, n, values, (color, dash, symbol), width in lines:
+            figure.add_scatter(
+                x=n.astype(float),
+                y=values,
+                mode="lines+markers",
+                name=called,
+                legendgroup=called,
+                showlegend=place == 0,
+                line={"color": color, "dash": dash, "width": width},
+                marker={"symbol": symbol, "size": 9},
+                **at,
+            )
         for number, regime in enumerate(regimes):
             arm = table[(table.source == source) & (table.regime == regime)]
             shift = 1.04 ** (number - (len(regimes) - 1) / 2)  # so that bars do not cover each other

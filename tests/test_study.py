@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import comparison, report, sources, study
+from molfm import comparison, probing, report, sources, study
 from molfm.checkpoints import body_hash
 from molfm.figures import learning_curves, predicted_against_measured
 from molfm.splits import SPLITS
@@ -262,6 +262,35 @@ def test_fewer_labels_are_among_the_more_and_the_same_in_every_arm(curves, two_d
     for seed in (0, 1):
         few, many = kept[15, seed][0], kept[30, seed][0]
         assert (few <= many).all() and few.sum() < many.sum()
+
+
+def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_test_set(curves, monkeypatch):
+    seen = []
+
+    def forest(mix, task, features):
+        def arm(train, y, test, seed):
+            assert features.index.isin(train).sum() == len(y)
+            seen.append(train)
+            return mix.labels(task).to_numpy()[test]
+
+        return arm
+
+    monkeypatch.setattr(probing, "forest", forest)
+    table = replace(curves).reference
+    alone = curves.runs[curves.runs.regime == "alone"]
+    assert (table.value == 1).all()
+    assert (
+        table[["target", "n_labels", "seed"]].to_numpy().tolist()
+        == alone[["target", "n_labels", "seed"]].to_numpy().tolist()
+    )
+    for folder, train in zip(alone.folder, seen, strict=True):
+        with np.load(Path(folder) / "kept.npz") as packed:
+            kept = np.unpackbits(packed["0"], count=len(curves.mix)).astype(bool)
+        every = curves.mix.members("train", ["aim/activity"])
+        assert train.tolist() == every[kept[every]].tolist()
+    lines = [line for line in replace(curves).figure("activity", reference=True).data if line.name == "random forest"]
+    assert len(lines) == 3
+    assert (list(lines[0].x), list(lines[0].y)) == ([15, 30], [1, 1])
 
 
 def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_reason(curves):
