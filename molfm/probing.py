@@ -228,7 +228,9 @@ def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> li
     n_train = len(mix.members("train", [task]))
     arm, metric = forest(mix, task, morgan(labelled(mix, task))), METRICS[_kind(mix, task)][0]
     found = []
-    for n, seed in runs:
+    for n, seed in tqdm(
+        runs, desc=f"Random forests of {mix.chosen[mix.task_number(task)].name}", unit=" fits", leave=False
+    ):
         train = (mix.limit(task, n, seed) if n < n_train else mix).members("train", [task])
         preds = arm(train, y[train], test, seed)
         value = WEIGHTED[metric](preds, y[test].astype(float), np.ones((1, len(test))))[0]

@@ -104,6 +104,17 @@ def finding(row: pd.Series) -> str:
     )
 
 
+def baselines(result: "TransferResult") -> pd.DataFrame:
+    """Return the mean over seeds of each target alone, beside a random forest's: target, metric, n_labels, alone, random forest."""
+    keys = ["target", "n_labels"]
+    alone = result.runs[result.runs.regime == "alone"].groupby(keys, sort=False).value.mean()
+    forest = result.reference.groupby(keys, sort=False).value.mean()
+    metric = result.table.drop_duplicates("target").set_index("target").metric
+    table = pd.DataFrame({"alone": alone, "random forest": forest}).reset_index()
+    table.insert(1, "metric", table.target.map(metric))
+    return table
+
+
 def findings(result: "TransferResult") -> list[str]:
     """Say in words what a study found: the means of targets, then each comparison or, of many, those with a finding."""
     table = result.table
@@ -207,6 +218,11 @@ def transfer_page(
             ]
         ),
         "<details><summary>Every run</summary>" + _table(result.runs.drop(columns="folder")) + "</details>",
+        "<h2>Is the baseline a fair one?</h2>",
+        "<p>Against a weak baseline everything helps. So here is the target alone beside what needs neither a network nor a "
+        "source: a random forest on Morgan fingerprints, with the same training labels and tested on the same. Where the "
+        "network alone is worse, a gain says little: try other steps, or another learning rate.</p>",
+        _table(baselines(result)),
         "<h2>What was measured, and how often</h2>",
         f"<p>{html.escape(repr(mix))}. Counts are of labels, not of molecules: a task at atom level has one for each atom. "
         "Stars: what the target was left with in training; validation labels were reduced in proportion, test labels "
@@ -223,7 +239,7 @@ def transfer_page(
         if runs.n_labels.nunique() > 1:
             body += [
                 f"<h2>{html.escape(target)}: how many labels it takes</h2>",
-                _figure(result.figure(target), f"test metric of {target} against training labels"),
+                _figure(result.figure(target, reference=True), f"test metric of {target} against training labels"),
             ]
         runs = runs[runs.n_labels == runs.n_labels.max()]
         body += [

@@ -168,6 +168,17 @@ def test_the_report_is_one_page_without_outside_addresses(result, tmp_path):
     )
     assert "Hidden were source labels of molecules that the target is tested on, and those in training of" in own
     assert own.count('class="plotly-graph-div"') == 4
+    fair = report.baselines(result)
+    assert fair.columns.tolist() == ["target", "metric", "n_labels", "alone", "random forest"]
+    assert fair.iloc[0, :4].tolist() == ["aim/activity", "r2", 30, pytest.approx(result.arm("activity").value.mean())]
+    assert fair["random forest"][0] == pytest.approx(result.reference.value.mean())
+    assert f"<td>{fair['random forest'][0]:.3f}</td>" in own.split("Is the baseline a fair one?")[1]
+
+
+def test_a_study_that_could_judge_nothing_has_a_report_all_the_same(two_datasets):
+    result = molfm.transfer(two_datasets, ["single"], ["help"], **TOGETHER)
+    assert result.reference.empty
+    assert "undefined: only class 0" in result.to_html()
 
 
 def test_the_report_escapes_names_that_come_from_data(result):
