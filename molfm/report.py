@@ -254,8 +254,9 @@ def transfer_page(
             explained.add(networks)
             body += [
                 f"<h2>{what}: do their gradients agree?</h2>",
-                "<p>Cosine between the gradients of heads on what they share, of one batch before each validation: 1 where a step "
-                "for one is a step for the other, -1 where each undoes the other. Losses are of the validation labels of those "
+                "<p>Cosine between the gradients of tasks (in the curves, and of many tasks, of heads: a dataset's tasks of one level) on "
+                "what they share, of one batch before each validation: 1 where a step for one is a step for the other, -1 where "
+                "each undoes the other. Losses are of the validation labels of those "
                 "molecules that the target is validated on, also where they are of the source.</p>",
                 _figure(conflict_matrix(arm), f"mean cosines of gradients, {target} with {source}"),
                 _figure(gradient_agreement(arm), f"cosines of gradients through training, {target} with {source}"),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 ALIVE = ("starting", "running")
 COSINE = "cosine "  # how columns of metrics begin that tell of two heads' gradients, see `gradients.py`
+TASK_COSINE = "task cosine "  # and of two tasks', with a tab between their names, which may have blanks
 LOG_TAIL = 4000  # characters of the log that a status quotes
 _children: list[subprocess.Popen] = []  # kept, so that those that ended are reaped
 
@@ -172,7 +173,7 @@ class Run:
         """The learning curves so far, a row a validation.
 
         Columns: step, train_loss, val_loss, `val_loss DATASET/LEVEL` of each head with validation labels, and `TASK/METRIC` of
-        those that are watched; with `conflicts` also `TASK/loss` and `cosine HEAD HEAD`.
+        those that are watched; with `conflicts` also `TASK/loss`, `cosine HEAD HEAD` and `task cosine TASK\tTASK`.
         """
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []

@@ -23,7 +23,7 @@ from torch_geometric.data import Batch
 from molfm.checkpoints import take_over
 from molfm.download import home
 from molfm.evaluation import Validation, judge, label_arrays, predictions
-from molfm.gradients import head_cosines
+from molfm.gradients import cosines
 from molfm.inference import Predictor
 from molfm.losses import choose, task_sums, total_loss
 from molfm.metrics import evaluate
@@ -61,7 +61,7 @@ class MultiTaskModule(lightning.LightningModule):
         sums, counts = task_sums(self.model, self.model(batch), batch, self.label_losses)
         step = self.global_step + 1
         if self.config.conflicts and (step % self.config.validate_every == 0 or step == self.config.steps):
-            self.cosines = head_cosines(self.model, sums, counts)
+            self.cosines = cosines(self.model, sums, counts)
         loss = total_loss(sums, batch.label_counts, self.model.head, self.weights)
         self.losses.append(loss.detach())
         return loss * self.config.accumulate  # Lightning divides by it, and the counts are those of the step already

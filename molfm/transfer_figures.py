@@ -19,7 +19,7 @@ from molfm.figures import (
     legend_below,
     new_figure,
 )
-from molfm.runs import COSINE, Run
+from molfm.runs import COSINE, TASK_COSINE, Run
 
 if TYPE_CHECKING:
     from molfm.comparison import TransferResult
@@ -102,6 +102,12 @@ def _pairs(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return {match[0]: (match[1], match[2]) for match in found if match}
 
 
+def _task_pairs(metrics: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return the columns that tell of two tasks' gradients, each with the names of the two."""
+    columns = [name for name in metrics if name.startswith(TASK_COSINE)]
+    return {name: tuple(name.removeprefix(TASK_COSINE).split("\t")) for name in columns}
+
+
 def _mean_metrics(runs: pd.DataFrame) -> pd.DataFrame:
     """Return metrics of runs by step, the mean over seeds."""
     return pd.concat([Run(folder).metrics for folder in runs.folder]).groupby("step").mean()
@@ -168,27 +174,32 @@ def gradient_agreement(runs: pd.DataFrame) -> go.Figure:
 
 
 def conflict_matrix(runs: pd.DataFrame) -> go.Figure:
-    """Show the cosine between the gradients of each two heads on the shared trunk, the mean over training and over seeds.
+    """Show the cosine between the gradients of each two tasks on the shared trunk, the mean over training and over seeds.
 
-    Blue: they agree; orange: each undoes the other. Empty: no batch had labels of both.
+    Of heads where tasks were not noted (`gradients.py`). Blue: they agree; orange: each undoes the other. Empty: no batch had
+    labels of both.
 
     Args:
         runs: of one arm (`TransferResult.arm`), trained with `conflicts=True`.
     """
     seeds = pd.DataFrame([Run(folder).metrics.mean() for folder in runs.folder])
-    pairs = _pairs(seeds)
-    heads = list(dict.fromkeys(head for pair in pairs.values() for head in pair))
-    mean = pd.DataFrame(np.nan, heads, heads)
-    text, hover = (pd.DataFrame("", heads, heads) for _ in range(2))
+    pairs = _task_pairs(seeds) or _pairs(seeds)
+    names = list(dict.fromkeys(name for pair in pairs.values() for name in pair))
+    many = len(names) > 12
+    mean = pd.DataFrame(np.nan, names, names)
+    text, hover = (pd.DataFrame("", names, names) for _ in range(2))
     for column, pair in pairs.items():
         found = seeds[column].dropna()
         for place in (pair, pair[::-1]):
-            mean.loc[place], text.loc[place] = found.mean(), f"{found.mean():+.2f}"
+            mean.loc[place] = found.mean()
+            short = f"{found.mean():+.1f}".replace("0.", ".") if abs(found.mean()) >= 0.05 else "0"
+            text.loc[place] = short if many else f"{found.mean():+.2f}"
             hover.loc[place] = f"{found.mean():+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
     title = f"Do gradients agree? {_of_arm(runs)}, mean over training"
-    figure = new_figure(title, "", "", 190 + 50 * len(heads))
+    figure = new_figure(title, "", "", 190 + (22 if many else 50) * len(names))
     colors = [[0, "#E69F00"], [0.5, _PALE], [1, "#56B4E9"]]
-    return _cells(figure, mean, heads, heads, text, hover, colors, 1, "cosine")
+    _cells(figure, mean, names, names, text, hover, colors, 1, "cosine")
+    return figure.update_traces(textfont_size=9, xgap=1, ygap=1) if many else figure
 
 
 def validation_losses(runs: pd.DataFrame) -> go.Figure:

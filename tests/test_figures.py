@@ -73,6 +73,19 @@ def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_sp
     ]
 
 
+@pytest.mark.parametrize("n_tasks", [3, 13])
+def test_the_matrix_of_conflicts_is_of_tasks_where_these_were_noted(noted, n_tasks):
+    tasks = [f"my aim/{i} of them" for i in range(n_tasks)]
+    values = {f"task cosine {a}\t{b}": -0.04 * j for i, a in enumerate(tasks) for j, b in enumerate(tasks) if i < j}
+    runs = noted(*[[{"cosine my aim/graph help/node": 0.5} | values]] * 2)
+    [cells] = conflict_matrix(runs).data
+    assert list(cells.x) == list(cells.y) == tasks
+    assert cells.z[0][2] == cells.z[2][0] == pytest.approx(-0.08)
+    assert cells.text[0][2] == ("-0.08" if n_tasks == 3 else "-.1")
+    assert cells.text[0][1] == ("-0.04" if n_tasks == 3 else "0")
+    assert [line.name for line in gradient_agreement(runs).data] == ["my aim/graph and help/node"]
+
+
 @pytest.mark.parametrize(("n_tasks", "shown"), [(12, [f"help/{i}" for i in range(12)]), (13, ["help/graph"])])
 def test_losses_are_shown_by_task_and_of_more_than_a_dozen_by_head(noted, n_tasks, shown):
     line = {"val_loss": 9.0, "val_loss help/graph": 2.0, "help/0/r2": 0.5} | {

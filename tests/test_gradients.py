@@ -1,4 +1,6 @@
-"""Whether the gradients of heads agree on the trunk: exact where it can be said, and noted without changing a run."""
+"""Whether the gradients of heads and tasks agree on the trunk: exact where it can be said, and noted without changing a run."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -6,11 +8,12 @@ import torch
 from test_resume import assert_equal_runs, interrupt
 
 import molfm
+from molfm import gradients
 from molfm.batch import to_batch
-from molfm.gradients import head_cosines
+from molfm.gradients import cosines
 from molfm.losses import task_sums
 from molfm.model import ModelConfig, MultiTaskModel
-from molfm.runs import COSINE
+from molfm.runs import COSINE, TASK_COSINE
 
 SMALL = {"hidden_channels": 8, "num_layers": 1, "dropout": 0.3, "progress": False, "batch_size": 10}
 
@@ -25,20 +28,31 @@ def step(toy):
 
 def test_cosines_are_those_of_gradients_by_hand(toy, step):
     model, sums, counts = step
-    found = head_cosines(model, sums, counts)
-    pairs = [("toy/graph", "toy/node"), ("toy/graph", "toy/edge"), ("toy/node", "toy/edge")]
-    assert list(found) == [f"{COSINE}{a} {b}" for a, b in pairs]
+    found = cosines(model, sums, counts)
     shared = [w for part in model.parts() for module in part for w in module.parameters()]
-    of_level = {}
-    for level in ("graph", "node", "edge"):
-        mine = torch.tensor((toy.tasks.level == level).to_numpy())
+    by_hand = {}
+    parts = {f"toy/{level}": toy.tasks.level == level for level in ("graph", "node", "edge")}
+    for name, mine in (parts | {task: toy.tasks.task == task for task in toy.tasks.task}).items():
+        mine = torch.tensor(mine.to_numpy())
         model.zero_grad()
         (sums[mine].sum() / counts[mine].sum()).backward(retain_graph=True)
-        of_level[f"toy/{level}"] = torch.cat([w.grad.flatten() for w in shared if w.grad is not None])
-    for (a, b), value in zip(pairs, found.values(), strict=True):
-        expected = torch.nn.functional.cosine_similarity(of_level[a], of_level[b], dim=0)
-        assert value == pytest.approx(float(expected), abs=1e-5)
-        assert -1 <= value <= 1
+        by_hand[name] = torch.cat([w.grad.flatten() for w in shared if w.grad is not None])
+    pairs = {f"{COSINE}{a} {b}": (a, b) for a, b in combinations(parts, 2)}
+    pairs |= {f"{TASK_COSINE}{a}\t{b}": (a, b) for a, b in combinations(toy.tasks.task, 2)}
+    assert list(found) == list(pairs) and len(pairs) == 3 + 6
+    for name, (a, b) in pairs.items():
+        expected = torch.nn.functional.cosine_similarity(by_hand[a], by_hand[b], dim=0)
+        assert found[name] == pytest.approx(float(expected), abs=1e-5)
+        assert -1 <= found[name] <= 1
+
+
+def test_tasks_are_compared_unless_they_are_heads_or_too_many(toy, step, monkeypatch):
+    model, sums, counts = step
+    monkeypatch.setattr(gradients, "MOST_TASKS", 3)
+    assert len(cosines(model, sums, counts)) == 3
+    single = MultiTaskModel(ModelConfig(8, 1), toy.select(["oxygen", "element"]).tasks, seed=0)
+    batch = to_batch(toy.select(["oxygen", "element"]).gather(toy.members("train")[:20], "train"))
+    assert list(cosines(single, *task_sums(single, single(batch), batch))) == [f"{COSINE}toy/graph toy/node"]
 
 
 def test_one_loss_against_itself_agrees_and_against_its_opposite_does_not(toy, step):
@@ -46,27 +60,29 @@ def test_one_loss_against_itself_agrees_and_against_its_opposite_does_not(toy, s
     loss = sums[0] / counts[0]
     for sign in (1, -1):
         again = torch.stack([loss * 5, loss * 0, sign * loss * 3, loss * 0])  # of the heads of graphs, nodes and bonds
-        found = head_cosines(model, again, torch.tensor([1.0, 0, 1, 0]))
-        assert found == {f"{COSINE}toy/graph toy/node": pytest.approx(sign, abs=1e-5)}
+        found = cosines(model, again, torch.tensor([1.0, 0, 1, 0]))
+        names = [f"{COSINE}toy/graph toy/node", f"{TASK_COSINE}toy/heavy\ttoy/element"]
+        assert found == dict.fromkeys(names, pytest.approx(sign, abs=1e-5))
 
 
 def test_a_head_alone_or_a_frozen_trunk_has_nothing_to_agree_on(step):
     model, sums, counts = step
-    assert head_cosines(model, sums, counts * torch.tensor([1, 1, 0, 0])) == {}
+    assert list(cosines(model, sums, counts * torch.tensor([1, 1, 0, 0]))) == [f"{TASK_COSINE}toy/heavy\ttoy/oxygen"]
+    assert cosines(model, sums, counts * torch.tensor([1, 0, 0, 0])) == {}
     for part in model.parts():
         for module in part:
             module.requires_grad_(False)
-    assert head_cosines(model, sums, counts) == {}
+    assert cosines(model, sums, counts) == {}
 
 
 def test_noting_them_changes_nothing_else_of_a_run_and_is_resumed_exactly(toy, own_home, monkeypatch):
     settings = {"steps": 6, "validate_every": 2, **SMALL}
     plain, noted = (molfm.train(toy, conflicts=value, **settings) for value in (False, True))
-    columns = [name for name in noted.metrics if name.startswith(COSINE)]
+    columns = [name for name in noted.metrics if name.startswith((COSINE, TASK_COSINE))]
     losses = [f"{task}/loss" for task in toy.tasks.task]
-    assert len(columns) == 3
+    assert len(columns) == 3 + 6
     values = noted.metrics[columns].to_numpy()
-    assert values.shape == (3, 3) and np.abs(values).max() <= 1 and len(np.unique(values)) == 9
+    assert values.shape == (3, 9) and np.abs(values).max() <= 1 and (np.ptp(values, 0) > 0).all()
     assert noted.metrics.drop(columns=columns + losses).equals(plain.metrics)
     n = noted.predictions.query("split == 'val'").task.value_counts().sort_index().to_numpy()
     graph = noted.metrics[losses[:2]].to_numpy() @ n[:2] / n[:2].sum()
