@@ -137,8 +137,8 @@ class TransferResult:
     def reference(self) -> pd.DataFrame:
         """What a random forest on Morgan fingerprints makes of the same training and test labels: is "alone" a fair baseline?
 
-        A row a run of a target alone: target, n_labels, seed, value (of the metric on test). Trained when first asked for,
-        some seconds for each row of thousands of labels.
+        A row a run of a target alone: target, n_labels, seed, value (of the metric on test). Trained when first asked for:
+        some seconds for thousands of labels, minutes for a hundred thousand.
         """
         from molfm.probing import reference_values
 

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from molfm.catalog import Task
 from molfm.metrics import undefined
 from molfm.mix import Mix
+from molfm.splits import SPLITS
 from molfm.statistics import WEIGHTED, paired_interval
 
 if TYPE_CHECKING:
@@ -224,18 +225,20 @@ def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> li
     Args:
         runs: (n_labels, seed) of each; the labels are those that `Mix.limit` leaves.
     """
-    test, y = mix.members("test", [task]), mix.labels(task).to_numpy()
-    n_train = len(mix.members("train", [task]))
-    arm, metric = forest(mix, task, morgan(labelled(mix, task))), METRICS[_kind(mix, task)][0]
-    found = []
-    for n, seed in tqdm(
-        runs, desc=f"Random forests of {mix.chosen[mix.task_number(task)].name}", unit=" fits", leave=False
-    ):
-        train = (mix.limit(task, n, seed) if n < n_train else mix).members("train", [task])
-        preds = arm(train, y[train], test, seed)
-        value = WEIGHTED[metric](preds, y[test].astype(float), np.ones((1, len(test))))[0]
-        found.append((task, int(n), int(seed), float(value)))
-    return found
+    number, n_train = mix.task_number(task), len(mix.members("train", [task]))
+    metric, name = METRICS[_kind(mix, task)][0], mix.chosen[number].name
+    arm = forest(mix, task, morgan(labelled(mix, task)))
+    values: dict[tuple[int, int], float] = {}
+    for n, seed in tqdm(runs, desc=f"Random forests of {name}", unit=" fits", leave=False):
+        drawn = (n, seed if n < n_train else 0)  # of all labels there is one draw
+        if drawn not in values:
+            # Label by label, since a molecule may be listed twice, in training and in the test set too.
+            molecule, _, split, y = (mix.limit(task, n, seed) if n < n_train else mix)._labels_of(number)
+            train, test = (split == SPLITS.index(part) for part in ("train", "test"))
+            preds = arm(molecule[train], y[train], molecule[test], seed)
+            values[drawn] = WEIGHTED[metric](preds, y[test].astype(float), np.ones((1, test.sum())))[0]
+        values[n, seed] = values[drawn]
+    return [(task, int(n), int(seed), float(values[n, seed])) for n, seed in runs]
 
 
 def _kind(mix: Mix, task: str) -> str:

@@ -256,7 +256,8 @@ def transfer_curves(result: "TransferResult", target: str, reference: bool = Fal
     reach the dashed line of the target alone, its own interval leaves 0 out; verdicts are corrected for their number.
 
     Args:
-        reference: also show a random forest on the same labels, the mean over seeds (`TransferResult.reference`).
+        reference: also show a random forest on the same labels, the mean over seeds (`TransferResult.reference`); not where
+            sources were left what they know of the test set, since each is judged on another part of it then.
     """
     table = result.table[(result.table.target == target) & (result.table.split == "test")].dropna(subset="difference")
     table = table.sort_values("n_labels", kind="stable")
@@ -266,31 +267,42 @@ def transfer_curves(result: "TransferResult", target: str, reference: bool = Fal
     rows = -(-len(sources) // columns) or 1
     panels = {"rows": rows, "cols": columns, "shared_xaxes": "all", "shared_yaxes": "all"}
     gaps = {"horizontal_spacing": 0.03, "vertical_spacing": 0.24 / rows}
-    figure = make_subplots(**panels, **gaps, subplot_titles=[name.replace(" + ", "<br>+ ") for name in sources])
+    used = np.arange(rows * columns).reshape(rows, columns) < max(len(sources), 1)
+    cells = [[{} if cell else None for cell in row] for row in used]
+    figure = make_subplots(
+        **panels, **gaps, specs=cells, subplot_titles=[name.replace(" + ", "<br>+ ") for name in sources]
+    )
     new_figure(f"Label efficiency: {target}", "", "", 150 + 280 * rows, figure)
     figure.update_layout(margin_t=95, title_y=0.98, title_yanchor="top", legend_y=1 + 0.12 / rows)
-    alone = table.drop_duplicates("n_labels")
-    lines = [("alone", alone.n_labels, alone.baseline, REGIME_STYLE["alone"], 3)]
-    if reference:
-        of = result.reference
-        of = of[of.target == target].groupby("n_labels").value.mean()
-        lines += [("random forest", of.index, of, REFERENCE_STYLE, 1.5)]
+    forest = pd.Series(dtype=float)
+    if reference and result.settings["held_out"] != "nothing":
+        forest = result.reference[result.reference.target == target].groupby("n_labels").value.mean()
+    named = set()
     for place, source in enumerate(sources):
         at = {"row": place // columns + 1, "col": place % columns + 1}
-        for called, n, values, (color, dash, symbol), width in lines:
+        alone = table[table.source == source].drop_duplicates("n_labels").set_index("n_labels").baseline
+        for called, values, (color, dash, symbol), width in (
+            ("alone", alone, REGIME_STYLE["alone"], 3),
+            ("random forest", forest, REFERENCE_STYLE, 1.5),
+        ):
+            if values.empty:
+                continue
             figure.add_scatter(
-                x=n.astype(float),
+                x=values.index.astype(float),
                 y=values,
                 mode="lines+markers",
                 name=called,
                 legendgroup=called,
-                showlegend=place == 0,
+                showlegend=called not in named,
                 line={"color": color, "dash": dash, "width": width},
                 marker={"symbol": symbol, "size": 9},
                 **at,
             )
+            named.add(called)
         for number, regime in enumerate(regimes):
             arm = table[(table.source == source) & (table.regime == regime)]
+            if arm.empty:
+                continue
             shift = 1.04 ** (number - (len(regimes) - 1) / 2)  # so that bars do not cover each other
             color, dash, symbol = REGIME_STYLE[regime]
             figure.add_scatter(
@@ -300,7 +312,7 @@ def transfer_curves(result: "TransferResult", target: str, reference: bool = Fal
                 mode="lines+markers",
                 name=regime,
                 legendgroup=regime,
-                showlegend=place == 0,
+                showlegend=regime not in named,
                 line={"color": color, "dash": dash},
                 marker={"symbol": symbol, "size": 9},
                 customdata=arm[["n_labels", "difference", "seeds", "n_test", "verdict"]].astype(object),
@@ -308,9 +320,11 @@ def transfer_curves(result: "TransferResult", target: str, reference: bool = Fal
                 f"%{{customdata[2]}} seeds, %{{customdata[3]}} test labels<extra>{arm_name(regime, source)}</extra>",
                 **at,
             )
+            named.add(regime)
         if place + columns >= len(sources):  # the lowest of its column
             figure.update_xaxes(title="training labels (logarithmic)", **at)
-    ticks = {"tickvals": alone.n_labels, "ticktext": alone.n_labels.astype(str)}
+    counts = sorted(table.n_labels.unique())
+    ticks = {"tickvals": counts, "ticktext": list(map(str, counts))}
     figure.update_xaxes(type="log", showticklabels=True, **ticks)
     figure.update_yaxes(title=f"{name} on test", col=1)
     return figure

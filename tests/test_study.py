@@ -280,16 +280,18 @@ def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_te
 
     def forest(mix, task, features):
         def arm(train, y, test, seed):
-            assert features.index.isin(train).sum() == len(y)
             seen.append(train)
-            return mix.labels(task).to_numpy()[test]
+            assert sorted(test) == sorted(of_test.mol_id)
+            return np.zeros(len(test))
 
         return arm
 
+    of_test = molfm.Run(curves.runs.folder.iloc[0]).predictions.query("split == 'test'")
     monkeypatch.setattr(probing, "forest", forest)
     table = replace(curves).reference
     alone = curves.runs[curves.runs.regime == "alone"]
-    assert (table.value == 1).all()
+    measured = of_test.target
+    assert table.value.to_numpy() == pytest.approx(1 - (measured**2).sum() / ((measured - measured.mean()) ** 2).sum())
     assert (
         table[["target", "n_labels", "seed"]].to_numpy().tolist()
         == alone[["target", "n_labels", "seed"]].to_numpy().tolist()
@@ -298,10 +300,41 @@ def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_te
         with np.load(Path(folder) / "kept.npz") as packed:
             kept = np.unpackbits(packed["0"], count=len(curves.mix)).astype(bool)
         every = curves.mix.members("train", ["aim/activity"])
-        assert train.tolist() == every[kept[every]].tolist()
+        assert np.unique(train).tolist() == every[kept[every]].tolist()
     lines = [line for line in replace(curves).figure("activity", reference=True).data if line.name == "random forest"]
     assert len(lines) == 3
-    assert (list(lines[0].x), list(lines[0].y)) == ([15, 30], [1, 1])
+    assert (list(lines[0].x), list(lines[0].y)) == ([15, 30], table.groupby("n_labels").value.mean().tolist())
+
+
+def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of_each_row(make_card, monkeypatch):
+    frame = pd.DataFrame(
+        {"smiles": ["CO", "CCO", "CO", "OCC", "CN"], "y": [1.0, 2, 30, 4, 5], "part": ["train"] * 2 + ["test"] * 3}
+    )
+    mix = molfm.load(frame, tasks=["y"], split="part", progress=False)
+    seen = []
+    monkeypatch.setattr(
+        probing, "forest", lambda *_: lambda train, y, test, seed: seen.extend(y) or np.zeros(len(test))
+    )
+    [(_, _, _, value)] = probing.reference_values(mix, "y", [(2, 0)])
+    assert sorted(seen) == [1, 2]
+    assert value == pytest.approx(1 - (30**2 + 4**2 + 5**2) / (17**2 + 9**2 + 8**2))  # their mean is 13
+
+
+def test_in_curves_every_regime_and_each_sources_own_baseline_are_shown(curves):
+    table = curves.table[curves.table.target == "aim/activity"]
+    table = table[(table.source != "help") | (table.regime == "probe")]
+    table = table.assign(baseline=np.where(table.source == "other", 0.5, 0.25))
+    figure = replace(curves, table=table, settings=curves.settings | {"held_out": "nothing"}).figure(
+        "activity", reference=True
+    )
+    assert {line.name for line in figure.data if line.showlegend} == {"alone", "cotrain", "finetune", "probe"}
+    assert sum(line.showlegend for line in figure.data) == 4
+    assert [line.y.tolist() for line in figure.data if line.name == "alone"] == [[0.25] * 2, [0.5] * 2, [0.25] * 2]
+
+
+def test_a_report_leaves_out_forests_of_very_many_labels(result, monkeypatch):
+    monkeypatch.setattr(report, "MOST_LABELS", 29)
+    assert "of so many labels it takes its time" in replace(result).to_html()
 
 
 def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_reason(curves):
