@@ -4,11 +4,12 @@
 
 The sources are three columns of drawn numbers, one for each molecule of B3DB; the targets logBB and BBB, with 128 labels. The
 study is trained once, with many seeds. A repetition is then what a study with three or five of them would have said, at
-p < .05 for itself. "other seeds" compares the target alone with itself, under other seeds: there nothing can differ, and
-every verdict is wrong. That noise makes no difference is only likely: training on it is more training, and what it really
-does is the mean over all seeds and columns, which stands beside.
+p < .05 for itself. "other seeds" compares the target alone with itself, under other seeds, unpaired: there nothing can differ,
+and every verdict is wrong. That noise makes no difference is only likely: training on it is more training, and what it does to
+this target's test set is the mean over all seeds and columns, which stands beside (its standard error is that over seeds).
 
-Repetitions share runs, so their share is known less well than their number suggests. The last line is one JSON object.
+Repetitions share runs: twenty seeds make six separate studies of three or four of five for each column (and half as many of
+"other seeds"), so a share is known no better than from so few. The last line is one JSON object.
 """
 
 import argparse
@@ -90,6 +91,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--fast", action="store_true", help="5 steps, 10 seeds: only to see that it runs")
     given = parser.parse_args()
+    if given.seeds < 2 * max(OF):
+        parser.error(f"--seeds: expected {2 * max(OF)} or more, for {max(OF)} and as many others, found {given.seeds}.")
     budget = BUDGET | ({"steps": 5, "seeds": 10} if given.fast else {"seeds": given.seeds})
     mix = mix_with_noise(home() / "noise")
     result = molfm.transfer(mix, TARGETS, [f"noise/{name}" for name in COLUMNS], **budget)

@@ -5,8 +5,8 @@
 
 minimix       logBB and BBB, with all their labels, from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone
               and all together: trained together, before, and probed
-minimix-few   the same with 32 to 512 labels, and a quarter of the steps: what is best for the target alone, by validation labels
-              (`few_labels.py`)
+minimix-few   the same with 32 to 512 labels, and a quarter of the steps: by validation labels better for logBB alone, and no worse
+              for BBB (`few_labels.py`)
 checkpoints   the same targets from networks that were trained elsewhere: the published model of LargeMix, and toymix-gine. Their
               networks are others than the baseline's, so this asks what such a model is worth, not what its data is
 toymix        Tox21, all twelve assays in one network, with QM9, with ZINC12K and with both, under a recipe of ours
@@ -15,8 +15,8 @@ toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), s
 Nothing here was chosen by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
 otherwise. A study that was interrupted goes on, and one with more `--seeds` re-uses what is there; its runs are under
 `runs/transfer`. Two processes of one thread each share two cores. The table is written to `benchmarks/transfer/NAME.csv`
-(none given: the study's), what a random forest makes of the same labels, the target's curves and the report beside it (not
-with `--fast`). The last line is one JSON object.
+(none given: the study's), what a random forest makes of the same labels and the report beside it (not with `--fast`). The
+last line is one JSON object.
 """
 
 import argparse

@@ -267,7 +267,7 @@ def transfer(
         seeds: pairs of runs; two at least.
         n_labels: training labels of the target to keep, or several such numbers for a curve; None: all. Fewer labels are
             among the more of the same seed, and validation labels shrink with them.
-        steps: of every run that sees the target; with few labels take few, such as 250 for 128 (`benchmarks/few_labels.py`).
+        steps: of every run that sees the target; with few labels take few (`benchmarks/few_labels.py`), but `pretrain_steps` no fewer.
         pretrain_steps: on the source before; None: as many as `steps`.
         target_batch: target molecules a step, in every run.
         source_batch: molecules a step of each source dataset.
