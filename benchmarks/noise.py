@@ -1,6 +1,6 @@
 """How often trained networks are said to be helped, or hurt, by sources that are noise.
 
-    python benchmarks/noise.py [--seeds 20] [--fast]
+    python benchmarks/noise.py [--targets b3db/logBB b3db/BBB] [--seeds 20] [--fast]
 
 The sources are three columns of drawn numbers, one for each molecule of B3DB; the targets logBB and BBB, with 128 labels. The
 study is trained once, with many seeds. A repetition is then what a study with three or five of them would have said, at
@@ -88,6 +88,7 @@ def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--targets", nargs="+", default=TARGETS, choices=TARGETS)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--fast", action="store_true", help="5 steps, 10 seeds: only to see that it runs")
     given = parser.parse_args()
@@ -95,8 +96,8 @@ def main() -> None:
         parser.error(f"--seeds: expected {2 * max(OF)} or more, for {max(OF)} and as many others, found {given.seeds}.")
     budget = BUDGET | ({"steps": 5, "seeds": 10} if given.fast else {"seeds": given.seeds})
     mix = mix_with_noise(home() / "noise")
-    result = molfm.transfer(mix, TARGETS, [f"noise/{name}" for name in COLUMNS], **budget)
-    cases = [(target, regime) for target in TARGETS for regime in ("other seeds", *BUDGET["regimes"])]
+    result = molfm.transfer(mix, given.targets, [f"noise/{name}" for name in COLUMNS], **budget)
+    cases = [(target, regime) for target in given.targets for regime in ("other seeds", *BUDGET["regimes"])]
     rows = [row for case in cases for row in shares(result, *case, 12 if given.fast else 240)]
     table = pd.DataFrame(rows)
     print(table.round(4).to_string(index=False))
