@@ -18,7 +18,7 @@ import pandas as pd
 
 import molfm
 from molfm.metrics import PRIMARY
-from molfm.statistics import WEIGHTED
+from molfm.statistics import score
 
 TARGETS = ("b3db/logBB", "b3db/BBB")
 RECIPES = {
@@ -40,16 +40,9 @@ def judge(mix: molfm.Mix, target: str, count: int, seed: int, settings: dict) ->
     measured = mix.labels(target).to_numpy(float)[left]
     preds = run.model.predict(mix.molecules.smiles.iloc[left], progress=False)[target].to_numpy(float)
     metric = PRIMARY[mix.chosen[mix.task_number(target)].kind]
-    value = WEIGHTED[metric](preds, measured, np.ones((1, len(left))))[0]
     step = run.metrics.set_index("step").val_loss.idxmin()
-    return {
-        "target": target,
-        "labels": count,
-        "metric": metric,
-        "of": len(left),
-        "value": value,
-        "step": step,
-    }
+    facts = {"target": target, "labels": count, "metric": metric, "of": len(left)}
+    return facts | {"value": score(metric, preds, measured), "step": step}
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import pandas as pd
 import molfm
 from molfm.download import home
 from molfm.metrics import PRIMARY
-from molfm.statistics import WEIGHTED, paired_interval
+from molfm.statistics import paired_interval, score
 
 TARGETS = ("b3db/logBB", "b3db/BBB")
 COLUMNS = ("first", "second", "third")
@@ -62,13 +62,9 @@ def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: 
     arms = [alone]
     if regime != "other seeds":
         arms = [test_predictions(result.arm(target, f"noise/{name}", regime).folder)[0] for name in COLUMNS]
-    score = [
-        [WEIGHTED[metric](preds, measured, np.ones((1, len(measured))))[0] for preds in arm] for arm in [alone, *arms]
-    ]
-    differences = np.mean(
-        np.array(score[1:]) - score[0], axis=0
-    )  # the mean over sources, which share a seed's baseline
-    facts = {"target": target, "metric": metric, "regime": regime, "alone": np.mean(score[0])}
+    before, *after = np.array([[score(metric, preds, measured) for preds in arm] for arm in [alone, *arms]])
+    differences = np.mean(after, axis=0) - before  # the mean over sources, which share a seed's baseline
+    facts = {"target": target, "metric": metric, "regime": regime, "alone": before.mean()}
     if regime != "other seeds":
         error = differences.std(ddof=1) / np.sqrt(len(differences))
         facts |= {"difference": differences.mean(), "its standard error": error}

@@ -24,7 +24,7 @@ import molfm
 from molfm.download import home
 from molfm.metrics import averages
 from molfm.runs import Run
-from molfm.statistics import WEIGHTED
+from molfm.statistics import WEIGHTED, score
 
 FILES = Path(__file__).parents[1] / "molfm" / "checkpoint_files"
 RESAMPLES = 1000
@@ -75,7 +75,7 @@ def intervals(run: Run) -> pd.DataFrame:
         draws = np.random.default_rng(0).multinomial(n_groups, np.full(n_groups, 1 / n_groups), RESAMPLES)
         preds, target = mine.preds.to_numpy(float), mine.target.to_numpy(float)
         for metric in SHOWN[task.kind]:
-            [value] = WEIGHTED[metric](preds, target, np.ones((1, len(mine))))
+            value = score(metric, preds, target)
             # A few at a time: of a task at atom level there are tens of thousands of labels.
             parts = [WEIGHTED[metric](preds, target, draws[i : i + 20, group]) for i in range(0, RESAMPLES, 20)]
             low, high = np.nanquantile(np.concatenate(parts), [0.025, 0.975])

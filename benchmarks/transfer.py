@@ -36,11 +36,10 @@ MINIMIX = {
     "targets": ["logBB", "BBB"],
     "sources": ["qm9_mini", *LEVELS, "all"],
     "regimes": ["cotrain", "finetune", "probe"],
-    "pretrain_steps": 1000,
 }
 STUDIES = {
     "minimix": MINIMIX | {"steps": 1000},
-    "minimix-few": MINIMIX | {"steps": 250, "n_labels": [32, 64, 128, 256, 512]},
+    "minimix-few": MINIMIX | {"steps": 250, "pretrain_steps": 1000, "n_labels": [32, 64, 128, 256, 512]},
     "checkpoints": {
         "data": "minimix",
         "targets": ["logBB", "BBB"],

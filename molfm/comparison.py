@@ -14,7 +14,7 @@ from molfm.metrics import PRIMARY, undefined
 from molfm.mix import Mix
 from molfm.runs import Run, check_origin, read_mix, write_json, write_mix
 from molfm.sources import Source
-from molfm.statistics import WEIGHTED, add_verdicts, paired_interval, too_few
+from molfm.statistics import add_verdicts, paired_interval, score, too_few
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -285,4 +285,4 @@ def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarra
 def _value(table: pd.DataFrame, metric: str) -> float:
     table = table[table.split == "test"]
     preds, measured = table.preds.to_numpy(float), table.target.to_numpy(float)
-    return float(WEIGHTED[metric](preds, measured, np.ones((1, len(measured))))[0])
+    return score(metric, preds, measured)

@@ -24,7 +24,7 @@ from molfm.catalog import Task
 from molfm.metrics import undefined
 from molfm.mix import Mix
 from molfm.splits import SPLITS
-from molfm.statistics import WEIGHTED, paired_interval
+from molfm.statistics import paired_interval, score
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -72,8 +72,7 @@ class LabelEfficiency:
         rows = []
         for (n, arm), metric in product(self.preds, METRICS[self.task.kind]):
             for draw, at in enumerate(self.tested):
-                preds, ones = self.preds[n, arm][draw, at], np.ones((1, at.sum()))
-                rows.append((arm, n, draw, metric, float(WEIGHTED[metric](preds, self.measured[at], ones)[0])))
+                rows.append((arm, n, draw, metric, score(metric, self.preds[n, arm][draw, at], self.measured[at])))
         return pd.DataFrame(rows, columns=["arm", "n_labels", "draw", "metric", "value"])
 
     @property
@@ -236,9 +235,9 @@ def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> li
             molecule, _, split, y = (mix.limit(task, n, seed) if n < n_train else mix)._labels_of(number)
             train, test = (split == SPLITS.index(part) for part in ("train", "test"))
             preds = arm(molecule[train], y[train], molecule[test], seed)
-            values[drawn] = WEIGHTED[metric](preds, y[test].astype(float), np.ones((1, test.sum())))[0]
+            values[drawn] = score(metric, preds, y[test].astype(float))
         values[n, seed] = values[drawn]
-    return [(task, int(n), int(seed), float(values[n, seed])) for n, seed in runs]
+    return [(task, int(n), int(seed), values[n, seed]) for n, seed in runs]
 
 
 def _kind(mix: Mix, task: str) -> str:

@@ -62,6 +62,11 @@ def weighted_mae(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> 
 WEIGHTED = {"r2": weighted_r2, "mae": weighted_mae, "auroc": weighted_auroc}
 
 
+def score(metric: str, preds: np.ndarray, target: np.ndarray) -> float:
+    """Return a metric ("r2", "mae" or "auroc") of predictions and targets (n,)."""
+    return float(WEIGHTED[metric](preds, target, np.ones((1, len(target))))[0])
+
+
 def too_few(kind: str, target: np.ndarray, groups: np.ndarray) -> str | None:
     """Return why a test set is too small for a verdict, or None where it is not.
 

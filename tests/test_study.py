@@ -306,7 +306,7 @@ def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_te
     assert (list(lines[0].x), list(lines[0].y)) == ([15, 30], table.groupby("n_labels").value.mean().tolist())
 
 
-def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of_each_row(make_card, monkeypatch):
+def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of_each_row(monkeypatch):
     frame = pd.DataFrame(
         {"smiles": ["CO", "CCO", "CO", "OCC", "CN"], "y": [1.0, 2, 30, 4, 5], "part": ["train"] * 2 + ["test"] * 3}
     )
