@@ -48,19 +48,21 @@ def toymix_run(seed: int, fast: bool) -> Run:
 CHECKPOINTS = {
     "minimix-gine": (
         minimix,
-        "MiniMix: QM9-mini (DFT), GFN2-xTB at graph, atom and bond level, measured BBB and logBB; all embedded",
-        "60 epochs of all tasks, molfm.train('minimix'), GINE, 4 layers of width 96",
-        "A model of molecules like those of QM9 (up to nine heavy atoms) and of B3DB (drug-like). BBB and logBB have few "
-        "labels and one measurement behind both: it is here to be looked at and built on, not to decide on a drug. Molecules "
-        "with a label in training are predicted better than the table says; the split of each dataset is by scaffold.",
+        "MiniMix, included in molfm: QM9-mini (DFT), GFN2-xTB at graph, node and edge level, measured BBB and logBB",
+        "60 epochs on all tasks, molfm.train('minimix'), GINE, 4 layers of width 96",
+        "The model is for molecules like those in QM9 (up to nine heavy atoms) and B3DB (drug-like). BBB and logBB are "
+        "one measurement and have few labels. Use the model to explore and to build on, not to decide on a drug. The "
+        "split of each dataset is by scaffold. Molecules with a label in training are predicted better than the tables "
+        "below show.",
     ),
     "toymix-gine": (
         toymix_run,
         "ToyMix (arXiv 2310.04292): QM9, ZINC12K and Tox21, all three at once",
-        "40 epochs with a fifth of QM9 in each, network of the preset toymix-gine (benchmarks/toymix.md, `balanced`)",
-        "Random splits, as in the paper, so that test molecules have close relatives in training: on new chemistry it will do "
-        "worse. Labels of ZINC12K are formulas (computed logP and accessibility), not measurements. Tox21 was measured on "
-        "7,831 compounds; a probability is that of being active in the assay, not of harm.",
+        "40 epochs, each with a fifth of QM9, network of the preset toymix-gine (benchmarks/toymix.md, `balanced`)",
+        "The splits are random, as in the paper, so test molecules have close relatives in training. Expect worse "
+        "predictions on new chemistry. The labels of ZINC12K are formulas (computed logP and accessibility), not "
+        "measurements. Tox21 was measured on 7,831 compounds. A predicted probability is the probability of being "
+        "active in the assay, not of harm.",
     ),
 }
 
@@ -115,29 +117,30 @@ def card(name: str, runs: list[Run], rows: pd.DataFrame, averages: pd.DataFrame)
 name: {name}
 data: "{data}"
 network: "{config["layer"]}, {config["num_layers"]} layers of width {config["hidden_channels"]}, {size:,} parameters"
-recipe: "{recipe}; {settings}; seed 0, best mean validation loss of the heads"
+recipe: "{recipe}; {settings}; seed 0, weights with the lowest mean validation loss of the heads"
 license: MIT
 command: python benchmarks/shipped.py {name}
 ---
 # {name}
 
-{data}. Licences and citations of the data: its data cards (`molfm.card`).
+Trained on {data}. The data cards (`molfm.card`) give the licences and citations of the data.
 
-## Limits
+## Limitations
 
 {limits}
 
-## On the test set, {len(runs)} seeds
+## Test set results, {len(runs)} seeds
 
-Averages over the tasks of a dataset and level, each over its own labels; standard deviation over seeds. `mae_z` is in standard
-deviations of the training labels.
+Metrics are averaged over the tasks of a dataset and level. Each task is scored on its own labels. `mean` and `std`
+(standard deviation) are over `count` seeds. `mae_z` is in standard deviations of the training labels.
 
 {markdown(averages.round(4))}
 
-## Each task, the weights that ship
+## Results per task, shipped weights
 
-95% interval: bootstrap over test constitutions ({RESAMPLES:,} resamples); it says nothing of the chance in training, which the
-table above does. At node and edge level a label is an atom's or a bond's.
+`low` and `high` are the ends of the 95% interval, from a bootstrap over test constitutions ({RESAMPLES:,} resamples).
+This interval does not include the variation between training runs, which the table above shows. At node level, each
+label belongs to one atom; at edge level, to one bond.
 
 {markdown(rows)}
 """

@@ -1,1 +1,1 @@
-"""The data cards, one Markdown file a dataset, and the tables of MiniMix."""
+"""The data cards, one Markdown file per dataset or mix, and the tables of MiniMix."""

@@ -289,8 +289,8 @@ def test_the_command_renders_the_prose_on_a_terminal_and_leaves_it_alone_in_a_pi
     assert "rows: 7,831\n" in piped
     monkeypatch.setenv("FORCE_COLOR", "1")
     rendered = CliRunner().invoke(cli.app, ["cards", "tox21"]).stdout
-    assert "Traps, counted." in rendered
-    assert "**Traps" not in rendered
+    assert "Known problems, with counts." in rendered
+    assert "**Known problems" not in rendered
 
 
 def test_the_table_of_a_card_has_a_row_a_task():
@@ -356,7 +356,7 @@ def test_every_shipped_card_names_licence_citation_and_how_it_must_not_be_used()
         found = card(name)
         assert found.license, name
         assert found.citation, name
-        assert found.datasets or "**Limits of use.**" in found.text, name
+        assert found.datasets or "**Limitations.**" in found.text, name
 
 
 def test_every_official_source_names_its_split_file_where_it_names_its_table():

@@ -41,7 +41,7 @@ def test_a_model_card_names_data_recipe_licence_and_the_command_that_makes_it(na
     front, text = front_matter(name)
     size = sum(w.numel() for w in molfm.pretrained(name).parameters())
     assert front["name"] == name and f"{size:,} parameters" in front["network"]
-    assert all(front[fact] for fact in ("data", "recipe", "license", "command")) and "## Limits" in text
+    assert all(front[fact] for fact in ("data", "recipe", "license", "command")) and "## Limitations" in text
 
 
 def test_the_test_metrics_of_minimix_gine_are_those_of_its_card():
