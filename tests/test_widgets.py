@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 import traitlets
 from molfm.widgets import LabelAtlas, MoleculeBrowser, Selection
-from molfm.widgets.shared import packed
+from molfm.widgets import atlas as atlas_module
+from molfm.widgets import browser as browser_module
+from molfm.widgets.shared import SHARED, packed
 
 import molfm
 from molfm.labelmap import LabelMap
@@ -78,13 +80,24 @@ def test_little_is_synced(toy, widget):
     assert synced == {"view", "chosen", "layout", "tabbable", "tooltip"}
 
 
-@pytest.mark.parametrize("name", ["browser", "atlas"])
-def test_a_module_has_what_is_shared_before_it_and_imports_nothing(name):
-    shared, own = ((files("molfm.widgets") / f"{part}.js").read_text("utf-8") for part in ("shared", name))
-    module = {"browser": MoleculeBrowser, "atlas": LabelAtlas}[name]._esm
-    assert str(module) == f"{shared}\n{own}"
-    assert not re.search(r"^\s*import |import\(|https?://(?!www\.w3\.org)", str(module), re.MULTILINE)
-    assert ".innerHTML" not in str(module)
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+def test_a_module_declares_every_name_once_and_imports_nothing(widget):
+    module = str(widget._esm)
+    names = re.findall(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", module, re.MULTILINE)
+    assert len(names) > 40
+    assert [name for name in set(names) if names.count(name) > 1] == []
+    assert module.count("export default { render };") == 1
+    assert not re.search(r"^\s*import |import\(|https?://(?!www\.w3\.org)", module, re.MULTILINE)
+    assert ".innerHTML" not in module
+
+
+def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
+    scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
+    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS}
+    for name, path in scripts.items():
+        lines = path.read_text("utf-8").splitlines()
+        assert lines[0].startswith("// "), name
+        assert len(lines) <= 200, name
 
 
 def test_arrays_travel_as_buffers_and_never_as_lists():

@@ -12,6 +12,18 @@ from molfm.figures import DOMAIN_COLORS
 from molfm.labelmap import TILE_ROWS, LabelMap, Tile
 from molfm.mix import Mix
 
+SCRIPTS = (  # joined in this order
+    "atlas_axes",
+    "atlas_matrix",
+    "atlas_tiles",
+    "atlas_labels",
+    "atlas_pairs",
+    "atlas_overlap",
+    "atlas_audit",
+    "atlas_distribution",
+    "atlas_tasks",
+    "atlas",
+)
 TILE_BYTES = 64_000_000  # kept, whatever the number of tasks
 MAX_PAIRED_TASKS = 300  # in one picture of pairs
 _SECONDS = 0.25  # a tile that takes longer is sent in parts
@@ -29,8 +41,8 @@ class LabelAtlas(MixWidget):
         TypeError: `data` is no mix, or a setting does not exist.
     """
 
-    _esm = source("atlas", "js")
-    _css = source("atlas", "css")
+    _esm = source("js", *SCRIPTS)
+    _css = source("css", "atlas")
 
     def __init__(self, data: Mix, **unknown: object):
         super().__init__(data, unknown)

@@ -17,6 +17,7 @@ from molfm.runs import Run
 from molfm.splits import SPLITS
 from molfm.uncertainty import spread
 
+SCRIPTS = ("molecule3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
 PAGE = 24  # molecules that the browser asks for at once
 MAX_PAGE = 60  # molecules that one answer may hold
 MAX_ROWS = 500  # tasks listed of one molecule, measured ones first
@@ -40,8 +41,8 @@ class MoleculeBrowser(MixWidget):
         TypeError: `data` is no mix, or a setting does not exist.
     """
 
-    _esm = source("browser", "js")
-    _css = source("browser", "css")
+    _esm = source("js", *SCRIPTS)
+    _css = source("css", "molecule3d", "browser")
 
     def __init__(self, data: Mix, model: object = None, **unknown: object):
         super().__init__(data, unknown)

@@ -26,10 +26,27 @@ from molfm.mix import Mix
 MAX_ERRORS = 100  # kept; one that comes again and again must not fill the memory
 
 
-def source(name: str, suffix: str) -> str:
-    """Return a widget's JavaScript or CSS with what all widgets share before it: a module cannot import a relative file."""
+SHARED = {  # the files that stand before those of every widget, in this order
+    "js": (
+        "shared_dom",
+        "shared_format",
+        "shared_colors",
+        "shared_canvas",
+        "shared_kernel",
+        "shared_static",
+        "shared_frame",
+    ),
+    "css": ("shared",),
+}
+
+
+def source(suffix: str, *names: str) -> str:
+    """Return the JavaScript ("js") or CSS ("css") of a widget as one text: the shared files, then the named ones, in order.
+
+    They are joined because a widget's module is loaded as a blob, which cannot import relative files.
+    """
     folder = files("molfm.widgets")
-    return "\n".join((folder / f"{part}.{suffix}").read_text("utf-8") for part in ("shared", name))
+    return "\n".join((folder / f"{name}.{suffix}").read_text("utf-8") for name in (*SHARED[suffix], *names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 import os
 from base64 import b64encode
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -28,14 +27,12 @@ def minimix():
 
 @pytest.fixture
 def shared(page):
-    """The functions of shared.js and of both widgets, in a page: call them with `shared("js expression")`."""
-    folder = files("molfm.widgets")
-    texts = {name: (folder / f"{name}.js").read_text("utf-8") for name in ("shared", "browser", "atlas")}
+    """The exported functions of both widgets' modules in a page: call them with `shared("browser.number(3)")`."""
     page.set_content("<p>empty</p>")
-    for name in ("browser", "atlas"):
+    for name, widget in (("browser", MoleculeBrowser), ("atlas", LabelAtlas)):
         page.evaluate(
             "async ([name, text]) => { globalThis[name] = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'}))) }",
-            [name, f"{texts['shared']}\n{texts[name]}"],
+            [name, str(widget._esm)],
         )
     return lambda expression: page.evaluate(f"() => {expression}")
 

@@ -1,0 +1,63 @@
+// The frame of a widget: its root element, status line, errors and theme, and its link to the kernel.
+
+/**
+ * Set up a widget in `el` and return what its parts need (`ui`).
+ *
+ * root, news, errors: elements; `news` is the status line.
+ * ask(question, args): ask the kernel; an error is shown in the widget.
+ * guarded(callback): wrap a callback; an error is shown in the widget and reported to Python.
+ * listen(event, callback): listen to the model until the widget is removed.
+ * remember(change): merge a change into `view`, which is synced with Python.
+ * palette(): the colours of the current theme. onTheme(listener): call `listener` when the theme changes; returns how to stop.
+ * say(text): set the status line.
+ * signal, end: aborted when the widget is removed; removes it.
+ * recorded: the recorded answers in a saved page, otherwise null.
+ */
+function frame({ model, el }, name) {
+  const abort = new AbortController();
+  const news = h("p", { className: "molfm-news", role: "status", ariaLive: "polite" });
+  const errors = h("div", { className: "molfm-errors", role: "alert" });
+  const root = h("section", { className: `molfm molfm-${name.toLowerCase()}`, ariaLabel: name });
+  el.append(root);
+  const themed = () => root.classList.toggle("dark", isDark(root.parentElement));
+  const listeners = new Set();
+  const rethemed = () => { themed(); listeners.forEach((listener) => listener()); };
+  const observer = new MutationObserver(rethemed);
+  for (const node of [document.documentElement, document.body])
+    observer.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name", "theme", "data-theme", "style"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rethemed, { signal: abort.signal });
+  abort.signal.addEventListener("abort", () => observer.disconnect());
+  requestAnimationFrame(rethemed); // styles apply once the element is in the page
+
+  const fail = (error, inBrowser = true) => {
+    const text = error?.message ?? String(error);
+    errors.replaceChildren(h("p", {}, text, " ", h("button", { onclick: () => errors.replaceChildren() }, "Dismiss")));
+    if (inBrowser) model.send({ failed: error?.stack ?? text });
+  };
+  const asked = connect(model, abort.signal);
+  const ask = (question, args) =>
+    asked(question, args).catch((error) => {
+      fail(error, false); // the kernel knows already
+      throw Object.assign(error, { told: true });
+    });
+  const guarded = (callback) => async (...args) => {
+    try {
+      return await callback(...args);
+    } catch (error) {
+      if (!error?.told && !abort.signal.aborted) fail(error);
+    }
+  };
+  const listen = (event, callback) => {
+    const safe = guarded(callback);
+    model.on(event, safe);
+    abort.signal.addEventListener("abort", () => model.off(event, safe));
+  };
+  const remember = (change) => {
+    model.set("view", { ...model.get("view"), ...change });
+    model.save_changes();
+  };
+  const palette = () => PALETTES[root.classList.contains("dark") ? "dark" : "light"];
+  const say = (text) => { if (news.textContent !== text) news.textContent = text; };
+  return { root, news, errors, ask, guarded, listen, remember, palette, say, signal: abort.signal, end: () => abort.abort(),
+    onTheme: (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, recorded: model.recorded ? model : null };
+}
