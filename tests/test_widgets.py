@@ -70,7 +70,7 @@ def test_an_unknown_setting_is_an_error_with_a_hint(toy, widget):
 
 @pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
 def test_what_is_no_mix_is_refused_with_what_to_do(widget):
-    with pytest.raises(TypeError, match=r"shows what molfm.load returns, found str"):
+    with pytest.raises(TypeError, match=r"expected the result of molfm.load, found str"):
         widget("minimix")
 
 
@@ -117,9 +117,9 @@ def test_a_failing_answer_is_told_in_the_browser_and_in_python(browser, sent):
 
 
 def test_a_failure_in_the_browser_is_told_in_python(browser):
-    with pytest.raises(RuntimeError, match=r"In the browser: TypeError: x is null"):
+    with pytest.raises(RuntimeError, match=r"Error in the browser: TypeError: x is null"):
         browser._asked(browser, {"failed": "TypeError: x is null"}, [])
-    assert browser.errors == ["In the browser: TypeError: x is null"]
+    assert browser.errors == ["Error in the browser: TypeError: x is null"]
 
 
 def test_a_selection_is_sorted_checked_and_told(atlas):
@@ -277,7 +277,7 @@ def test_predictions_stand_beside_labels_with_their_uncertainty(toy):
 
 
 def test_a_model_that_cannot_predict_is_refused(toy):
-    with pytest.raises(TypeError, match="expected a model, a run, or several of them, found int"):
+    with pytest.raises(TypeError, match="expected a model, a run or a list of them, found int"):
         MoleculeBrowser(toy, model=3)
 
 

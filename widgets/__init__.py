@@ -1,4 +1,7 @@
-"""Custom JupyterLab widgets: one .py, .js and .css side by side each (anywidget ES modules, no build step)."""
+"""Custom JupyterLab widgets (anywidget ES modules, no build step).
+
+The prefix of a file names its widget: atlas, browser, or shared by all. Files without a prefix are parts for any widget.
+"""
 
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser

@@ -1,8 +1,10 @@
-// LabelAtlas: the picture of all labels, task pairs, dataset overlap, the audit and the tasks in tabs; the selection beside them.
+// LabelAtlas: tabs for the picture of all labels, task pairs, dataset overlap, audit and task table; beside them the selection.
+
+const NO_SELECTION = "A saved page cannot select molecules. Run the widget in a notebook.";
 
 /**
- * Make tabs for `panels`, name -> { root, show }. show() runs whenever the tab is opened, or only the first time if the panel has
- * `once`. Returns the tab list and `open(name)`.
+ * Make tabs for `panels`, name -> { root, show, once }. show() runs each time the tab is opened, or only the first time if `once` is
+ * true. Returns the tab list and `open(name)`.
  */
 function tabs(ui, panels) {
   const names = Object.keys(panels), filled = new Set();
@@ -35,7 +37,7 @@ function tabs(ui, panels) {
   return { list: h("div", { role: "tablist", ariaLabel: "Views", className: "molfm-tabs" }, buttons), open };
 }
 
-/** The legend of the label picture, which follows the theme. */
+/** The legend of the label picture; it follows the theme. */
 function labelLegend(ui) {
   const root = h("div", { className: "molfm-legend molfm-colors" });
   const entry = (text, swatch) => h("span", { className: "molfm-key" }, swatch, text);
@@ -44,8 +46,8 @@ function labelLegend(ui) {
     const p = ui.palette();
     root.replaceChildren(
       entry("not measured", plain(p.missing)), entry("negative", plain(p.negative)), entry("positive", plain(p.positive)),
-      entry("number, mean ± 2 sd", ramp((t) => mix(p.low, p.high, t), "molfm-swatch")),
-      h("span", { className: "molfm-small" }, "The paler, the fewer of a row's molecules have a label."));
+      entry("number: mean ± 2 SD", ramp((t) => mix(p.low, p.high, t), "molfm-swatch")),
+      h("span", { className: "molfm-small" }, "Paler cells: fewer of the row's molecules have a label."));
   };
   ui.onTheme(draw);
   draw();
@@ -55,9 +57,10 @@ function labelLegend(ui) {
 /** Describe a cell of the label picture in one line. */
 function cellText({ task, kind, unit }, { first, molecules, share, labelled, mean }) {
   const rows = molecules === 1 ? `row ${number(first)}` : `rows ${number(first)}–${number(first + molecules - 1)}`;
-  const value = kind === "binary" && molecules > 1 ? `${percent(mean, 0)} positive` : number(Number(mean.toPrecision(4)), unit);
+  const value = number(Number(mean.toPrecision(4)), unit);
   if (molecules === 1) return `${task}, ${rows}: ${share ? value : "not measured"}`;
-  return `${task}, ${rows}: ${number(labelled)} of ${number(molecules)} measured${share ? `, mean ${value}` : ""}`;
+  const average = !share ? "" : kind === "binary" ? `, ${percent(mean, 0)} positive` : `, mean ${value}`;
+  return `${task}, ${rows}: ${number(labelled)} of ${number(molecules)} measured${average}`;
 }
 
 async function build(ui, model) {
@@ -70,12 +73,12 @@ async function build(ui, model) {
     selection.textContent = `Selected: ${number(molecules)} molecules, ${number(tasks.length)} ${tasks.length === 1 ? "task" : "tasks"}`;
   }
   async function select(tasks, [start, stop] = [0, about.n], every = false) {
-    if (still) return ui.say("A saved page cannot select: it needs a running kernel.");
+    if (still) return ui.say(NO_SELECTION);
     tell(await ui.ask("select", { tasks, start: Math.round(start), stop: Math.round(stop), every, split: view().split || null }));
   }
 
   // The views.
-  const hover = h("p", { className: "molfm-hover" }, "Point at a cell, or move with the arrow keys.");
+  const hover = h("p", { className: "molfm-hover" }, CELL_HINT);
   const card = taskCard(ui, about, (task) => select([task]));
   const matrix = labelPicture(ui, about, {
     view,
@@ -87,16 +90,16 @@ async function build(ui, model) {
   });
   const button = (text, callback) => h("button", { onclick: ui.guarded(callback) }, text);
   const zoom = h("div", { className: "molfm-row" }, button("Zoom in", () => matrix.zoom(2)), button("Zoom out", () => matrix.zoom(0.5)),
-    button("Whole", () => matrix.whole()), button("Zoom to region", () => matrix.zoomToRectangle()));
+    button("Show all", () => matrix.whole()), button("Zoom to region", () => matrix.zoomToRectangle()));
   const shownTasks = () => about.tasks.slice(Math.floor(matrix.window.columns[0]), Math.ceil(matrix.window.columns[1]));
   const pairs = pairsPanel(ui, about, { view, shownTasks, chosen: (tasks) => select(tasks, undefined, true) });
   const taskList = h("div", {});
   const panels = {
     Labels: { root: h("div", {}, zoom, labelLegend(ui), matrix.canvas, hover), show: () => { matrix.retry(); matrix.draw(); } },
-    "Tasks × tasks": pairs,
-    Datasets: { ...overlapPanel(ui, about), once: true },
+    "Task pairs": pairs,
+    "Dataset overlap": { ...overlapPanel(ui, about), once: true },
     Audit: { ...auditPanel(ui, about), once: true },
-    Table: { root: taskList, show: () => taskList.replaceChildren(taskTable(ui, about, (task) => select([task]))), once: true },
+    "Task table": { root: taskList, show: () => taskList.replaceChildren(taskTable(ui, about, (task) => select([task]))), once: true },
   };
   const { list, open } = tabs(ui, panels);
 
@@ -116,18 +119,18 @@ async function build(ui, model) {
     ui.errors,
     h("div", { className: "molfm-columns" },
       h("div", { className: "molfm-panels" }, Object.values(panels).map(({ root }) => root)),
-      h("aside", { ariaLabel: "Selection and task", className: "molfm-side" }, h("h3", {}, "Selection"), selection,
-        h("p", { className: "molfm-small" }, still ? "A saved page: it can be looked at, but not selected from." : "Drag over a region, or press enter on a cell."),
+      h("aside", { ariaLabel: "Selection and task details", className: "molfm-side" }, h("h3", {}, "Selection"), selection,
+        h("p", { className: "molfm-small" }, still ? NO_SELECTION : "Drag over a region, or press Enter on a cell, to select molecules."),
         card.root)));
 
-  // What the view says, now and whenever it changes.
+  // Follow the view, now and whenever it changes.
   tell(model.get("chosen"));
   const where = view().window;
   if (where) matrix.window = { rows: where.slice(0, 2), columns: where.slice(2) };
   ui.listen("change:chosen", () => tell(model.get("chosen")));
   let last = view().split;
   ui.listen("change:view", () => { if (view().split !== last) { last = view().split; return showSplit(); } });
-  await open(view().tab ?? "Labels");
+  await open(panels[view().tab] ? view().tab : "Labels");
   const remembered = about.tasks.findIndex(({ task }) => task === view().task);
   if (about.tasks.length) await card.show(Math.max(0, remembered));
 }

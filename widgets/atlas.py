@@ -1,4 +1,4 @@
-"""LabelAtlas: the whole label table as a picture, and what its tasks and datasets have in common."""
+"""LabelAtlas: the whole label table as a picture, pairs of tasks, and the overlap of datasets."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,21 +24,21 @@ SCRIPTS = (  # joined in this order
     "atlas_tasks",
     "atlas",
 )
-TILE_BYTES = 64_000_000  # kept, whatever the number of tasks
-MAX_PAIRED_TASKS = 300  # in one picture of pairs
+TILE_BYTES = 64_000_000  # size of the tile cache, whatever the number of tasks
+MAX_PAIRED_TASKS = 300  # in one matrix of task pairs
 _SECONDS = 0.25  # a tile that takes longer is sent in parts
-_SPREAD = 6  # standard deviations on either side of the mean that a tile tells apart
-_STATIC_AUDIT = 50_000  # molecules up to which the static page has the audit
+_SPREAD = 6  # a tile resolves this many standard deviations on either side of the mean
+_STATIC_AUDIT = 50_000  # the static page contains the audit up to this number of molecules
 
 
 class LabelAtlas(MixWidget):
-    """Look at all labels of a mix at once: molecules by tasks, tasks by tasks, datasets by datasets.
+    """Show all labels of a mix at once: molecules × tasks, pairs of tasks, and the overlap of datasets.
 
     Args:
-        data: what `molfm.load` returns.
+        data: the result of `molfm.load`.
 
     Raises:
-        TypeError: `data` is no mix, or a setting does not exist.
+        TypeError: `data` is not a mix, or a setting does not exist.
     """
 
     _esm = source("js", *SCRIPTS)
@@ -47,15 +47,15 @@ class LabelAtlas(MixWidget):
     def __init__(self, data: Mix, **unknown: object):
         super().__init__(data, unknown)
         self._map = LabelMap(data)
-        self._tiles: dict[tuple, tuple[Tile, Iterator[Tile] | None]] = {}  # what is known of each, and what is to come
+        self._tiles: dict[tuple, tuple[Tile, Iterator[Tile] | None]] = {}  # what is computed so far, and the rest
         lows, highs = zip(*map(self._range, range(len(data.chosen))), strict=True) if data.chosen else ((), ())
         self._low, self._high = np.array(lows), np.array(highs)
 
     def browse(self, model: object = None) -> MoleculeBrowser:
-        """Return a MoleculeBrowser of what is selected here, now and whenever that changes.
+        """Return a MoleculeBrowser that shows the molecules selected here and follows every change of the selection.
 
         Args:
-            model: as for `MoleculeBrowser`.
+            model: model or models for predictions, as for `MoleculeBrowser`.
         """
         browser = MoleculeBrowser(self.data, model)
         browser.view = browser.view | {"selected": True}
@@ -63,7 +63,7 @@ class LabelAtlas(MixWidget):
         return browser
 
     def _range(self, number: int) -> tuple[float, float]:
-        """Return the values of a task that a tile tells apart."""
+        """Return the lowest and highest value of a task that a tile resolves."""
         task, facts = self.data.chosen[number], self.data.tasks.iloc[number]
         if task.kind != "regression":
             return 0.0, float((task.classes or 2) - 1)
@@ -75,7 +75,7 @@ class LabelAtlas(MixWidget):
     # ------------------------------------------------------------------------------------------------------ questions
 
     def answer_about(self) -> dict:
-        """Return what never changes: the tasks in the order of the columns, and how far the picture can be enlarged."""
+        """Return the constant facts: the tasks in column order, the zoom levels, datasets, splits and colours."""
         columns, tasks = self._map.tasks, self.data.tasks
         counts = [name for name in tasks if name.startswith("n_")]
         facts = tasks.iloc[columns].astype(object).where(tasks.iloc[columns].notna(), None)
@@ -93,10 +93,10 @@ class LabelAtlas(MixWidget):
         }
 
     def answer_tile(self, level: int, number: int, split: str | None = None) -> dict:
-        """Return a tile, or as much of it as can be made in a moment; ask again until it is done.
+        """Return a tile, or the part that is computed in a moment. Repeat the question until `done` is true.
 
-        share (n_rows, n_tasks) uint16: of 65535; where there is a label at all, at least 1. mean (n_rows, n_tasks) uint16: 1
-        to 65535 from the task's `low` to its `high`; 0: no label.
+        share: (n_rows, n_tasks) uint16, share of labelled molecules times 65535, at least 1 if there is a label.
+        mean: (n_rows, n_tasks) uint16, 1 to 65535 for the task's `low` to `high`; 0 means no label.
         """
         key, until = (split, level, number), time.perf_counter() + _SECONDS
         tile, coming = self._tiles.pop(key, None) or (None, self._map.tile(level, number, split))
@@ -118,7 +118,7 @@ class LabelAtlas(MixWidget):
         return {"start": tile.start, "perRow": tile.per_row, "done": coming is None, "share": share, "mean": mean}
 
     def answer_pairs(self, tasks: Sequence[str], split: str | None = None) -> dict:
-        """Return how the labels of any two of these tasks go together."""
+        """Return the number of molecules with both labels, and the correlation, for every two of these tasks."""
         numbers = [self.data.task_number(task) for task in tasks[:MAX_PAIRED_TASKS]]
         found = self._map.pairs(numbers, split)
         return {
@@ -129,13 +129,13 @@ class LabelAtlas(MixWidget):
         }
 
     def answer_distribution(self, task: str) -> dict:
-        """Return how the labels of one task are distributed in each split."""
+        """Return the distribution of one task's labels in each split."""
         found = self._map.distribution(self.data.task_number(task))
         counts = {split: count.tolist() for split, count in found.counts.items()}
         return {"edges": [float(f"{edge:.5g}") for edge in found.edges], "counts": counts, "beyond": found.beyond}
 
     def answer_overlap(self) -> dict:
-        """Return how many molecules any two datasets share."""
+        """Return the number of molecules that each two datasets share."""
         return {"counts": self._map.overlap().tolist()}
 
     def answer_audit(self) -> dict:
@@ -143,7 +143,7 @@ class LabelAtlas(MixWidget):
         return {"rows": self.data.audit().summary.to_dict("records")}
 
     def answer_select(self, tasks: Sequence[str], start: int, stop: int, every: bool, split: str | None = None) -> dict:
-        """Select the molecules between two rows of the picture that have a label of any (or `every`) of these tasks."""
+        """Select the molecules between two rows of the picture that have a label for any (or `every`) of these tasks."""
         numbers = [self.data.task_number(task) for task in tasks]
         molecules = self._map.labelled(start, stop, numbers, every, split) if numbers else np.zeros(0, np.int32)
         self.selection = Selection(molecules, tuple(tasks))
@@ -156,7 +156,7 @@ class LabelAtlas(MixWidget):
         return self.data._repr_html_()
 
     def questions(self) -> Iterator[tuple[str, dict]]:
-        """Yield what the page asks: the whole picture first, then closer and closer."""
+        """Yield the questions of the static page: the whole picture first, then more and more detail."""
         yield "about", {}
         ids = [self.data.chosen[number].id for number in self._map.tasks]
         splits = [None, *(name.removeprefix("n_") for name in self.data.tasks if name.startswith("n_"))]

@@ -1,4 +1,4 @@
-// What stands around a matrix: task names and dataset bands above the columns, row numbers or task names beside the rows.
+// The axes of a matrix: task names and dataset bands above the columns, row numbers or task names beside the rows.
 
 const AXIS_FONT = "11px system-ui, sans-serif";
 const HEADER_HEIGHT = 148; // px above the plot: dataset, turned task name, coloured band
@@ -34,7 +34,7 @@ function columnHeader(context, palette, matrix, tasks, colors) {
   context.restore();
 }
 
-/** Write round row numbers beside the rows, and what a row is. */
+/** Write round row numbers beside the rows; `unit` names what a row stands for. */
 function rowTicks(context, palette, matrix, unit) {
   const { y, height } = matrix.plot;
   context.font = AXIS_FONT;

@@ -1,10 +1,10 @@
-// How the labels of one task are distributed in each split: lines for numbers, bars for classes, and the same as a table.
+// The distribution of one task's labels in each split, as a chart (lines for numbers, bars for classes) and as a table.
 
 const SPLIT_STYLE = { // colour and dashes
   train: ["#0072b2", ""], val: ["#e69f00", "5 3"], test: ["#d55e00", "2 2"], test_seen: ["#cc79a7", "8 3 2 3"],
 };
 
-/** Return the elements of the chart; `found` is the kernel's answer to "distribution". */
+/** Return the elements of chart, key and table; `found` is the kernel's answer to "distribution". */
 function distributionChart(task, found) {
   const splits = Object.keys(found.counts), classes = task.kind !== "regression";
   const width = 300, height = 150, box = { x: 34, y: 8, width: 258, height: 108 };
@@ -44,7 +44,7 @@ function distributionChart(task, found) {
   return [
     h("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "molfm-chart" }, parts),
     h("div", { className: "molfm-keys" }, key),
-    found.beyond ? h("p", { className: "molfm-small" }, `${number(found.beyond)} labels in the far tails are outside.`) : null,
-    h("details", {}, h("summary", {}, "As a table"), table(columns, rows, label)),
+    found.beyond ? h("p", { className: "molfm-small" }, `${number(found.beyond)} labels are not shown (outliers, or rows in no split).`) : null,
+    h("details", {}, h("summary", {}, "Show as table"), table(columns, rows, label)),
   ].filter(Boolean);
 }

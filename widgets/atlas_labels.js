@@ -1,4 +1,4 @@
-// The picture of all labels: molecules by tasks, drawn from tiles at the level of detail that the zoom needs.
+// The picture of all labels (molecules × tasks), drawn from tiles at the level of detail that the zoom needs.
 
 /** Return the finest level whose rows are at least a pixel high. Level 0 is the coarsest; in the last, a row is one molecule. */
 export function levelFor(molecules, pixels, levels) {
@@ -11,7 +11,7 @@ export const colorPosition = (kind, mean) => (kind === "regression" ? clamp(((me
 /** Convert a tile's mean to the task's unit. */
 export const decoded = (mean, { low, high }) => (mean ? low + ((mean - 1) / 65534) * (high - low) : NaN);
 
-/** Return `shade(kind, position, share, palette)`: cell colours, rounded, so a tile of a million cells needs few of them. */
+/** Return `shade(kind, position, share, palette)`, a cached `cellColor`. Rounding keeps the colours of a million cells few. */
 function shades() {
   let known = null;
   return (kind, position, share, palette) => {
@@ -24,8 +24,8 @@ function shades() {
 }
 
 /**
- * moved(cell, content): the cursor is on another cell; its content is null until the tile is there.
- * chosen(rectangle): a rectangle was marked.
+ * moved(cell, content): called when the cursor moves; the content is null until the cell's tile is loaded.
+ * chosen(rectangle): called when a rectangle is marked.
  */
 function labelPicture(ui, about, { view, moved, chosen }) {
   const shade = shades();
@@ -33,7 +33,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     split: () => view().split || null,
     failed: () => ui.say(""),
     arrived: (level, done) => {
-      if (level === 0) ui.say(done ? "" : "Reading labels …");
+      if (level === 0) ui.say(done ? "" : "Loading labels …");
       matrix.refresh();
     },
   });
@@ -46,7 +46,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     return level;
   }
 
-  function at(row, column) { // what the finest loaded tile says about a cell
+  function at(row, column) { // the content of a cell, from the finest loaded tile
     for (let level = shownLevel(); level >= 0; level--) {
       const size = perRow(level), answer = tiles.loaded(level, Math.floor(row / (size * about.tileRows)));
       if (!answer) continue;
@@ -72,11 +72,11 @@ function labelPicture(ui, about, { view, moved, chosen }) {
     if (to <= from) return;
     const last = Math.min(about.n, start + to * size); // the last row may stand for fewer molecules
     const [x, y] = [matrix.x(c0), matrix.y(start + from * size)], [width, height] = [matrix.x(c1) - x, matrix.y(last) - y];
-    context.imageSmoothingEnabled = width < c1 - c0; // smoothed only where columns are narrower than a pixel
+    context.imageSmoothingEnabled = width < c1 - c0; // smooth only if columns are narrower than a pixel
     context.drawImage(found.image, c0, from, c1 - c0, to - from, x, y, width, height);
   }
 
-  function paintValues(context, palette) { // large cells show their value as text, so colour is not the only carrier
+  function paintValues(context, palette) { // large cells show their value as text, not by colour alone
     const [width, height] = [matrix.x(1) - matrix.x(0), matrix.y(1) - matrix.y(0)];
     const { rows: [r0, r1], columns: [c0, c1] } = matrix.window;
     if (width < 30 || height < 13) return;
@@ -90,7 +90,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
         context.fillStyle = color[0] * 0.3 + color[1] * 0.59 + color[2] * 0.11 > 140 ? "#000000" : "#ffffff";
         const rounded = [3, 2].map((digits) => number(Number(found.mean.toPrecision(digits))));
         const texts = task.kind === "binary" ? [found.mean > 0.5 ? "+" : "−"] : rounded;
-        const text = texts.find((one) => context.measureText(one).width < width - 3); // a number is never cut
+        const text = texts.find((one) => context.measureText(one).width < width - 3); // omit a number rather than cut it
         if (text) context.fillText(text, (matrix.x(column) + matrix.x(column + 1)) / 2, (matrix.y(row) + matrix.y(row + 1)) / 2 + 4);
       }
     context.textAlign = "start";
@@ -111,8 +111,9 @@ function labelPicture(ui, about, { view, moved, chosen }) {
   }
 
   const matrix = new Matrix(ui, {
-    label: `Labels of ${number(about.n)} molecules (rows) in ${about.tasks.length} tasks (columns). Arrow keys move, with shift they mark a region, enter selects its molecules, ` +
-      "plus and minus zoom, 0 shows all. The tab Table has the same as numbers.",
+    label: `Labels of ${number(about.n)} molecules (rows) for ${about.tasks.length} tasks (columns). Move with the arrow keys, ` +
+      "mark a region with Shift and the arrow keys, select its molecules with Enter, zoom with plus and minus, show everything with 0. " +
+      "The tab Task table lists the label counts.",
     rows: about.n, columns: about.tasks.length, left: 62, top: HEADER_HEIGHT, least: { rows: 16, columns: Math.min(about.tasks.length, 24) },
     step: () => perRow(shownLevel()),
     moved: (cell) => moved(cell, at(cell.row, cell.column)), chosen,

@@ -1,8 +1,9 @@
 // A canvas that shows a part of a large matrix: zoom, pan, a cursor and a rectangle, by pointer and by keyboard.
 
+const CELL_HINT = "Hover over a cell or use the arrow keys.";
 const MARGIN = { right: 8, bottom: 8 }; // px beside the plot
 
-/** Zoom a window [start, end] around a place that stays where it is; the window keeps within 0 to `most` and spans at least `least`. */
+/** Zoom a window [start, end] around a fixed place. The window stays within 0 to `most` and spans at least `least`. */
 export function zoomed([start, end], factor, about, most, least) {
   const span = clamp((end - start) / factor, Math.min(least, most), most);
   const from = clamp(about - ((about - start) / (end - start)) * span, 0, most - span);
@@ -17,10 +18,11 @@ function shifted([start, end], by, most) {
 
 class Matrix {
   /**
-   * label: accessible name. rows, columns: size of the matrix. left, top: px for names beside and above the plot.
-   * least: the fewest rows and columns that a zoom shows. step(): rows that are drawn as one.
+   * label: accessible name. rows, columns: size of the matrix. left, top: space for names beside and above the plot, in px.
+   * least: the smallest numbers of rows and columns that a zoom shows. step(): number of rows that are drawn as one.
    * paint(context, palette) draws inside the plot, paintAxes(context, palette) beside it.
-   * moved(cell): the cursor is on another cell. chosen(rectangle): a rectangle was marked. changed(window): zoomed or panned.
+   * moved(cell): called when the cursor moves. chosen(rectangle): called when a rectangle is marked.
+   * changed(window): called after zooming or panning.
    */
   constructor(ui, { label, rows, columns, left, top, least, step, paint, paintAxes, moved, chosen, changed }) {
     Object.assign(this, { ui, rows, columns, left, top, least, step, paintInside: paint, paintAxes, moved, chosen, changed });
@@ -55,7 +57,7 @@ class Matrix {
     this.changed?.(window);
     this.refresh();
   }
-  refresh() { // the cell under the cursor may stand for fewer molecules now, or its content has arrived
+  refresh() { // the cell under the cursor may stand for fewer molecules now, or its content may have arrived
     if (this.cursor) this.moved(this.cursor);
     this.draw();
   }
@@ -175,7 +177,7 @@ class Matrix {
   outline(context, palette, { rows, columns }, lineWidth) {
     const [left, top] = [this.x(columns[0]), this.y(rows[0])];
     const box = [left, top, this.x(columns[1]) - left, Math.max(2, this.y(rows[1]) - top)];
-    for (const [color, width] of [[palette.paper, lineWidth + 2], [palette.text, lineWidth]]) { // visible on any colour
+    for (const [color, width] of [[palette.paper, lineWidth + 2], [palette.text, lineWidth]]) { // two strokes are visible on any colour
       context.lineWidth = width;
       context.strokeStyle = rgb(color);
       context.strokeRect(...box);

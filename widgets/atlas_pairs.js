@@ -1,4 +1,4 @@
-// Tasks by tasks: how many molecules have both labels, and how the labels correlate, as a matrix and as a table.
+// Pairs of tasks: how many molecules have both labels and how the labels correlate, as a matrix and as a table.
 
 const LISTED_PAIRS = 200; // in the table below the matrix
 
@@ -11,16 +11,16 @@ export function correlationInterval(r, n) {
 
 const twoDecimals = (r) => r.toFixed(2).replace("-", "−");
 
-/** shownTasks(): the tasks whose columns are in sight. chosen(ids): tasks were marked. */
+/** shownTasks(): the tasks whose columns are in view. chosen(ids): called when tasks are marked. */
 function pairsPanel(ui, about, { view, shownTasks, chosen }) {
   const root = h("div", {});
   let known = "", end = () => {};
   const measure = h("select", { onchange: ui.guarded(() => { ui.remember({ measure: measure.value }); return show(); }) },
-    options([["count", "molecules with both labels"], ["correlation", "correlation of the labels"]], view().measure));
+    options([["count", "molecules with both labels"], ["correlation", "correlation of labels"]], view().measure));
 
   async function show() {
     measure.value = view().measure ?? "count";
-    const split = (!ui.recorded && view().split) || null; // a saved page has the pairs of all splits together
+    const split = (!ui.recorded && view().split) || null; // a saved page has only the pairs over all splits
     const recorded = ui.recorded?.asked("pairs")[0]?.tasks ?? [];
     const tasks = ui.recorded ? about.tasks.filter(({ task }) => recorded.includes(task)) : shownTasks().slice(0, about.maxPaired);
     const ids = tasks.map(({ task }) => task);
@@ -29,7 +29,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     known = key;
     const found = await ui.ask("pairs", { tasks: ids, split }).catch((error) => { known = ""; throw error; });
     end();
-    const hover = h("p", { className: "molfm-hover" }, "Point at a cell.");
+    const hover = h("p", { className: "molfm-hover" }, CELL_HINT);
     const matrix = pairMatrix(tasks, found, hover);
     end = matrix.end;
     root.replaceChildren(
@@ -49,14 +49,14 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     };
     const describe = (a, b) => {
       const count = found.count[a * t + b], r = found.correlation[a * t + b], interval = correlationInterval(r, count);
-      const correlation = !Number.isFinite(r) ? "no correlation defined"
+      const correlation = !Number.isFinite(r) ? "correlation undefined"
         : `r = ${number(Number(r.toFixed(3)))}${interval ? ` (95% interval ${interval.map(twoDecimals).join(" to ")})` : ""}`;
-      return `${tasks[a].task} and ${tasks[b].task}: ${number(count)} molecules with both, ${correlation}`;
+      return `${tasks[a].task} and ${tasks[b].task}: ${number(count)} molecules with both labels, ${correlation}`;
     };
     let image = null;
     const matrix = new Matrix(ui, {
-      label: `${measure.selectedOptions[0].textContent} of ${t} x ${t} tasks. Arrow keys move, enter selects the molecules with both labels. ` +
-        "The table below has the pairs.",
+      label: `${measure.selectedOptions[0].textContent} for ${t} × ${t} tasks. Move with the arrow keys, select the molecules with both labels with Enter. ` +
+        "The table below lists the pairs.",
       rows: t, columns: t, left: 150, top: HEADER_HEIGHT, least: { rows: Math.min(t, 8), columns: Math.min(t, 8) }, step: () => 1,
       moved: ({ row, column }) => { hover.textContent = describe(row, column); },
       chosen: ({ rows, columns }) => chosen([...new Set([...tasks.slice(...rows), ...tasks.slice(...columns)].map(({ task }) => task))]),
@@ -80,11 +80,11 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     return h("span", { className: "molfm-legend" }, h("span", {}, low), ramp(color), h("span", {}, high));
   }
 
-  function notes(tasks, found) { // what the matrix leaves out
+  function notes(tasks, found) { // say what the matrix leaves out
     const texts = [];
-    if (found.n < found.of) texts.push(`Counted on a random sample of ${number(found.n)} of ${number(found.of)} molecules.`);
-    if (tasks.length < about.tasks.length)
-      texts.push(`${tasks.length} of ${about.tasks.length} tasks: the columns that the picture shows, ${about.maxPaired} at most.`);
+    if (found.n < found.of) texts.push(`Counted in a random sample of ${number(found.n)} of ${number(found.of)} molecules.`);
+    const which = ui.recorded ? "the first ones" : `those in view in the tab Labels, at most ${about.maxPaired}`;
+    if (tasks.length < about.tasks.length) texts.push(`Shows ${tasks.length} of ${about.tasks.length} tasks: ${which}.`);
     return texts.map((text) => h("p", { className: "molfm-small" }, text));
   }
 
@@ -96,8 +96,8 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     const weight = ([, , count, r]) => (counting() ? count : Math.abs(r) || -1);
     pairs.sort((one, other) => weight(other) - weight(one));
     const rows = pairs.slice(0, LISTED_PAIRS).map(([a, b, count, r]) => [ids[a], ids[b], number(count), Number.isFinite(r) ? twoDecimals(r) : ""]);
-    const name = `Pairs of tasks${pairs.length > LISTED_PAIRS ? `, the first ${LISTED_PAIRS} of ${number(pairs.length)}` : ""}`;
-    return h("details", {}, h("summary", {}, name), table(["task", "and task", "molecules with both", "r"], rows, name));
+    const name = `Task pairs${pairs.length > LISTED_PAIRS ? ` (first ${LISTED_PAIRS} of ${number(pairs.length)})` : ""}`;
+    return h("details", {}, h("summary", {}, name), table(["first task", "second task", "molecules with both labels", "r"], rows, name));
   }
 
   ui.onTheme(() => { if (known) { known = ""; ui.guarded(show)(); } });

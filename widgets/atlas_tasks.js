@@ -1,8 +1,8 @@
-// One task as a card with its facts and distribution, and all tasks as a table with their label counts.
+// One task as a card (facts and label distribution), and all tasks as a table with label counts.
 
 const isRate = ({ positive_rate: rate }) => rate !== null && rate !== undefined;
 
-/** The card of one task. `select(task)` selects the molecules with its labels. */
+/** The card of one task. `select(task)` selects the molecules that have a label for it. */
 function taskCard(ui, about, select) {
   const root = h("div", { className: "molfm-taskcard" });
   let shown = -1, asked = 0;
@@ -11,7 +11,7 @@ function taskCard(ui, about, select) {
     if (column === shown) return;
     shown = column;
     const mine = ++asked, task = about.tasks[column], question = { task: task.task };
-    await new Promise((resolve) => setTimeout(resolve, 60)); // the pointer may only pass by
+    await new Promise((resolve) => setTimeout(resolve, 60)); // ignore a pointer that only passes by
     if (mine !== asked) return;
     if (ui.recorded && !ui.recorded.has("distribution", question)) return;
     const found = await ui.ask("distribution", question);
@@ -19,23 +19,24 @@ function taskCard(ui, about, select) {
     ui.remember(question);
     const { kind, unit, level, mean, std, positive_rate: rate } = task;
     const n = about.splits.map((split) => task[`n_${split}`]).reduce((a, b) => a + b, 0);
-    const center = isRate(task) ? `, ${percent(rate)} positive in training`
-      : mean !== null ? `, mean ${number(mean)}, standard deviation ${number(std)} in training` : "";
+    const center = isRate(task) ? `; ${percent(rate)} of the training labels are positive`
+      : mean !== null ? `; training mean ${number(mean)}, standard deviation ${number(std)}` : "";
     root.replaceChildren(
       h("h3", {}, task.task),
       h("p", { className: "molfm-small" }, `${level} level, ${kind}${unit ? `, ${unit}` : ""}; ${number(n)} labels${center}`),
       ...distributionChart(task, found),
-      h("button", { disabled: Boolean(ui.recorded), onclick: ui.guarded(() => select(task.task)) }, "Select its molecules"));
+      h("button", { disabled: Boolean(ui.recorded), onclick: ui.guarded(() => select(task.task)) }, "Select labelled molecules"));
   }
   return { root, show };
 }
 
-/** The table of all tasks, with a button each that selects the molecules with its labels. */
+/** The table of all tasks; a button per task selects the molecules that have a label for it. */
 function taskTable(ui, about, select) {
-  const summary = (task) => (isRate(task) ? `${percent(task.positive_rate)} positive` : task.mean === null ? "" : `${number(task.mean)} ± ${number(task.std)}`);
-  const button = (task) => h("button", { disabled: Boolean(ui.recorded), ariaLabel: `Select the molecules of ${task.task}`,
+  const summary = (task) => isRate(task) ? `${percent(task.positive_rate)} positive`
+    : task.mean === null ? "" : `${number(task.mean)} ± ${number(task.std)}`;
+  const button = (task) => h("button", { disabled: Boolean(ui.recorded), ariaLabel: `Select molecules labelled for ${task.task}`,
     onclick: ui.guarded(() => select(task.task)) }, "Select");
   return table(["task", "domain", "level", "kind", "unit", ...about.splits, "training labels", "select"],
     about.tasks.map((task) => [task.task, task.domain, task.level, task.kind, task.unit,
-      ...about.splits.map((split) => number(task[`n_${split}`])), summary(task), button(task)]), "Tasks with their label counts");
+      ...about.splits.map((split) => number(task[`n_${split}`])), summary(task), button(task)]), "Label counts per task");
 }

@@ -1,10 +1,10 @@
-// The tiles of the label picture: asked from the kernel when they come into sight, and the most recent ones kept.
+// The tiles of the label picture: requested from the kernel when they come into view; the most recent ones are kept.
 
 const TILE_BYTES = 64e6; // kept in the browser, whatever the number of tasks
 
 /**
- * split(): the split whose labels are shown, or null. arrived(level, done): a tile, or a part of it, is there.
- * failed(): a tile could not be computed.
+ * split(): the split whose labels are shown, or null for all. arrived(level, done): called when a tile or a part of it arrives.
+ * failed(): called when a tile could not be computed.
  */
 function tileStore(ui, about, { split, arrived, failed }) {
   const tiles = new Map(), broken = new Set(); // key -> { answer }; keys
@@ -16,14 +16,14 @@ function tileStore(ui, about, { split, arrived, failed }) {
     const of = split();
     for (;;) {
       const answer = await ui.ask("tile", { level, number: tile, split: of }).catch((error) => { broken.add(key); failed(); throw error; });
-      if (!tiles.has(key)) return; // dropped meanwhile
+      if (!tiles.has(key)) return; // no longer needed
       tiles.set(key, { answer });
       arrived(level, answer.done);
       if (answer.done) return;
     }
   }
 
-  /** Return a tile as { answer }, or null and ask for it. */
+  /** Return a tile as { answer }; a tile that is not loaded has no answer yet, or is null, and is requested. */
   function tile(level, number) {
     const key = keyFor(level, number), found = tiles.get(key);
     if (found) {
@@ -36,15 +36,15 @@ function tileStore(ui, about, { split, arrived, failed }) {
     ui.guarded(load)(level, number, key);
     for (const old of tiles.keys()) {
       if (tiles.size <= most) break;
-      if (!old.endsWith("/0/0")) tiles.delete(old); // the whole picture stays
+      if (!old.endsWith("/0/0")) tiles.delete(old); // keep the tile of the whole picture
     }
     return null;
   }
 
-  /** Return a tile only if it is loaded. */
+  /** Return the answer of a tile that is loaded, otherwise undefined. */
   const loaded = (level, number) => tiles.get(keyFor(level, number))?.answer;
 
-  /** Forget failures. Called when the reader moves on: a mere redraw must not ask for a failing tile again and again. */
+  /** Forget failed tiles, so they are requested again. A redraw must not do this: it would repeat a failing request forever. */
   function retry() {
     broken.forEach((key) => tiles.delete(key));
     broken.clear();

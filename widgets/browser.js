@@ -1,18 +1,18 @@
-// MoleculeBrowser: search and filters, the molecules found as a grid of cards, the details of one; all follow the synced view.
+// MoleculeBrowser: search and filters, the results as a grid of cards, the details of one molecule. All follow the synced view.
 
-/** The part of a view that decides which molecules are found. */
+/** Return the part of a view that determines the search results. */
 const searchOf = ({ chips: _, open: __, ...rest }) => rest;
 
 async function build(ui, model) {
   const about = await ui.ask("about");
   const view = () => model.get("view"), still = Boolean(ui.recorded);
-  let n = 0, asked = 0, answered = 0, opened = -1; // molecules found, searches begun and finished, molecule in the panel
+  let n = 0, asked = 0, answered = 0, opened = -1; // number of results, last search begun, last search finished, molecule in the panel
 
   const bar = searchBar(ui, about, { view, change: ui.remember });
   const cards = cardGrid(ui, about, {
     chips: () => view().chips ?? [],
     open: (molecule) => {
-      opened = molecule; // set first: the change of the view must not open it again
+      opened = molecule; // set first, so the change of the view does not open it again
       ui.remember({ open: molecule });
       return open(molecule);
     },
@@ -22,9 +22,9 @@ async function build(ui, model) {
     similar: (smiles) => ui.remember({ way: "similarity", query: smiles, sort: "", predicted: false }),
   });
   const count = h("strong", { className: "molfm-count" });
-  const select = (on) => (answered === asked ? ui.ask("select", { on }) : ui.say("The search has not ended: the selection stays as it is."));
-  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => select(true)) }, "Select all found");
-  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => select(false)) }, "Unselect them");
+  const select = (on) => (answered === asked ? ui.ask("select", { on }) : ui.say("The search is still running. Change the selection when it has finished."));
+  const selectAll = h("button", { disabled: still, onclick: ui.guarded(() => select(true)) }, "Select all results");
+  const selectNone = h("button", { disabled: still, onclick: ui.guarded(() => select(false)) }, "Deselect all results");
 
   function tell() {
     count.textContent = `${number(n)} of ${number(about.n)} molecules`;
@@ -56,16 +56,16 @@ async function build(ui, model) {
         n = still ? Math.min(answer.n, ui.recorded.asked("page").length * about.page) : answer.n;
         break;
       }
-      count.textContent = `Searching: ${number(answer.checked)} of ${number(answer.of)} …`;
+      count.textContent = `Searching: ${number(answer.checked)} of ${number(answer.of)} molecules …`;
     }
     bar.mirror();
     cards.show(n);
     tell();
-    if (still) ui.say(`A saved page: the first ${number(n)} molecules, without a kernel to search with.`);
+    if (still) ui.say(`This saved page shows the first ${number(n)} molecules. Run the widget in a notebook to search.`);
   }
 
   ui.root.append(bar.root,
-    h("div", { className: "molfm-row molfm-found" }, count, field("only the selection", bar.selected), selectAll, selectNone, ui.news),
+    h("div", { className: "molfm-row molfm-found" }, count, field("Selected only", bar.selected), selectAll, selectNone, ui.news),
     ui.errors, h("div", { className: "molfm-columns" }, cards.root, panel.root));
 
   let shown = view();

@@ -1,4 +1,4 @@
-"""MoleculeBrowser: the molecules of a mix, drawn, searched, filtered, and one of them in three dimensions."""
+"""MoleculeBrowser: draw, search, filter and sort the molecules of a mix, and show one of them in three dimensions."""
 
 import html
 import json
@@ -18,27 +18,28 @@ from molfm.splits import SPLITS
 from molfm.uncertainty import spread
 
 SCRIPTS = ("molecule3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
-PAGE = 24  # molecules that the browser asks for at once
-MAX_PAGE = 60  # molecules that one answer may hold
-MAX_ROWS = 500  # tasks listed of one molecule, measured ones first
+PAGE = 24  # molecules per request of the browser
+MAX_PAGE = 60  # molecules per answer
+MAX_ROWS = 500  # tasks listed for one molecule, measured ones first
 DRAWING = (190, 130)  # pixels
-_SECONDS = 0.25  # a search answers that often how far it is; in between the kernel is free
-_PREDICTED = 512  # molecules predicted at once while a sort is under way
-_STATIC_PAGES = 2
-_SKETCHED = 8
-_CHIPS = 3  # labels shown below a drawing, at first
+_SECONDS = 0.25  # a search reports its progress this often; in between the kernel is free
+_PREDICTED = 512  # molecules predicted at once during a sort
+_STATIC_PAGES = 2  # pages of molecules in the static page
+_SKETCHED = 8  # molecules in a saved notebook without a kernel
+_CHIPS = 3  # labels shown below a drawing by default
 
 
 class MoleculeBrowser(MixWidget):
-    """Browse the molecules of a mix: drawn, searched, filtered, sorted, and one of them with all that is known of it.
+    """Browse the molecules of a mix: search, filter and sort them, and show all data about one of them.
 
     Args:
-        data: what `molfm.load` returns.
-        model: predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`) or run, or several of them,
-            whose spread is then the uncertainty; of one model it is that of its dropout (see `molfm.uncertainty`).
+        data: the result of `molfm.load`.
+        model: the source of predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`), a run, or a
+            list of them. The uncertainty is the spread of several models, or of one model's dropout (see
+            `molfm.uncertainty`).
 
     Raises:
-        TypeError: `data` is no mix, or a setting does not exist.
+        TypeError: `data` is not a mix, `model` cannot predict, or a setting does not exist.
     """
 
     _esm = source("js", *SCRIPTS)
@@ -50,24 +51,24 @@ class MoleculeBrowser(MixWidget):
         self._models = [item.model if isinstance(item, Run) else item for item in models]
         for item in self._models:
             if not hasattr(item, "predict"):
-                raise TypeError(f"model: expected a model, a run, or several of them, found {type(item).__name__}.")
+                raise TypeError(f"model: expected a model, a run or a list of them, found {type(item).__name__}.")
         self._lookup = Lookup(data)
-        self._sought, self._search = None, iter(())  # the view that is shown or searched for, and the search
-        self._found = np.arange(len(data))  # what it found so far, in the order of the view
+        self._sought, self._search = None, iter(())  # the view that is shown or being searched, and its search
+        self._found = np.arange(len(data))  # results so far, in the order of the view
         self._similarity: dict[int, float] = {}
-        self._pattern = None  # a SMARTS that is highlighted
-        self._predictions: dict[str, np.ndarray] = {}  # task -> (n_molecules,), NaN: not yet predicted
+        self._pattern = None  # a SMARTS to highlight
+        self._predictions: dict[str, np.ndarray] = {}  # task -> (n_molecules,) float32, NaN: not yet predicted
         self.view = {"chips": [task.id for task in data.chosen if task.level == "graph"][:_CHIPS]}
         self.observe(self._selected_anew, "selection")
 
     def _selected_anew(self, _: dict) -> None:
-        if self.view.get("selected"):  # what is shown is the selection
+        if self.view.get("selected"):  # the results depend on the selection
             self._sought = None
 
     # ------------------------------------------------------------------------------------------------------ questions
 
     def answer_about(self) -> dict:
-        """Return what never changes: datasets, splits and tasks."""
+        """Return the constant facts: datasets, splits and tasks."""
         tasks = self.data.tasks
         return {
             "name": self.data.name,
@@ -80,15 +81,15 @@ class MoleculeBrowser(MixWidget):
         }
 
     def answer_find(self, view: dict) -> dict:
-        """Go on with the search that a view stands for, or start it, for a moment; ask again until it is done."""
+        """Start or resume the search of a view for a moment. Repeat the question until `done` is true."""
         key = json.dumps(view, sort_keys=True)
-        known, self._sought = key == self._sought, None  # None: a search that fails is begun anew
+        known, self._sought = key == self._sought, None  # None: a search that fails starts from the beginning
         if not known:
             self._found = np.zeros(0, int)
             try:
                 self._search = self._finding(view)
                 checked, of = next(self._search, (0, 0))
-            except (ValueError, CardError) as error:  # of what was typed: no fault of the widget
+            except (ValueError, CardError) as error:  # invalid input, not a failure of the widget
                 return {"n": 0, "done": True, "problem": str(error)}
         else:
             checked, of = next(self._search, (0, 0))
@@ -99,7 +100,7 @@ class MoleculeBrowser(MixWidget):
         return {"n": len(self._found), "done": checked >= of, "checked": checked, "of": of, "problem": ""}
 
     def answer_page(self, start: int, stop: int, tasks: Sequence[str] = ()) -> dict:
-        """Return the molecules in some places of what was found, with their labels of these tasks."""
+        """Return a range of the search results with their labels for these tasks."""
         molecules = self._found[start : min(stop, start + MAX_PAGE)]
         numbers = [self.data.task_number(task) for task in tasks]
         values = self._lookup.values(molecules)
@@ -129,7 +130,7 @@ class MoleculeBrowser(MixWidget):
         return {"marks": np.isin(molecules, self.selection.molecules).tolist()}
 
     def answer_detail(self, molecule: int) -> dict:
-        """Return all that is known of one molecule, its atoms and bonds."""
+        """Return all data about one molecule, its atoms and its bonds."""
         one = np.array([molecule])
         [smiles], [name], [values] = self._lookup.smiles(one), self._lookup.names(one), self._lookup.values(one)
         [splits] = self._lookup.splits(one)
@@ -173,16 +174,16 @@ class MoleculeBrowser(MixWidget):
         }
 
     def answer_select(self, on: bool, molecules: Sequence[int] | None = None) -> dict:
-        """Add molecules to the selection or take them out; None: all that were found."""
+        """Add molecules to the selection or remove them; None means all search results."""
         chosen = self._found if molecules is None else np.array(molecules)
         merged = (np.union1d if on else np.setdiff1d)(self.selection.molecules, chosen)
         self.selection = Selection(merged, self.selection.tasks)
         return self.chosen
 
-    # ---------------------------------------------------------------------------------------------------- how they are answered
+    # --------------------------------------------------------------------------------------------- computing the answers
 
     def _finding(self, view: dict) -> Iterator[tuple[int, int]]:
-        """Search, filter and sort as a view says, saying again and again how far that is: (molecules looked at, of how many)."""
+        """Search, filter and sort as the view says. Yields the progress: molecules checked, molecules to check."""
         among = self._filtered(view)
         text, way = view.get("query", "").strip(), view.get("way", "text")
         self._similarity, self._pattern = {}, smarts(text) if text and way == "substructure" else None
@@ -205,7 +206,7 @@ class MoleculeBrowser(MixWidget):
                 self._predictions[task] if view.get("predicted") else self._lookup.column(self.data.task_number(task))
             )
             values = values[among]
-            order = np.argsort(-values if view.get("descending") else values, kind="stable")  # NaN: last, both ways
+            order = np.argsort(-values if view.get("descending") else values, kind="stable")  # NaN last, in both orders
             among = among[order]
         self._found = among
         yield len(among), len(among)
@@ -241,32 +242,28 @@ class MoleculeBrowser(MixWidget):
         return [task for task in tables[0] if all(task in set(table) for table in tables)] if tables else []
 
     def _units(self, level: str) -> dict[str, str]:
-        """Return the units of all tasks of a level, of the data's and the models'."""
+        """Return the units of all tasks of a level, both of the data and of the models."""
         tables = [self.data.tasks, *(model.tasks for model in self._models)]
         return {task: unit for table in tables for task, unit in table[table.level == level][["task", "unit"]].values}
 
     def _predict(self, level: str, smiles: str) -> tuple[dict, dict, str]:
-        """Return predictions and their standard deviations by task, and what the latter are."""
+        """Return predictions and standard deviations by task, and a sentence about the deviations."""
         tasks = self._predicted(level)
         if not tasks:
             return {}, {}, ""
         table, deviation = spread(self._models, [smiles], level, tasks)
         predicted = {task: table[task].to_numpy(np.float32) for task in tasks}
         if deviation is None:
-            return predicted, {}, "One model without dropout: pass several models for an uncertainty."
-        reason = (
-            f"the spread of {len(self._models)} models"
-            if len(self._models) > 1
-            else "the spread of the model's dropout"
-        )
+            return predicted, {}, "No uncertainty: the model has no dropout. Pass several models to get one."
+        members = f"{len(self._models)} models" if len(self._models) > 1 else "the model's dropout samples"
         return (
             predicted,
             {task: deviation[task].to_numpy(np.float32) for task in tasks},
-            f"±: {reason}, one standard deviation.",
+            f"± is one standard deviation over {members}.",
         )
 
     def _items(self, molecule: int, smiles: str, level: str) -> list[dict]:
-        """Return what is measured or predicted of a molecule's atoms or bonds, a task each."""
+        """Return the measured and predicted values of a molecule's atoms or bonds, one item per task."""
         measured = {self.data.chosen[i].id: values for i, values in self._lookup.items(molecule, level).items()}
         predicted, deviation, _ = self._predict(level, smiles)
         units = self._units(level)
@@ -284,17 +281,18 @@ class MoleculeBrowser(MixWidget):
     # ------------------------------------------------------------------------------------------------------ without a kernel
 
     def sketch(self) -> str:
-        """Return the first molecules, drawn, and how many there are."""
+        """Return drawings of the first molecules."""
         molecules = np.arange(min(_SKETCHED, len(self.data)))
         cells = [
             f"<figure style='margin:4px;display:inline-block'>{draw_smiles(smiles, *DRAWING)}"
             f"<figcaption style='max-width:190px;overflow-wrap:anywhere;font-size:12px'>{html.escape(name or smiles)}</figcaption></figure>"
             for smiles, name in zip(self._lookup.smiles(molecules), self._lookup.names(molecules), strict=True)
         ]
-        return f"<p>{html.escape(repr(self.data))}, the first {len(molecules)}:</p><div>{''.join(cells)}</div>"
+        caption = f"{html.escape(repr(self.data))}, the first {len(molecules)} molecules:"
+        return f"<p>{caption}</p><div>{''.join(cells)}</div>"
 
     def questions(self) -> Iterator[tuple[str, dict]]:
-        """Yield what the page asks of the first molecules that are shown."""
+        """Yield the questions of the static page about the first molecules."""
         yield "about", {}
         while True:
             answer = self.answer_find(self.view)
@@ -309,5 +307,5 @@ class MoleculeBrowser(MixWidget):
 
 
 def _number(value: float) -> float | None:
-    """Return a number for JSON, which knows no NaN, without the digits that float32 does not have."""
+    """Return a number for JSON, without NaN and without digits beyond float32 precision."""
     return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -1,9 +1,9 @@
-// The grid of molecule cards: only the cards in sight exist, and their content is asked page by page.
+// The grid of molecule cards. Only the cards in view exist; their content is requested page by page.
 
-const CARD = { width: 196, height: 246 }; // px with the gap, least width and height, as in browser.css
+const CARD = { width: 196, height: 246 }; // minimum width and height in px, with the gap; see browser.css
 const PAGES_KEPT = 30;
 
-/** Return the rows that a virtual scroll shows and the shift of the first. A browser cannot scroll further than `most` pixels. */
+/** Return the rows that a virtual scroll shows and the offset of the first. A browser cannot scroll further than `most` pixels. */
 export function scrollWindow(scrollTop, viewHeight, rowHeight, nRows, most = 8e6) {
   const full = nRows * rowHeight, height = Math.min(full, most);
   const room = Math.max(1, height - viewHeight);
@@ -13,12 +13,12 @@ export function scrollWindow(scrollTop, viewHeight, rowHeight, nRows, most = 8e6
   return { height, first, last, top: scrollTop - (at - first * rowHeight) };
 }
 
-/** Cards are addressed by place, their position in the search result. chips(): tasks whose labels they show. open(molecule): a card was clicked. */
+/** A card's `place` is its position in the search results. chips(): tasks whose labels the cards show. open(molecule): called on a click. */
 function cardGrid(ui, about, { chips, open }) {
   const still = Boolean(ui.recorded), unitOf = Object.fromEntries(about.tasks.map(({ task, unit }) => [task, unit]));
   const layer = h("div", { className: "molfm-layer", role: "list", ariaLabel: "Molecules" });
   const spacer = h("div", { className: "molfm-spacer" }, layer);
-  const grid = h("div", { className: "molfm-grid", tabIndex: 0, role: "region", ariaLabel: "Molecules that were found" }, spacer);
+  const grid = h("div", { className: "molfm-grid", tabIndex: 0, role: "region", ariaLabel: "Search results" }, spacer);
   const cards = new Map(); // place -> element
   let n = 0, active = 0, opened = -1, columns = 1, pages = new Map(); // page number -> promise of its rows
 
@@ -51,8 +51,8 @@ function cardGrid(ui, about, { chips, open }) {
         card.classList.toggle("selected", row.selected);
         return ui.ask("select", { on: row.selected, molecules: [row.molecule] });
       }) });
-    const button = h("button", { className: "molfm-open", ariaLabel: `${name}, molecule ${row.molecule}`, tabIndex, onclick: ui.guarded(() => choose(place)) },
-      svg(row.svg), h("span", { className: "molfm-name" }, name));
+    const button = h("button", { className: "molfm-open", ariaLabel: `Show ${name}, molecule ${row.molecule}`, tabIndex,
+      onclick: ui.guarded(() => choose(place)) }, svg(row.svg), h("span", { className: "molfm-name" }, name));
     card.classList.toggle("selected", row.selected);
     card.classList.toggle("open", row.molecule === opened);
     card.replaceChildren(button, box, h("div", { className: "molfm-chips" },
@@ -118,15 +118,15 @@ function cardGrid(ui, about, { chips, open }) {
     if (row) await open(row.molecule); // a new search may have removed it
   }
 
-  // ---- what the widget tells the grid
+  // ---- updates from the widget
 
-  function refresh() { // the same molecules with other labels
+  function refresh() { // same molecules, other labels
     pages = new Map();
     cards.forEach((card) => card.remove());
     cards.clear();
     draw();
   }
-  function show(found) { // another search result
+  function show(found) { // new search results
     n = found;
     active = 0;
     grid.scrollTop = 0;
@@ -136,7 +136,7 @@ function cardGrid(ui, about, { chips, open }) {
     opened = molecule;
     for (const [place, card] of cards) card.classList.toggle("open", (await rowAt(place))?.molecule === opened);
   }
-  async function markSelected() { // the selection changed; the cards stay, and so does the focus
+  async function markSelected() { // after a change of the selection; keeps the cards and the focus
     const visible = new Set([...cards.keys()].map(pageOf));
     for (const index of pages.keys()) if (!visible.has(index)) pages.delete(index);
     for (const index of visible) {

@@ -1,16 +1,16 @@
-// The details of one molecule: its 3D structure, the values of its atoms and bonds, its labels and predictions.
+// The details of one molecule: 3D structure, values of atoms and bonds, labels and predictions.
 
 const LEVEL_ITEMS = { node: "atom", edge: "bond" };
 
-/** Write a predicted value, with its deviation if there is one. */
+/** Write a predicted value and its standard deviation, if there is one. */
 const predictedText = (value, deviation, unit) => number(value, unit) + (deviation === null || deviation === undefined ? "" : ` ± ${number(deviation)}`);
 
-/** Write what is measured or predicted for the i-th atom or bond. */
+/** Write the measured or predicted value of the i-th atom or bond. */
 const itemText = (item, what, i, unit) => (what === "predicted" ? predictedText(item[what][i], item.deviation?.[i], unit) : number(item[what][i], unit));
 
 const given = (item) => ["measured", "predicted"].filter((what) => item[what]);
 
-/** List what atoms and bonds can be coloured by. */
+/** List the values that atoms and bonds can be coloured by. */
 function colorLayers(detail) {
   const layers = [];
   for (const level of Object.keys(LEVEL_ITEMS))
@@ -30,27 +30,28 @@ function itemTables(detail) {
       : `${atomName(detail.elements, detail.bonds[2 * i])}–${atomName(detail.elements, detail.bonds[2 * i + 1])}`;
     const rows = Array.from({ length: heads[0].item[heads[0].what].length }, (_, i) => [name(i), ...heads.map(({ item, what }) => itemText(item, what, i))]);
     const columns = heads.map(({ item, what }) => `${item.task} ${what}${item.unit ? ` (${item.unit})` : ""}`);
-    const caption = `Values of ${thing}s`;
+    const caption = `Values per ${thing}`;
     return h("details", {}, h("summary", {}, caption), table([thing, ...columns], rows, caption));
   });
 }
 
-/** The table of the molecule's own labels and predictions. */
+/** The table of the molecule's graph-level labels and predictions. */
 function labelTable(detail) {
   const withModel = detail.labels.some((row) => row.predicted !== null);
   const predicted = (row) => (row.predicted === null ? "" : predictedText(row.predicted, row.deviation, row.unit));
   return table(["task", "measured", ...(withModel ? ["predicted"] : []), "split"],
-    detail.labels.map((row) => [row.task, number(row.measured, row.unit), ...(withModel ? [predicted(row)] : []), row.split || ""]), "Labels of the molecule");
+    detail.labels.map((row) => [row.task, number(row.measured, row.unit), ...(withModel ? [predicted(row)] : []), row.split || ""]), "Labels of this molecule");
 }
 
-/** The 3D structure with a choice of colours, their legend and a line about the atom under the pointer. */
+/** The 3D structure, a choice of colours, their legend and a line about the atom under the pointer. */
 function structure(ui, detail) {
   const hover = h("p", { className: "molfm-hover" }, " "), legend = h("div", { className: "molfm-legend" });
   const layers = colorLayers(detail);
   const describe = (item, atom) => given(item).filter((what) => atom < item[what].length) // hydrogens have no values
     .map((what) => `${what} ${itemText(item, what, atom, item.unit)}`).join(", ");
   const { canvas, color } = molecule3d(detail, {
-    label: `${detail.name || detail.smiles} in three dimensions. Arrow keys turn it, plus and minus zoom; its values stand in the tables below.`,
+    label: `3D structure of ${detail.name || detail.smiles}. Rotate with the arrow keys, zoom with plus and minus. ` +
+      "The tables below list the values.",
     palette: ui.palette,
     hovered: (atom) => {
       if (atom < 0) { hover.textContent = " "; return; }
@@ -74,7 +75,8 @@ function structure(ui, detail) {
 
 /** select(molecule, on): add the molecule to the selection, or remove it. similar(smiles): search for similar molecules. */
 function detailPanel(ui, { select, similar }) {
-  const root = h("aside", { className: "molfm-pane", ariaLabel: "One molecule" }, h("p", { className: "molfm-hint" }, "Choose a molecule to see it here."));
+  const root = h("aside", { className: "molfm-pane", ariaLabel: "Molecule details" },
+    h("p", { className: "molfm-hint" }, "Click a molecule to see its details."));
   const still = Boolean(ui.recorded), small = (...texts) => h("p", { className: "molfm-small" }, ...texts);
   let mark = () => {}, recolor = () => {};
 
@@ -90,14 +92,14 @@ function detailPanel(ui, { select, similar }) {
     root.replaceChildren(...[
       h("h3", {}, detail.name || `Molecule ${detail.molecule}`),
       h("p", { className: "molfm-smiles" }, h("code", {}, detail.smiles)),
-      small(`#${detail.molecule}`, Object.entries(detail.splits).map(([dataset, split]) => ` · ${dataset}: ${split || "in no split"}`)),
+      small(`#${detail.molecule}`, Object.entries(detail.splits).map(([dataset, split]) => ` · ${dataset}: ${split || "not in a split"}`)),
       h("div", { className: "molfm-buttons" }, chosen,
-        h("button", { disabled: still, onclick: ui.guarded(() => similar(detail.smiles)) }, "Find similar")),
+        h("button", { disabled: still, onclick: ui.guarded(() => similar(detail.smiles)) }, "Find similar molecules")),
       ...view.parts,
-      detail.flat ? small("No three-dimensional shape was found; this is the drawing.") : null,
+      detail.flat ? small("No 3D structure could be computed; the picture shows the flat drawing.") : null,
       h("div", {}, itemTables(detail)),
       labelTable(detail),
-      detail.more ? small(`and ${number(detail.more)} more tasks without a label`) : null,
+      detail.more ? small(`${number(detail.more)} more tasks are not listed.`) : null,
       detail.uncertainty ? small(detail.uncertainty) : null,
     ].filter(Boolean));
   }

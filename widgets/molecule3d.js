@@ -1,11 +1,11 @@
-// A molecule in three dimensions on a canvas: balls and sticks that turn and zoom, coloured by element or by values.
+// A molecule in three dimensions: balls and sticks on a canvas that rotates and zooms, coloured by element or by values.
 
 const ELEMENTS = ("H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh " +
   "Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U").split(" ");
 const ELEMENT_COLORS = { 1: [235, 235, 235], 6: [110, 115, 122], 7: [47, 134, 197], 8: [213, 94, 0], 9: [0, 158, 115], 15: [196, 106, 154],
   16: [216, 172, 30], 17: [0, 158, 115], 35: [165, 103, 63], 53: [148, 103, 189] };
 const OTHER_COLOR = [150, 120, 170];
-const RADII = { 1: 0.22, 6: 0.36, 7: 0.35, 8: 0.34, 9: 0.32, 15: 0.44, 16: 0.44, 17: 0.42, 35: 0.46, 53: 0.5 }; // ångström, on the screen
+const RADII = { 1: 0.22, 6: 0.36, 7: 0.35, 8: 0.34, 9: 0.32, 15: 0.44, 16: 0.44, 17: 0.42, 35: 0.46, 53: 0.5 }; // of the drawn balls, in ångström
 const OTHER_RADIUS = 0.42;
 
 /** Name an atom by element and number, such as "C3"; `i` counts from 0. */
@@ -41,13 +41,13 @@ export function scaleOf(values) {
 }
 
 /**
- * Show a molecule on a new canvas, which turns by dragging or with the arrow keys and zooms with plus and minus.
+ * Draw a molecule on a new canvas. Dragging and the arrow keys rotate it; plus and minus zoom.
  *
  * shape: { elements (n), xyz (3n), bonds (2m, pairs of atoms), orders (m) }. label: accessible name of the canvas.
- * palette(): the colours of the current theme. hovered(atom): the pointer is over an atom, or over none (-1).
+ * palette(): the colours of the current theme. hovered(atom): called with the atom under the pointer, or -1.
  *
- * Returns { canvas, color }. color({ atoms, bonds }) colours atoms or bonds by values, without values by element; call it again
- * when the theme changes. It returns the scale { low, high, color(value, palette) }, or null.
+ * Returns { canvas, color }. color({ atoms, bonds }) colours atoms or bonds by values, or by element without values. It returns the
+ * scale { low, high, color(value, palette) }, or null. Call it again when the theme changes.
  */
 export function molecule3d(shape, { label, palette, hovered }) {
   const { elements, xyz, bonds, orders } = shape;
@@ -58,7 +58,7 @@ export function molecule3d(shape, { label, palette, hovered }) {
   let reach = 1; // distance of the outermost atom
   for (let i = 0; i < xyz.length; i += 3) reach = Math.max(reach, Math.hypot(xyz[i], xyz[i + 1], xyz[i + 2]));
 
-  function layout() { // where atoms are on the canvas, and pixels per ångström
+  function layout() { // positions and radii on the canvas; `unit` is pixels per ångström
     const { clientWidth: width, clientHeight: height } = canvas, at = projected(xyz, rotation);
     const unit = (zoom * 0.46 * Math.min(width, height)) / (reach + 0.3);
     return { unit, point: (i) => [width / 2 + unit * at[3 * i], height / 2 - unit * at[3 * i + 1]], depth: (i) => at[3 * i + 2],
@@ -126,7 +126,7 @@ export function molecule3d(shape, { label, palette, hovered }) {
     context.setLineDash([]);
   }
 
-  let last = null; // where a drag was seen last
+  let last = null; // the last point of a drag
   canvas.addEventListener("pointerdown", (event) => { last = [event.clientX, event.clientY]; canvas.setPointerCapture(event.pointerId); });
   canvas.addEventListener("pointerup", () => { last = null; });
   canvas.addEventListener("pointermove", (event) => {

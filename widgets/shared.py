@@ -1,8 +1,8 @@
-"""What all widgets share: the module that the browser loads, the selection, questions and their answers, the static page.
+"""The base of all widgets: joining the JavaScript, the selection, questions and answers, the static page.
 
 A widget holds no data in the browser. Its JavaScript asks (`ask("page", {start: 0, stop: 24})`), the method
 `answer_page` answers with plain values and NumPy arrays, and the arrays travel as binary buffers. The static page of
-`to_html` is the same JavaScript with the answers that it will need recorded beside it.
+`to_html` contains the same JavaScript and the recorded answers.
 """
 
 import html
@@ -23,10 +23,10 @@ import traitlets
 
 from molfm.mix import Mix
 
-MAX_ERRORS = 100  # kept; one that comes again and again must not fill the memory
+MAX_ERRORS = 100  # kept; a recurring error must not fill the memory
 
 
-SHARED = {  # the files that stand before those of every widget, in this order
+SHARED = {  # the files that are joined before the files of every widget, in this order
     "js": (
         "shared_dom",
         "shared_format",
@@ -51,10 +51,10 @@ def source(suffix: str, *names: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Molecules and tasks that were chosen in a widget.
+    """Molecules and tasks selected in a widget.
 
-    molecules: (n,) int32, their numbers: rows of `data.molecules`, sorted.
-    tasks: ids of tasks.
+    molecules: (n,) int32, sorted row numbers of `data.molecules`.
+    tasks: task ids.
     """
 
     molecules: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -74,7 +74,7 @@ class Selection:
 
 
 def packed(value: object, buffers: list[bytes]) -> object:
-    """Return an answer with every array replaced by a reference to a buffer, which is appended to `buffers`."""
+    """Replace every array of an answer with a reference to a buffer, and append the buffers to `buffers`."""
     if isinstance(value, np.ndarray):
         buffers.append(np.ascontiguousarray(value).tobytes())
         return {"$buffer": len(buffers) - 1, "dtype": value.dtype.name, "shape": list(value.shape)}
@@ -84,14 +84,15 @@ def packed(value: object, buffers: list[bytes]) -> object:
 
 
 class MixWidget(anywidget.AnyWidget):
-    """A widget that looks at a mix.
+    """A widget that shows a mix.
 
     Attributes:
-        view: what is shown, so that it is shown again when the page is reloaded: small, of plain values.
-        chosen: how many molecules, and which tasks, are selected; a checksum, so that the browser hears of other molecules.
-        selection: the selected molecules and tasks; set it, or link it with another widget's:
+        view: the state of the display, restored when the page is reloaded; a small dict of plain values.
+        chosen: the number of selected molecules, the selected tasks, and a checksum, so the browser notices when other
+            molecules are selected.
+        selection: the selected molecules and tasks. Set it, or link it to another widget's selection:
             `traitlets.link((atlas, "selection"), (browser, "selection"))`.
-        errors: what failed, in the browser or here, latest last.
+        errors: errors in the browser and in Python, latest last.
     """
 
     view = traitlets.Dict().tag(sync=True)
@@ -103,11 +104,11 @@ class MixWidget(anywidget.AnyWidget):
         if unknown:
             known = [setting for setting in inspect.signature(type(self)).parameters if setting != "unknown"]
             near = get_close_matches(next(iter(unknown)), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+            hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of {', '.join(known)}."
             raise TypeError(f"{name} has no setting {next(iter(unknown))!r}. {hint}")
         if not isinstance(data, Mix):
             raise TypeError(
-                f"{name} shows what molfm.load returns, found {type(data).__name__}: {name}(molfm.load(…))."
+                f"{name} expected the result of molfm.load, found {type(data).__name__}. Call {name}(molfm.load(…))."
             )
         self.data, self.errors = data, []
         super().__init__()
@@ -115,10 +116,12 @@ class MixWidget(anywidget.AnyWidget):
 
     @traitlets.validate("selection")
     def _sorted(self, proposal: dict) -> Selection:
-        """Accept any numbers of molecules that exist, in any order."""
+        """Check, sort and deduplicate the molecules of a new selection."""
         molecules = np.unique(np.asarray(proposal.value.molecules, np.int64))
         if len(molecules) and not 0 <= molecules[0] <= molecules[-1] < len(self.data):
-            raise traitlets.TraitError(f"A selection holds numbers of molecules from 0 to {len(self.data) - 1:,}.")
+            raise traitlets.TraitError(
+                f"Molecule numbers must be from 0 to {len(self.data) - 1:,}, found {molecules[0]} to {molecules[-1]}."
+            )
         tasks = tuple(self.data.chosen[self.data.task_number(task)].id for task in proposal.value.tasks)
         return Selection(molecules.astype(np.int32), tasks)
 
@@ -128,9 +131,9 @@ class MixWidget(anywidget.AnyWidget):
         self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
 
     def _asked(self, _: object, message: dict, __: list) -> None:
-        """Answer one question; what fails is told in the widget, kept in `errors`, and raised here."""
+        """Answer one question. An error is shown in the widget, kept in `errors` and raised here."""
         if "failed" in message:
-            self._note(f"In the browser: {message['failed']}")
+            self._note(f"Error in the browser: {message['failed']}")
             raise RuntimeError(self.errors[-1])
         try:
             buffers: list[bytes] = []
@@ -148,24 +151,24 @@ class MixWidget(anywidget.AnyWidget):
         self.errors = [*self.errors, error][-MAX_ERRORS:]
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        """Add what a notebook shows where no kernel runs."""
+        """Add the HTML that a notebook shows without a running kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         return data | {"text/html": self.sketch()}, metadata
 
     def sketch(self) -> str:
-        """Return a small HTML form without JavaScript, for saved notebooks."""
+        """Return a small HTML version without JavaScript, for saved notebooks."""
         raise NotImplementedError
 
     def questions(self) -> Iterable[tuple[str, dict]]:
-        """Yield what the static page may ask, most needed first: as many as `to_html` has room for are answered."""
+        """Yield the questions of the static page, the most important first. `to_html` records answers up to its size limit."""
         raise NotImplementedError
 
     def to_html(self, path: str | Path | None = None, max_bytes: int = 12_000_000) -> str | None:
-        """Return the widget, as it is now, as one page that needs neither kernel nor network; with a path, write it there.
+        """Return the current widget as one HTML page that needs no kernel and no network, or write the page to `path`.
 
         Args:
-            path: of the page.
-            max_bytes: of the answers that the page holds; what has no room is left out, and the page says so.
+            path: the file to write. None to return the page.
+            max_bytes: size limit of the recorded answers, in bytes. Further answers are left out, and the page says so.
         """
         answers, size, complete = {}, 0, True
         for ask, args in self.questions():

@@ -3,14 +3,14 @@
 /**
  * Set up a widget in `el` and return what its parts need (`ui`).
  *
- * root, news, errors: elements; `news` is the status line.
+ * root: the widget's element. news: its status line. errors: its list of errors.
  * ask(question, args): ask the kernel; an error is shown in the widget.
  * guarded(callback): wrap a callback; an error is shown in the widget and reported to Python.
  * listen(event, callback): listen to the model until the widget is removed.
  * remember(change): merge a change into `view`, which is synced with Python.
  * palette(): the colours of the current theme. onTheme(listener): call `listener` when the theme changes; returns how to stop.
  * say(text): set the status line.
- * signal, end: aborted when the widget is removed; removes it.
+ * signal: aborted when the widget is removed. end(): ends everything the widget listens to.
  * recorded: the recorded answers in a saved page, otherwise null.
  */
 function frame({ model, el }, name) {

@@ -27,7 +27,7 @@ export class Recorded {
   send({ id, ask, args, failed }) {
     if (failed) return;
     const found = this.answers[keyOf(ask, args)];
-    const message = found ? { id, answer: found[0] } : { id, error: "This page was saved without that: it needs a running kernel." };
+    const message = found ? { id, answer: found[0] } : { id, error: "This saved page does not contain the answer. Run the widget in a notebook to get it." };
     const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const buffers = found ? found[1].map((text) => new DataView(bytes(text).buffer)) : [];
     queueMicrotask(() => this.listeners["msg:custom"].forEach((listener) => listener(message, buffers)));
@@ -40,5 +40,5 @@ function showStatic(state) {
   const el = document.createElement("div");
   document.getElementById("widget").append(el);
   render({ model: new Recorded(answers, state), el });
-  if (!state.complete) el.after(h("p", {}, "Not everything had room in this page; what is missing needs a running kernel."));
+  if (!state.complete) el.after(h("p", {}, "The page reached its size limit, so some data is left out. Run the widget in a notebook to see everything."));
 }

@@ -202,7 +202,7 @@ def test_a_static_page_works_with_the_network_off_and_is_accessible(page, minimi
         assert "48 of 12,806" in page.locator(".molfm-count").inner_text()
     else:
         page.get_by_role("img", name="Distribution of").wait_for()
-        for tab in ("Tasks × tasks", "Datasets", "Audit", "Table", "Labels"):
+        for tab in ("Task pairs", "Dataset overlap", "Audit", "Task table", "Labels"):
             page.get_by_role("tab", name=tab, exact=True).click()
             page.get_by_role("tabpanel").locator("table, canvas").first.wait_for()
             assert violations(page) == []
@@ -260,11 +260,11 @@ def test_another_picture_of_pairs_leaves_nothing_of_the_one_before(page, toy, li
       globalThis.requestAnimationFrame = frame;
       return count;
     }"""
-    page.get_by_role("tab", name="Tasks × tasks").click()
-    page.get_by_role("img", name="molecules with both labels of 4 x 4 tasks").wait_for()
-    for measure, name in (("correlation", "correlation of the labels"), ("count", "molecules with both labels")) * 3:
+    page.get_by_role("tab", name="Task pairs").click()
+    page.get_by_role("img", name="molecules with both labels for 4 × 4 tasks").wait_for()
+    for measure, name in (("correlation", "correlation of labels"), ("count", "molecules with both labels")) * 3:
         page.get_by_role("combobox", name="Show").select_option(measure)
-        page.get_by_role("img", name=f"{name} of 4 x 4 tasks").wait_for()
+        page.get_by_role("img", name=f"{name} for 4 × 4 tasks").wait_for()
     assert page.evaluate("observed") <= 2  # the labels' picture, and one of pairs
     assert page.evaluate(redrawn) <= 2
 
@@ -286,7 +286,7 @@ def test_a_tile_that_failed_is_asked_again_when_the_reader_moves_and_not_before(
     assert asked.count("tile") == 2
 
 
-@pytest.mark.parametrize(("tab", "ask"), [("Tasks × tasks", "pairs"), ("Datasets", "overlap"), ("Audit", "audit")])
+@pytest.mark.parametrize(("tab", "ask"), [("Task pairs", "pairs"), ("Dataset overlap", "overlap"), ("Audit", "audit")])
 def test_a_tab_that_failed_is_asked_again_at_the_next_visit(page, toy, live, tab, ask):
     atlas = LabelAtlas(toy)
     setattr(atlas, f"answer_{ask}", broken)
@@ -307,16 +307,16 @@ def test_similar_molecules_are_in_no_order_of_predictions(page, toy, live):
     page.locator(".molfm-card button").first.click()
     page.locator(".molfm-pane").get_by_text("#0").wait_for()
     sort = page.get_by_label("Sort by")
-    sort.select_option("toy/heavy, predicted")
-    page.get_by_role("button", name="Find similar").click()
+    sort.select_option("toy/heavy (predicted)")
+    page.get_by_role("button", name="Find similar molecules").click()
     page.get_by_text("Tanimoto 1.00").first.wait_for()
-    assert sort.evaluate("node => node.selectedOptions[0]?.textContent") == "order of the data"
+    assert sort.evaluate("node => node.selectedOptions[0]?.textContent") == "original order"
 
 
 def test_enter_in_a_bound_adds_the_filter(page, toy, live):
     live(MoleculeBrowser(toy))
     page.get_by_role("combobox", name="Task", exact=True).select_option("toy/heavy")
-    page.get_by_label("from", exact=True).fill("5")
+    page.get_by_label("Min", exact=True).fill("5")
     page.keyboard.press("Enter")
     page.get_by_text("toy/heavy measured ≥ 5").wait_for()
     page.get_by_text(f"{int((toy.labels('heavy') >= 5).sum())} of 42 molecules").wait_for()
@@ -327,15 +327,15 @@ def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
     asked = live(browser)
     page.get_by_text("42 of 42 molecules").wait_for()
     browser.answer_find = lambda view: {"n": 0, "done": False, "checked": 7, "of": 42, "problem": ""}
-    page.get_by_label("for", exact=True).fill("O")
+    page.get_by_label("Query", exact=True).fill("O")
     page.keyboard.press("Enter")
     page.get_by_text("Searching: 7 of 42").wait_for()
-    page.get_by_role("button", name="Select all found").click()
-    page.get_by_role("status").get_by_text("The search has not ended").wait_for()
+    page.get_by_role("button", name="Select all results", exact=True).click()
+    page.get_by_role("status").get_by_text("The search is still running").wait_for()
     del browser.answer_find
     page.get_by_text("0 selected").wait_for()
     assert "select" not in asked
-    page.get_by_role("button", name="Select all found").click()
+    page.get_by_role("button", name="Select all results", exact=True).click()
     page.get_by_text(f"{len(browser._found)} selected").wait_for()
 
 
@@ -344,14 +344,14 @@ def test_a_view_that_python_sets_is_shown(page, toy, live):
     page.get_by_text("42 of 42 molecules").wait_for()
     page.evaluate("model.set('view', { ...model.get('view'), chips: ['toy/oxygen'] })")
     page.locator(".molfm-chip").get_by_text("oxygen: ").first.wait_for()
-    page.get_by_text("on cards: toy/heavy").wait_for(state="detached")
+    page.get_by_text("shown on cards: toy/heavy").wait_for(state="detached")
     page.evaluate("model.set('view', { ...model.get('view'), open: 3 })")
     page.locator(".molfm-pane").get_by_text("#3").wait_for()
     assert asked.count("find") == 1
     page.evaluate("model.set('view', { split: 'test', open: 4 })")
     page.get_by_text(f"{(toy.molecules.split == 'test').sum()} of 42 molecules").wait_for()
     page.locator(".molfm-pane").get_by_text("#4").wait_for()
-    assert not page.get_by_text("on cards: ").count()
+    assert not page.get_by_text("shown on cards: ").count()
 
 
 # --------------------------------------------------------------------------------------------------------- JupyterLab
@@ -363,7 +363,7 @@ def test_molecules_are_scrolled_searched_filtered_selected_and_read_back_in_jupy
         [LOAD + "browser = MoleculeBrowser(data)\nbrowser", "browser.selection.molecules.tolist(), browser.errors"],
     )
     page.locator(".molfm-card svg").first.wait_for(timeout=60_000)
-    grid = page.get_by_role("region", name="Molecules that were found")
+    grid = page.get_by_role("region", name="Search results")
     grid.evaluate("node => { node.scrollTop = node.scrollHeight / 2 }")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.molfm-card')].every((card) => Number(card.ariaPosInSet) > 5000 && card.querySelector('svg'))"
@@ -371,17 +371,17 @@ def test_molecules_are_scrolled_searched_filtered_selected_and_read_back_in_jupy
     assert page.locator(".molfm-card").count() < 60
 
     page.get_by_label("Search by").select_option("substructure")
-    page.get_by_label("for", exact=True).fill("c1ccncc1")
+    page.get_by_label("Query", exact=True).fill("c1ccncc1")
     page.get_by_role("button", name="Search").click()
     page.get_by_text("684 of 12,806 molecules").wait_for()
     page.get_by_role("combobox", name="Task", exact=True).select_option("b3db/logBB")
-    page.get_by_label("from", exact=True).fill("0.5")
+    page.get_by_label("Min", exact=True).fill("0.5")
     page.get_by_role("button", name="Add filter").click()
     page.get_by_text("b3db/logBB measured ≥ 0.500").wait_for()
     page.locator(".molfm-card svg").first.wait_for()
     page.locator(".molfm-card input").first.check()
     page.get_by_text("1 selected").wait_for()
-    page.get_by_role("button", name="Select all found").click()
+    page.get_by_role("button", name="Select all results", exact=True).click()
     page.wait_for_function("() => !document.querySelector('.molfm-news').textContent.startsWith('1 ')")
     shoot(page, "lab-browser")
     assert violations(page) == []
@@ -393,7 +393,7 @@ def test_molecules_are_scrolled_searched_filtered_selected_and_read_back_in_jupy
     page.keyboard.press("Control+s")
     page.reload(wait_until="domcontentloaded")
     page.get_by_text(f"{len(selected)} of 12,806 molecules").wait_for(timeout=90_000)  # what was shown is shown again
-    assert page.get_by_label("for", exact=True).input_value() == "c1ccncc1"
+    assert page.get_by_label("Query", exact=True).input_value() == "c1ccncc1"
     page.get_by_text(f"{len(selected)} selected").wait_for()
 
 
