@@ -3,7 +3,7 @@
     python benchmarks/encodings.py [--fast]
 
 Three ways to the 16-step random walk and the 8 Laplacian vectors of the same molecules, in turn, on one thread:
-`molfm.encodings`; a plain NumPy function of one molecule; and PyTorch Geometric's transforms. They start from the arrays
+`molfm.chem.encodings`; a plain NumPy function of one molecule; and PyTorch Geometric's transforms. They start from the arrays
 of the store, so no SMILES is parsed on anybody's clock, and PyG's `Data` objects are made beforehand. Each table is timed
 as it is and with its distinct graphs only, since a graph that occurs twice is encoded once.
 
@@ -26,8 +26,8 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 import molfm
-from molfm.encodings import laplacian, random_walk
-from molfm.featurize import spans
+from molfm.base.arrays import spans
+from molfm.chem.encodings import laplacian, random_walk
 
 Graph = tuple[int, np.ndarray]  # number of atoms, (n_bonds, 2) bonds
 

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 import molfm
-from molfm.metrics import PRIMARY
-from molfm.statistics import score
+from molfm.training.metrics import PRIMARY, score
 
 TARGETS = ("b3db/logBB", "b3db/BBB")
 RECIPES = {
@@ -39,7 +38,7 @@ def judge(mix: molfm.Mix, target: str, count: int, seed: int, settings: dict) ->
     left = np.setdiff1d(mix.members("val", [target]), limited.members("val", [target]))
     measured = mix.labels(target).to_numpy(float)[left]
     preds = run.model.predict(mix.molecules.smiles.iloc[left], progress=False)[target].to_numpy(float)
-    metric = PRIMARY[mix.chosen[mix.task_number(target)].kind]
+    metric = PRIMARY[mix.task(target).kind]
     step = run.metrics.set_index("step").val_loss.idxmin()
     facts = {"target": target, "labels": count, "metric": metric, "of": len(left)}
     return facts | {"value": score(metric, preds, measured), "step": step}

@@ -17,10 +17,11 @@ import pandas as pd
 import probe
 
 import molfm
-from molfm.download import home
-from molfm.mix import Mix
-from molfm.probing import Arm, descriptors, forest, label_efficiency, labelled, linear, morgan
-from molfm.runs import Run
+from molfm.base.files import home
+from molfm.data.mix import Mix
+from molfm.study.label_efficiency import label_efficiency
+from molfm.study.simple_models import Arm, descriptors, forest, labelled, linear, morgan
+from molfm.training.run import Run
 
 COUNTS = {"logBB": (64, 256, None), "BBB": (64, 256)}
 
@@ -41,7 +42,7 @@ def fine_tuned(mix: Mix, task: str, steps: int) -> Arm:
             settings = {"steps": steps, "batch_size": 32, "learning_rate": 1e-4, "layer_decay": 0.8, "seed": seed}
             molfm.finetune("minimol", data, name=name, progress=False, **settings)
         run = Run(name)
-        found = run.predictions.query("split == 'test'")
+        found = run.predictions().query("split == 'test'")
         return found.set_index(run.mix.molecules.smiles[found.mol_id].to_numpy()).preds[smiles[test]].to_numpy()
 
     return arm

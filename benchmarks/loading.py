@@ -33,10 +33,12 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.utils import from_smiles
 
 import molfm
-from molfm.batch import to_batch
-from molfm.encodings import WALK, laplacian, random_walk
-from molfm.featurize import featurize
-from molfm.store import LEVELS, Labels, open_shard, structure, write_shard
+from molfm.batches.batch import to_batch
+from molfm.catalog.schema import LEVELS
+from molfm.chem.encodings import WALK, laplacian, random_walk
+from molfm.chem.featurize import featurize
+from molfm.data.prepare import write_shard
+from molfm.data.store import Labels, open_shard, structure
 
 try:
     from chemprop.data import MoleculeDatapoint, MoleculeDataset

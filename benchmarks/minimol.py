@@ -31,13 +31,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import molfm
-from molfm import inference
-from molfm.batch import to_batch
-from molfm.encodings import laplacian
-from molfm.featurize import featurize
-from molfm.figures import atom_agreement
-from molfm.minimol import unit_fits
-from molfm.store import in_memory, structure
+from molfm.batches.batch import to_batch
+from molfm.chem.encodings import laplacian
+from molfm.chem.featurize import featurize
+from molfm.data.store import in_memory, structure
+from molfm.nn import predictor as inference
+from molfm.nn.minimol import unit_fits
+from molfm.plots.predictions import atom_agreement
 
 ORIGINAL = 76  # molecules a second, end to end at batch 100
 UNITS = Path(__file__).parents[1] / "molfm" / "checkpoint_files" / "minimol" / "units.csv"

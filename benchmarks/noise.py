@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 import molfm
-from molfm.download import home
-from molfm.metrics import PRIMARY
-from molfm.statistics import paired_interval, score
+from molfm.base.files import home
+from molfm.study.statistics import paired_interval
+from molfm.training.metrics import PRIMARY, score
 
 TARGETS = ("b3db/logBB", "b3db/BBB")
 COLUMNS = ("first", "second", "third")
@@ -47,21 +47,23 @@ def mix_with_noise(folder: Path) -> molfm.Mix:
     return molfm.load(folder / "with_noise.md", progress=False)
 
 
-def test_predictions(folders: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the predictions (seeds, labels) of runs of one target on its test set, and what they are of."""
-    tables = [molfm.Run(folder).predictions.query("task == 0 and split == 'test'") for folder in folders]
+def test_predictions(arm: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the predictions (seeds, labels) of runs of one target on its test set, and the table of the first run."""
+    target = arm.target.iloc[0]
+    tables = [molfm.Run(folder).predictions() for folder in arm.folder]
+    tables = [table[(table.task == target) & (table.split == "test")] for table in tables]
     tables = [table.sort_values("mol_id") for table in tables]
     return np.stack([table.preds for table in tables]).astype(float), tables[0]
 
 
 def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: int) -> list[dict]:
     """Return how often so many seeds come to a verdict, a row for each number of them; regime "other seeds": see above."""
-    rng, metric = np.random.default_rng(0), PRIMARY[result.mix.chosen[result.mix.task_number(target)].kind]
-    alone, of = test_predictions(result.arm(target, "", "alone").folder)
-    measured, groups = of.target.to_numpy(float), of.constitution.to_numpy()
+    rng, metric = np.random.default_rng(0), PRIMARY[result.mix.task(target).kind]
+    alone, of = test_predictions(result.arm(target, "", "alone"))
+    measured, groups = of.measured.to_numpy(float), of.constitution.to_numpy()
     arms = [alone]
     if regime != "other seeds":
-        arms = [test_predictions(result.arm(target, f"noise/{name}", regime).folder)[0] for name in COLUMNS]
+        arms = [test_predictions(result.arm(target, f"noise/{name}", regime))[0] for name in COLUMNS]
     before, *after = np.array([[score(metric, preds, measured) for preds in arm] for arm in [alone, *arms]])
     differences = np.mean(after, axis=0) - before  # the mean over sources, which share a seed's baseline
     facts = {"target": target, "metric": metric, "regime": regime, "alone": before.mean()}

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from molfm.encoders import FieldTable
-from molfm.featurize import ATOM_FIELDS, BOND_CODES, BOND_FIELDS
-from molfm.layers import Dropout
+from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, BOND_FIELDS
+from molfm.nn.encoders import FieldTable
+from molfm.nn.layers import Dropout
 
 ATOMS, BONDS, WIDTH = 2126, 4534, 96
 

@@ -4,7 +4,7 @@
 
 Every draw splits MiniMix by scaffold with a seed of its own and draws training labels, nested and the same for all arms; the
 whole test set is predicted. With `--one-split` all draws have the mix's own split (seed 0). Rules and arms are those of
-`molfm.probing`, which the quickstart uses too. Fingerprints and descriptors are computed once and kept under
+`molfm.study.label_efficiency`, which the quickstart uses too. Fingerprints and descriptors are computed once and kept under
 `$MOLFM_HOME/probe`. `--ship` writes the fingerprints that come with the package. Each comparison is drawn as
 `benchmarks/images/probe-….png`, through Chromium. The last line is one JSON object.
 """
@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import molfm
-from molfm.download import home
-from molfm.mix import Mix
-from molfm.probing import Arm, descriptors, forest, label_efficiency, labelled, linear, morgan
+from molfm.base.files import home
+from molfm.data.mix import Mix
+from molfm.study.label_efficiency import label_efficiency
+from molfm.study.simple_models import Arm, descriptors, forest, labelled, linear, morgan
 
 COUNTS = {"logBB": (32, 64, 128, 256, None), "BBB": (32, 64, 128, 256, 512, 1024, None)}
 BASELINES = ("Morgan + forest", "descriptors + forest")

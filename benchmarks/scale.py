@@ -30,7 +30,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from molfm.download import fetch, home
+from molfm.base.files import home
+from molfm.catalog.download import fetch
 
 MOSES = "pypi:molsets==0.3.1#moses/dataset/data/train.csv.gz"
 WHEEL_SHA256 = "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34"
@@ -90,9 +91,9 @@ def prepare(card: str, fast: bool) -> dict:
     import loky
 
     import molfm
-    from molfm.catalog import card as read_card
-    from molfm.store import store_folder
-    from molfm.tables import locate
+    from molfm.catalog.shipped import card as read_card
+    from molfm.data.prepare import store_folder
+    from molfm.data.tables import locate
 
     begun = store_folder(locate(read_card(card))).exists()
     with loky.ProcessPoolExecutor(PROCESSES) as pool:
@@ -107,7 +108,7 @@ def prepare(card: str, fast: bool) -> dict:
 
 def encode(card: str, fast: bool) -> dict:
     import molfm
-    from molfm.encodings import WALK
+    from molfm.chem.encodings import WALK
 
     mix = molfm.load(card)
     begun = any(file for shard in mix.shards for file in shard.folder.glob("encoding-*.npy"))
@@ -149,8 +150,8 @@ def open_again(card: str, fast: bool) -> dict:
 def read(card: str, fast: bool) -> dict:
     """Graphs a second of the loader alone, in random order: gathered as arrays, as PyG batches, and from processes."""
     import molfm
-    from molfm.batch import MixDataModule
-    from molfm.encodings import WALK
+    from molfm.batches.loaders import MixDataModule
+    from molfm.chem.encodings import WALK
 
     mix = molfm.load(card)
     batches = min(20 if fast else 200, len(mix) // BATCH)
@@ -178,7 +179,7 @@ def read(card: str, fast: bool) -> dict:
 
 def train(card: str, fast: bool) -> dict:
     import molfm
-    from molfm.training import MultiTaskModule
+    from molfm.training.module import MultiTaskModule
 
     starts: list[float] = []
     MultiTaskModule.on_train_batch_start = lambda *_: starts.append(time.perf_counter())

@@ -1,7 +1,7 @@
 """Train the checkpoints that come with molfm, and write them with their model cards into the package.
 
     python benchmarks/shipped.py minimix-gine [--seeds 3] [--fast]
-    python benchmarks/shipped.py toymix-gine         # its runs are those of `toymix.py --recipe balanced --epochs 40`
+    python benchmarks/shipped.py toymix-gine-40      # its runs are those of `toymix.py --recipe balanced --epochs 40`
 
 The weights of seed 0 are those that ship; the other seeds say how far chance goes. A card has, for every task, the test
 metric of the shipped weights with a 95% interval (bootstrap over test constitutions). Runs that are there are used again.
@@ -21,10 +21,9 @@ import pandas as pd
 import toymix
 
 import molfm
-from molfm.download import home
-from molfm.metrics import averages
-from molfm.runs import Run
-from molfm.statistics import WEIGHTED, score
+from molfm.base.files import home
+from molfm.training.metrics import WEIGHTED, averages, score
+from molfm.training.run import Run
 
 FILES = Path(__file__).parents[1] / "molfm" / "checkpoint_files"
 RESAMPLES = 1000
@@ -55,7 +54,7 @@ CHECKPOINTS = {
         "split of each dataset is by scaffold. Molecules with a label in training are predicted better than the tables "
         "below show.",
     ),
-    "toymix-gine": (
+    "toymix-gine-40": (
         toymix_run,
         "ToyMix (arXiv 2310.04292): QM9, ZINC12K and Tox21, all three at once",
         "40 epochs, each with a fifth of QM9, network of the preset toymix-gine (benchmarks/toymix.md, `balanced`)",
@@ -69,13 +68,13 @@ CHECKPOINTS = {
 
 def intervals(run: Run) -> pd.DataFrame:
     """Return a row a task and metric: the value on test, low and high, unit and label counts."""
-    table, rows = run.predictions.query("split == 'test'"), []
-    for number, task in run.model.tasks.iterrows():
-        mine = table[table.task == number]
+    table, rows = run.predictions().query("split == 'test'"), []
+    for task in run.model.tasks.itertuples():
+        mine = table[table.task == task.task]
         _, group = np.unique(mine.constitution, return_inverse=True)
         n_groups = group.max() + 1
         draws = np.random.default_rng(0).multinomial(n_groups, np.full(n_groups, 1 / n_groups), RESAMPLES)
-        preds, target = mine.preds.to_numpy(float), mine.target.to_numpy(float)
+        preds, target = mine.preds.to_numpy(float), mine.measured.to_numpy(float)
         for metric in SHOWN[task.kind]:
             value = score(metric, preds, target)
             # A few at a time: of a task at atom level there are tens of thousands of labels.

@@ -23,9 +23,9 @@ import loky
 import pandas as pd
 
 import molfm
-from molfm.download import home
-from molfm.metrics import averages
-from molfm.runs import Run
+from molfm.base.files import home
+from molfm.training.metrics import averages
+from molfm.training.run import Run
 
 DATASETS = ("qm9", "zinc12k", "tox21")
 METRICS = (("qm9", "mae_z"), ("zinc12k", "mae_z"), ("tox21", "auroc"), ("tox21", "average_precision"))

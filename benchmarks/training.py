@@ -27,6 +27,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from molfm.batches.loaders import MixDataModule
+
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import numpy as np
@@ -39,11 +41,12 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GINEConv, global_add_pool, global_mean_pool
 
 import molfm
-from molfm.batch import to_batch
-from molfm.featurize import ATOM_FIELDS, BOND_FIELDS
-from molfm.losses import task_sums, total_loss
-from molfm.mix import Mix
-from molfm.model import ModelConfig, MultiTaskModel
+from molfm.batches.batch import to_batch
+from molfm.chem.featurize import ATOM_FIELDS, BOND_FIELDS
+from molfm.data.mix import Mix
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
+from molfm.training.losses import task_sums, total_loss
 
 WIDTH, LAYERS, BATCH = 96, 4, 256
 GRAPHIUM = 556  # graphs a second that Graphium 2.4.7 trains on this kind of machine, two cores
@@ -92,7 +95,7 @@ def pyg_items(mix: Mix) -> list:
     """Return the training molecules as PyG `Data`, with a dense row of normalized labels, NaN where unmeasured."""
     mean, std = (torch.tensor(mix.tasks[name].to_numpy(np.float32)) for name in ("mean", "std"))
     items = []
-    for batch in mix.datamodule(batch_size=4096).train_dataloader():
+    for batch in MixDataModule(mix, batch_size=4096).train_dataloader():
         y = torch.full((batch.num_graphs, len(mean)), torch.nan)
         y[batch.graph_item, batch.graph_task] = batch.graph_value
         y = (y - mean) / std
@@ -142,7 +145,7 @@ def compare(mix: Mix, n_batches: int, rounds: int) -> dict:
     ours = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3, fused=True))
     not_fused = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3))
     theirs = plain_step(plain, torch.optim.AdamW(plain.parameters(), 1e-3))
-    our_loader = endless(mix.datamodule(batch_size=BATCH).train_dataloader())
+    our_loader = endless(MixDataModule(mix, batch_size=BATCH).train_dataloader())
     their_loader = endless(DataLoader(InMemory(pyg_items(mix)), BATCH, shuffle=True, drop_last=True))
 
     def epoch(loader, step: Callable) -> Callable:

@@ -7,7 +7,7 @@ minimix       logBB and BBB, with all their labels, from DFT (QM9-mini) and from
               and all together: trained together, before, and probed
 minimix-few   the same with 32 to 512 labels, and a quarter of the steps: by validation labels better for logBB alone, and no worse
               for BBB (`few_labels.py`)
-checkpoints   the same targets from networks that were trained elsewhere: the published model of LargeMix, and toymix-gine. Their
+checkpoints   the same targets from networks that were trained elsewhere: the published model of LargeMix, and toymix-gine-40. Their
               networks are others than the baseline's, so this asks what such a model is worth, not what its data is
 toymix        Tox21, all twelve assays in one network, with QM9, with ZINC12K and with both, under a recipe of ours
 toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), shortened to `--steps`
@@ -43,7 +43,7 @@ STUDIES = {
     "checkpoints": {
         "data": "minimix",
         "targets": ["logBB", "BBB"],
-        "sources": ["minimol", "toymix-gine"],
+        "sources": ["minimol", "toymix-gine-40"],
         "regimes": ["finetune", "probe"],
         "n_labels": [64, None],
         "steps": 300,
@@ -101,7 +101,7 @@ def main() -> None:
         result.table.to_csv(HERE / f"{name}.csv", index=False)
         if len(result.means):
             result.means.to_csv(HERE / f"{name}-means.csv", index=False)
-        result.reference.to_csv(HERE / f"{name}-reference.csv", index=False)
+        result.reference().to_csv(HERE / f"{name}-reference.csv", index=False)
         result.to_html(HERE / f"{name}.html")
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
     print(json.dumps(facts | {"table": json.loads(result.table.round(4).to_json(orient="records"))}))

@@ -24,7 +24,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from molfm.statistics import add_verdicts, paired_interval
+from molfm.study.statistics import add_verdicts, paired_interval
 
 SEEDS = (3, 5, 10)
 TARGETS = 10  # of a study

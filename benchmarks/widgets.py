@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from molfm.widgets import LabelAtlas
 
-from molfm.catalog import LEVELS, DataCard, Task
-from molfm.mix import Mix
-from molfm.rows import join
-from molfm.store import Labels, Shard
+from molfm.catalog.schema import LEVELS, DataCard, Task
+from molfm.data.join import join
+from molfm.data.mix import Mix
+from molfm.data.store import Labels, Shard
 
 SHARD = 100_000
 

@@ -8,20 +8,20 @@ from importlib import import_module
 from importlib.metadata import version
 
 _HOME = {  # public name -> the module it lives in
-    "Mix": "mix",
-    "MoleculeEmbedder": "embedder",
-    "Run": "runs",
-    "TrainConfig": "recipe",
-    "TransferResult": "comparison",
-    "card": "catalog",
-    "cards": "catalog",
-    "finetune": "training",
-    "load": "mix",
-    "preset": "presets",
-    "pretrained": "checkpoints",
-    "start": "training",
-    "train": "training",
-    "transfer": "study",
+    "Mix": "data.mix",
+    "MoleculeEmbedder": "nn.embedder",
+    "Run": "training.run",
+    "TrainConfig": "training.config",
+    "TransferResult": "study.transfer",
+    "card": "catalog.shipped",
+    "cards": "catalog.shipped",
+    "finetune": "training.fit",
+    "load": "data.mix",
+    "preset": "training.presets",
+    "pretrained": "nn.checkpoints",
+    "start": "training.fit",
+    "train": "training.fit",
+    "transfer": "study.transfer",
 }
 __all__ = sorted(_HOME)
 __version__ = version("molfm")

@@ -8,12 +8,14 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import molfm
-from molfm import samplers
-from molfm.batch import to_batch
-from molfm.catalog import LEVELS
-from molfm.featurize import featurize
-from molfm.samplers import EpochSampler, StreamSampler, shares
-from molfm.store import in_memory, structure
+from molfm.batches import samplers
+from molfm.batches.batch import to_batch
+from molfm.batches.loaders import MixDataModule
+from molfm.batches.samplers import EpochSampler, StreamSampler
+from molfm.batches.shares import shares
+from molfm.catalog.schema import LEVELS
+from molfm.chem.featurize import featurize
+from molfm.data.store import in_memory, structure
 
 STRUCTURE = ("x", "walk", "edge_index", "edge_attr", "batch", "ptr")
 LABELS = [f"{level}_{name}" for level in LEVELS for name in ("item", "task", "value")]
@@ -93,7 +95,7 @@ def test_a_batch_carries_the_encodings_that_were_gathered_and_comes_apart_with_t
 
 
 def test_loaders_gather_the_encodings_of_the_model(toy):
-    loaders = toy.datamodule(batch_size=8, encodings=("laplacian-8-none",))
+    loaders = MixDataModule(toy, batch_size=8, encodings=("laplacian-8-none",))
     for loader in (loaders.train_dataloader(), loaders.val_dataloader()):
         batch = next(iter(loader))
         assert "walk" not in batch
@@ -112,7 +114,7 @@ def test_both_directions_of_a_bond_follow_each_other():
 
 def test_items_are_numbered_within_the_batch(toy):
     frame = toy.molecules
-    split = frame.split[frame.smiles == "CCO"].iloc[0]
+    split = frame["split:toy"][frame.smiles == "CCO"].iloc[0]
     molecules = np.array([frame.smiles.tolist().index("O"), frame.smiles.tolist().index("CCO")])
     batch = to_batch(toy.select(["element", "order"]).gather(molecules, split))
     ethanol = batch.node_item >= 1
@@ -213,7 +215,7 @@ def test_a_batch_larger_than_its_dataset_repeats_it():
 
 
 def test_the_training_loader_gives_every_training_molecule_once_with_training_labels(toy):
-    loader = toy.datamodule(batch_size=7).train_dataloader()
+    loader = MixDataModule(toy, batch_size=7).train_dataloader()
     batches = list(loader)
     assert len(batches) == len(loader)
     molecules = torch.cat([batch.mol_id for batch in batches]).tolist()
@@ -224,14 +226,14 @@ def test_the_training_loader_gives_every_training_molecule_once_with_training_la
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_the_other_loaders_give_the_labels_of_their_split(toy, split):
-    batches = list(getattr(toy.datamodule(), f"{split}_dataloader")())
+    batches = list(getattr(MixDataModule(toy), f"{split}_dataloader")())
     assert torch.cat([batch.mol_id for batch in batches]).tolist() == toy.members(split).tolist()
     counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in batches for level in LEVELS)
     assert counts.tolist() == toy.tasks[f"n_{split}"].tolist()
 
 
 def test_watch_narrows_the_validation_loader(toy):
-    [batch] = toy.datamodule(watch=["order"]).val_dataloader()
+    [batch] = MixDataModule(toy, watch=["order"]).val_dataloader()
     assert batch.mol_id.tolist() == toy.members("val", ["order"]).tolist()
     assert len(batch.mol_id) < len(toy.members("val"))
 
@@ -248,7 +250,7 @@ def two_datasets(make_card, tmp_path_factory, toy_table):
 
 
 def test_a_molecule_drawn_for_one_dataset_carries_its_labels_only(two_datasets):
-    batches = list(two_datasets.datamodule(batch_size={"right": 3, "left": 5}, steps=4).train_dataloader())
+    batches = list(MixDataModule(two_datasets, batch_size={"right": 3, "left": 5}, steps=4).train_dataloader())
     assert len(batches) == 4
     for batch in batches:
         assert batch.num_graphs == 8
@@ -258,22 +260,22 @@ def test_a_molecule_drawn_for_one_dataset_carries_its_labels_only(two_datasets):
 
 def test_a_stream_of_a_dataset_without_training_labels_is_an_error(two_datasets):
     with pytest.raises(ValueError, match="right has no training labels"):
-        two_datasets.keep(["right"], np.zeros(len(two_datasets), bool)).datamodule(
-            batch_size={"left": 3, "right": 3}, steps=2
+        MixDataModule(
+            two_datasets.keep(["right"], np.zeros(len(two_datasets), bool)), batch_size={"left": 3, "right": 3}, steps=2
         ).train_dataloader()
 
 
 def test_loader_processes_give_the_same_batches(toy):
-    here, there = (list(toy.datamodule(batch_size=16, num_workers=n).train_dataloader()) for n in (0, 1))
+    here, there = (list(MixDataModule(toy, batch_size=16, num_workers=n).train_dataloader()) for n in (0, 1))
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(mine[name], theirs[name]) for name in (*STRUCTURE, "mol_id", *LABELS))
     pd.testing.assert_series_equal(toy.labels("heavy"), toy.labels("heavy"))
 
 
 def test_the_batches_of_a_step_share_its_molecules_and_know_its_label_counts(toy):
-    whole = list(toy.datamodule(batch_size=9).train_dataloader())
-    parts = list(toy.datamodule(batch_size=9, accumulate=4).train_dataloader())
-    assert len(parts) == 4 * len(whole) == len(toy.datamodule(batch_size=9, accumulate=4).train_dataloader())
+    whole = list(MixDataModule(toy, batch_size=9).train_dataloader())
+    parts = list(MixDataModule(toy, batch_size=9, accumulate=4).train_dataloader())
+    assert len(parts) == 4 * len(whole) == len(MixDataModule(toy, batch_size=9, accumulate=4).train_dataloader())
     for number, step in enumerate(whole):
         mine = parts[4 * number : 4 * number + 4]
         counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in mine for level in LEVELS)
@@ -285,7 +287,7 @@ def test_the_batches_of_a_step_share_its_molecules_and_know_its_label_counts(toy
 
 
 def test_a_part_of_a_step_without_a_molecule_of_its_own_has_one_without_labels(toy):
-    first, *others = toy.datamodule(batch_size=1, accumulate=3).train_dataloader()
+    first, *others = MixDataModule(toy, batch_size=1, accumulate=3).train_dataloader()
     for batch in others[:2]:
         assert batch.mol_id.tolist() == first.mol_id.tolist()
         assert not any(len(batch[f"{level}_task"]) for level in LEVELS)
@@ -298,14 +300,14 @@ def test_a_part_of_a_step_without_a_molecule_of_its_own_has_one_without_labels(t
 )
 def test_a_loader_goes_on_where_the_state_of_another_was_taken(toy, settings, num_workers):
     settings = {"batch_size": 4, "accumulate": 2, **settings}
-    loader = toy.datamodule(**settings).train_dataloader()
+    loader = MixDataModule(toy, **settings).train_dataloader()
     expected = [batch.mol_id.tolist() for batch in loader]
     assert len(expected) == len(loader)
     for taken in (1, 6):
-        found = toy.datamodule(**settings, num_workers=num_workers).train_dataloader()
+        found = MixDataModule(toy, **settings, num_workers=num_workers).train_dataloader()
         for _ in zip(range(taken), found, strict=False):
             state = found.state_dict()
-        again = toy.datamodule(**settings, num_workers=num_workers).train_dataloader()
+        again = MixDataModule(toy, **settings, num_workers=num_workers).train_dataloader()
         again.load_state_dict(state)
         assert [batch.mol_id.tolist() for batch in again] == expected[state["handed_out"] :]
         assert [batch.mol_id.tolist() for batch in again] == expected  # and from the start the time after
@@ -354,7 +356,7 @@ def test_shares_that_make_no_sense_are_errors(fractions, temperature):
 
 def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_drawn_for(two_datasets):
     settings = {"batch_size": 8, "fractions": {two_datasets.cards[0].name: 0.5}, "seed": 3}
-    loader = two_datasets.datamodule(**settings).train_dataloader()
+    loader = MixDataModule(two_datasets, **settings).train_dataloader()
     seen = []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
@@ -370,7 +372,7 @@ def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_
 
 def test_a_loader_that_is_closed_before_its_end_leaves_no_process(toy):
     before = set(multiprocessing.active_children())
-    data = toy.datamodule(batch_size=2, num_workers=2)
+    data = MixDataModule(toy, batch_size=2, num_workers=2)
     next(iter(data.train_dataloader()))
     assert set(multiprocessing.active_children()) <= before  # nothing holds the batches any more
     batches = iter(data.train_dataloader())

@@ -8,8 +8,10 @@ import yaml
 from typer.testing import CliRunner
 
 import molfm
-from molfm import cli
-from molfm.catalog import CardError, card, cards, datasets_of, expand_tasks, parse_card
+from molfm.app import cli
+from molfm.catalog.parse import parse_card
+from molfm.catalog.schema import CardError
+from molfm.catalog.shipped import card, cards, datasets_of, expand_tasks
 
 GOOD = {
     "name": "mine",
@@ -293,14 +295,14 @@ def test_the_command_renders_the_prose_on_a_terminal_and_leaves_it_alone_in_a_pi
     assert "**Known problems" not in rendered
 
 
-def test_the_table_of_a_card_has_a_row_a_task():
+def test_the_table_of_a_card_has_one_row_per_task():
     expected = pd.DataFrame(
         [
-            ("mine/pKi", "graph", "regression", "log10", "biological", ""),
-            ("mine/active", "graph", "binary", "", "", ""),
-            ("mine/bare", "graph", "regression", "", "", ""),
+            ("mine/pKi", 1, "graph", "regression", "log10", "biological", ""),
+            ("mine/active", 1, "graph", "binary", "", "", ""),
+            ("mine/bare", 1, "graph", "regression", "", "", ""),
         ],
-        columns=["task", "level", "kind", "unit", "domain", "description"],
+        columns=["task", "columns", "level", "kind", "unit", "domain", "description"],
     )
     pd.testing.assert_frame_equal(parse_card(text_of(), "mine.md").table(), expected)
 
@@ -420,7 +422,7 @@ def test_the_atomization_energies_of_packaged_qm9_are_those_published_for_methan
 
 
 def test_packaged_qm9_is_described_as_the_embedded_part_of_it_was_built():
-    minimix = pytest.importorskip("molfm.minimix")
+    minimix = pytest.importorskip("molfm.minimix.build")
     packaged = card("qm9").sources[1]
     assert {column: task for task, column in packaged.columns.items() if column} == minimix.QM9_COLUMNS
     for task, how in packaged.atomization.items():
@@ -433,5 +435,5 @@ def test_packaged_qm9_is_described_as_the_embedded_part_of_it_was_built():
 
 
 def test_reading_a_card_never_imports_torch():
-    code = "import sys, molfm; molfm.cards(), molfm.card('qm9')._repr_html_(), molfm.card('toymix').to_croissant()"
+    code = "import sys, molfm; from molfm.catalog.croissant import to_croissant; molfm.cards(), molfm.card('qm9')._repr_html_(), to_croissant(molfm.card('toymix'))"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 import molfm
-from molfm.checkpoints import FILES, NAMES
+from molfm.nn.checkpoints import FILES, NAMES
 
 SHIPPED = [name for name in NAMES if (FILES / name / "model.json").exists()]
 
@@ -16,7 +16,7 @@ def front_matter(name):
 
 
 def test_two_checkpoints_come_with_molfm_and_are_small():
-    assert SHIPPED == ["minimix-gine", "toymix-gine"]
+    assert SHIPPED == ["minimix-gine", "toymix-gine-40"]
     for name in SHIPPED:
         assert sum(file.stat().st_size for file in (FILES / name).iterdir()) < 1.3e6
 
@@ -44,7 +44,7 @@ def test_a_model_card_names_data_recipe_licence_and_the_command_that_makes_it(na
     assert all(front[fact] for fact in ("data", "recipe", "license", "command")) and "## Limitations" in text
 
 
-def test_the_test_metrics_of_minimix_gine_are_those_of_its_card():
+def test_the_model_card_of_minimix_gine_states_its_test_metrics():
     _, text = front_matter("minimix-gine")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     said = {(row[0], row[2]): [float(value) for value in row[3:6]] for row in rows if "/" in row[0]}
@@ -57,8 +57,9 @@ def test_the_test_metrics_of_minimix_gine_are_those_of_its_card():
     assert error == pytest.approx(value, abs=0.001) and low < value < high
 
 
-def test_an_unknown_name_lists_the_names_that_there_are(own_home):
+def test_an_unknown_name_is_an_error_that_lists_the_named_models(own_home):
     with pytest.raises(
-        FileNotFoundError, match=r"no run at nothing .*Models with a name: minimol, minimix-gine, toymix-gine"
+        FileNotFoundError,
+        match=r"There is no model or run at nothing .*Named models: minimol, minimix-gine, toymix-gine-40",
     ):
         molfm.pretrained("nothing")

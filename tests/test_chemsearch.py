@@ -5,9 +5,9 @@ from rdkit.Chem import rdFingerprintGenerator
 from rdkit.DataStructs import TanimotoSimilarity
 
 import molfm
-from molfm import chemsearch
-from molfm.chemsearch import search
-from molfm.lookup import Lookup
+from molfm.explore import search as chemsearch
+from molfm.explore.lookup import Lookup
+from molfm.explore.search import search
 
 
 @pytest.fixture(scope="module")

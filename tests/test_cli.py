@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import molfm
-from molfm import cli, download
+from molfm.app import cli
+from molfm.catalog import download
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -181,7 +182,7 @@ def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
 
 def test_an_existing_run_and_an_unknown_task_are_one_line_each(molfm_command, toy_card, toy_run):
     line = refused(molfm_command("train", toy_card, "--steps", 1, "--name", "toy"))
-    assert "There is a run at" in line
+    assert "There is already a run at" in line
     assert "No task 'heavvy'" in refused(molfm_command("train", toy_card, "--task", "heavvy"))
 
 
@@ -203,7 +204,7 @@ def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, t
     done = molfm_command("predict", "toy", *words, "--task", "heavy", "--task", "oxygen")
     assert succeeded(done) and done.stderr.startswith("molfm: 1 of 3 SMILES have no prediction")
     found, expected = pd.read_parquet(out), toy_run.model.predict(["CCO", "c1ccccc1"])
-    assert found.columns.tolist() == ["mol", "smiles", "toy/heavy", "toy/oxygen"]
+    assert found.columns.tolist() == ["mol_id", "smiles", "toy/heavy", "toy/oxygen"]
     assert found.iloc[[0, 2], 2:].to_numpy() == pytest.approx(expected.iloc[:, 2:4].to_numpy(), rel=1e-4)
     assert found.iloc[1, 2:].isna().all() and "empty SMILES" in (tmp_path / "p.rejected.csv").read_text()
     succeeded(molfm_command("embed", "toy", *words))
@@ -212,7 +213,7 @@ def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, t
 
 def test_predict_shows_a_row_an_atom_at_node_level(molfm_command, toy_run):
     rows = cells(succeeded(molfm_command("predict", "toy", "CCO", "N", "--level", "node")))
-    assert rows[0] == ["mol", "smiles", "atom", "element", "toy/element"]
+    assert rows[0] == ["mol_id", "smiles", "atom", "element", "toy/element"]
     assert [row[:4] for row in rows[1:]] == [
         ["0", "CCO", "0", "C"],
         ["0", "CCO", "1", "C"],
@@ -231,7 +232,7 @@ def test_predict_writes_every_digit_to_a_csv(molfm_command, toy_run, tmp_path, l
 
 
 def test_an_unknown_run_level_or_option_is_refused(molfm_command, toy_run):
-    assert "There is no run at nowhere" in refused(molfm_command("predict", "nowhere", "CCO"))
+    assert "There is no model or run at nowhere" in refused(molfm_command("predict", "nowhere", "CCO"))
     line = refused(molfm_command("predict", "toy", "CCO", "--level", "bond"))
     assert line == "molfm: Unknown level 'bond'; expected one of graph, node, edge."
     assert molfm_command("predict", "toy", "CCO", "--levle", "node").exit_code == 2
@@ -255,7 +256,7 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
         calls.append((args, settings))
         raise ValueError("that is enough")
 
-    monkeypatch.setattr("molfm.study.transfer", transfer)
+    monkeypatch.setattr("molfm.study.transfer.transfer", transfer)
     words = ["transfer", "minimix", "--target", "logBB", "--source", "qm9_mini,xtb_b3db/node", "--source", "all"]
     words += [
         "--regime",

@@ -4,9 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 import molfm
-from molfm import cli
-from molfm.catalog import card, expand_tasks, parse_card
-from molfm.croissant import CONTEXT
+from molfm.app import cli
+from molfm.catalog.croissant import CONTEXT, to_croissant
+from molfm.catalog.parse import parse_card
+from molfm.catalog.shipped import card, expand_tasks
 
 RECOMMENDED = {"https://schema.org/datePublished", "https://schema.org/version"}  # no card has them
 WHEEL = "mine-1.0-py3-none-any.whl"
@@ -15,7 +16,7 @@ WHEEL = "mine-1.0-py3-none-any.whl"
 def described(*sources, tasks="{y: {unit: eV, description: a number}}", name="mine"):
     """The Croissant of a card with these sources, each a YAML flow mapping."""
     text = "\n".join(f"  - {source}" for source in sources)
-    return parse_card(f"---\nname: {name}\nsources:\n{text}\ntasks: {tasks}\n---\nMine.\n", "mine.md").to_croissant()
+    return to_croissant(parse_card(f"---\nname: {name}\nsources:\n{text}\ntasks: {tasks}\n---\nMine.\n", "mine.md"))
 
 
 def files(croissant):
@@ -30,21 +31,21 @@ def columns(croissant, record):
 @pytest.mark.parametrize("name", molfm.cards().name)
 def test_every_shipped_card_is_accepted_by_the_reference_validator(name):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed: pip install mlcroissant")
-    issues = mlcroissant.Dataset(jsonld=card(name).to_croissant()).metadata.ctx.issues
+    issues = mlcroissant.Dataset(jsonld=to_croissant(card(name))).metadata.ctx.issues
     assert not issues.errors
     assert len(issues.warnings) == len(RECOMMENDED)
     assert all(any(text in warning for text in RECOMMENDED) for warning in issues.warnings)
 
 
 def test_what_a_caller_does_to_the_dictionary_stays_with_the_caller():
-    card("tox21").to_croissant()["@context"]["data"]["@id"] = "mine"
-    assert card("tox21").to_croissant()["@context"] == CONTEXT
+    to_croissant(card("tox21"))["@context"]["data"]["@id"] = "mine"
+    assert to_croissant(card("tox21"))["@context"] == CONTEXT
     assert CONTEXT["data"]["@id"] == "cr:data"
 
 
 def test_the_context_is_the_standard_one(caplog):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed: pip install mlcroissant")
-    found = card("zinc12k").to_croissant()
+    found = to_croissant(card("zinc12k"))
     mlcroissant.Dataset(jsonld=found)
     assert "not standard" not in caplog.text
     del found["@context"]["transform"]
@@ -55,7 +56,7 @@ def test_the_context_is_the_standard_one(caplog):
 def test_a_loader_that_knows_croissant_alone_reads_the_rows(toy_card, toy_table):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed: pip install mlcroissant")
     path = toy_card.with_suffix(".json")
-    path.write_text(json.dumps(card(toy_card).to_croissant()))
+    path.write_text(json.dumps(to_croissant(card(toy_card))))
     rows = list(mlcroissant.Dataset(jsonld=path).records("toy"))
     assert [row["toy/smiles"].decode() for row in rows] == toy_table.smiles.tolist()
     assert rows[3]["toy/heavy"] == 2
@@ -65,7 +66,7 @@ def test_a_loader_that_knows_croissant_alone_reads_the_rows(toy_card, toy_table)
 
 
 def test_facts_of_the_card_are_facts_of_the_croissant():
-    found = card("qm9_mini").to_croissant()
+    found = to_croissant(card("qm9_mini"))
     assert found["name"] == "qm9_mini"
     assert found["license"] == ["https://spdx.org/licenses/CC0-1.0"]
     assert found["citeAs"] == card("qm9_mini").citation
@@ -79,7 +80,7 @@ def test_facts_of_the_card_are_facts_of_the_croissant():
 
 
 def test_a_licence_in_words_stays_as_it_is_written():
-    assert card("tox21").to_croissant()["license"] == ["see homepage"]
+    assert to_croissant(card("tox21"))["license"] == ["see homepage"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_member_of_an_archive_has_the_hash_and_the_archive_has_none():
 
 
 def test_shards_are_a_set_of_files_in_their_record():
-    page, shards, splits = card("pm6_83m").to_croissant()["distribution"]
+    page, shards, splits = to_croissant(card("pm6_83m"))["distribution"]
     assert page["contentUrl"] == "https://zenodo.org/records/8427533"
     assert (shards["@type"], shards["includes"]) == ("cr:FileSet", "pm6_processed_*.parquet")
     assert shards["containedIn"] == {"@id": page["@id"]}
@@ -131,7 +132,7 @@ def test_a_dataset_is_live_where_a_hash_is_unknown_and_only_there():
 
 
 def test_the_hash_of_a_file_on_this_disk_is_computed(toy_card):
-    [file] = card(toy_card).to_croissant()["distribution"]
+    [file] = to_croissant(card(toy_card))["distribution"]
     assert len(file["sha256"]) == 64
 
 
@@ -144,13 +145,13 @@ def test_other_locations_of_a_table_are_named():
 
 
 def test_the_split_file_is_part_of_the_distribution():
-    file = files(card("tox21").to_croissant())["Tox21_random_splits.pt"]
+    file = files(to_croissant(card("tox21")))["Tox21_random_splits.pt"]
     assert file["contentUrl"].endswith("/Small-dataset/Tox21_random_splits.pt")
     assert "row numbers" in file["description"]
 
 
 def test_each_source_is_a_record_set_with_the_columns_that_it_has():
-    found = card("qm9").to_croissant()
+    found = to_croissant(card("qm9"))
     official, packaged = columns(found, "qm9"), columns(found, "qm9-2")
     assert (official["smiles"], official["homo"], official["u0_atom"]) == ("smiles", "homo", "u0_atom")
     assert len(official) == 1 + 19
@@ -159,24 +160,24 @@ def test_each_source_is_a_record_set_with_the_columns_that_it_has():
 
 
 def test_columns_behind_a_star_are_counted_and_become_fields_once_they_are_known():
-    found = card("l1000_vcap").to_croissant()
+    found = to_croissant(card("l1000_vcap"))
     assert columns(found, "l1000_vcap") == {"smiles": "SMILES"}
     assert "geneID-*: 978 columns" in found["recordSet"][0]["description"]
     assert "classes 0 to 4 in order" in found["recordSet"][0]["description"]
     with pytest.warns(UserWarning, match="its card says 978"):
         expanded = expand_tasks(card("l1000_vcap"), ["SMILES", "geneID-16", "geneID-23"])
-    assert set(columns(expanded.to_croissant(), "l1000_vcap")) == {"smiles", "geneID-16", "geneID-23"}
+    assert set(columns(to_croissant(expanded), "l1000_vcap")) == {"smiles", "geneID-16", "geneID-23"}
 
 
 def test_published_misspellings_stay_columns():
-    found = columns(card("pcqm4m_g25_n4").to_croissant(), "pcqm4m_g25_n4")
+    found = columns(to_croissant(card("pcqm4m_g25_n4")), "pcqm4m_g25_n4")
     assert found["inertia_charges_mullkien_b"] == "graph_inertia_charges_mullkien_b"
 
 
 def test_a_mix_has_a_record_set_and_the_files_of_each_of_its_datasets():
-    found = card("toymix").to_croissant()
+    found = to_croissant(card("toymix"))
     assert [record["@id"] for record in found["recordSet"]] == ["qm9", "qm9-2", "tox21", "zinc12k"]
-    members = [file for name in ("qm9", "tox21", "zinc12k") for file in files(card(name).to_croissant())]
+    members = [file for name in ("qm9", "tox21", "zinc12k") for file in files(to_croissant(card(name)))]
     assert members == list(files(found))
     assert found["license"] == ["https://spdx.org/licenses/CC0-1.0", "see homepage"]
 
@@ -189,7 +190,7 @@ def test_names_with_spaces_and_slashes_make_valid_identifiers():
 
 def test_the_command_prints_the_croissant_of_a_card():
     done = CliRunner().invoke(cli.app, ["cards", "toymix", "--croissant"])
-    assert json.loads(done.stdout) == card("toymix").to_croissant()
+    assert json.loads(done.stdout) == to_croissant(card("toymix"))
 
 
 def test_the_command_asks_which_card_where_none_is_named():

@@ -189,7 +189,7 @@ def test_tox21_has_its_77947_labels_but_those_of_eight_rows(tox21, toymix):
     lost = table.loc[tox21.audit().rejected.row, tasks].notna().to_numpy().sum()
     assert lost == 82
     assert np.sum(counts_of(tox21, "tox21")) == 77_947 - 82
-    assert tox21.molecules.split.value_counts()[list(SIDES)].tolist() == [6_260, 783, 780]
+    assert tox21.molecules[f"split:{tox21.name}"].value_counts()[list(SIDES)].tolist() == [6_260, 783, 780]
 
 
 def test_the_eight_rows_of_tox21_that_rdkit_refuses_are_all_compounds_of_aluminium(tox21, toymix):

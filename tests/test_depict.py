@@ -1,7 +1,8 @@
 import numpy as np
 from rdkit import Chem
 
-from molfm.depict import conformer, draw_smiles
+from molfm.chem.conformers import conformer
+from molfm.chem.drawing import draw_smiles
 
 
 def test_a_drawing_takes_the_colour_of_the_text_around_it():

@@ -1,4 +1,4 @@
-"""Several processes on one machine train as one would: the same batches, label counts, curves and results."""
+"""Several processes on one machine train like a single one: same batches, label counts, curves and results."""
 
 import json
 import os
@@ -20,9 +20,9 @@ SETTINGS = {"hidden_channels": 8, "num_layers": 1, "dropout": 0.0, "batch_size":
 
 @pytest.fixture(scope="module")
 def sparse(toy):
-    """The toy mix with labels of bonds for three molecules only, and of two graph tasks on either half of the molecules.
+    """The toy mix with bond labels of three training molecules only, and each graph task on one half of the molecules.
 
-    So most steps have a head without labels in a process, or in both.
+    So in most steps, a head has no labels in one process or in both.
     """
     half = np.arange(len(toy)) % 2 == 0
     few = np.zeros(len(toy), bool)
@@ -39,19 +39,19 @@ def alone(sparse):
 def assert_same_training(run, expected):
     assert run.status["state"] == "finished", run.status["error"]
     pd.testing.assert_frame_equal(run.metrics, expected.metrics, rtol=1e-4, atol=1e-5)
-    pd.testing.assert_frame_equal(run.predictions, expected.predictions, rtol=1e-3, atol=1e-4)
+    pd.testing.assert_frame_equal(run.predictions(), expected.predictions(), rtol=1e-3, atol=1e-4)
     first, second = (load_file(r.folder / "model" / "model.safetensors") for r in (run, expected))
     for name, tensor in first.items():
         torch.testing.assert_close(tensor, second[name], rtol=1e-3, atol=1e-4)
 
 
-def test_two_processes_train_as_one_with_sparse_labels_unevenly_spread(sparse, alone):
+def test_two_processes_train_like_one_with_sparse_and_uneven_labels(sparse, alone):
     run = molfm.train(sparse, **SETTINGS, devices=2, name="two")
     assert_same_training(run, alone)
     assert "unused" not in (run.folder / "log.txt").read_text()
 
 
-def test_two_processes_that_accumulate_batches_train_as_one_that_does_not(sparse, alone):
+def test_two_processes_that_accumulate_batches_train_like_one_that_does_not(sparse, alone):
     assert_same_training(molfm.train(sparse, **SETTINGS, devices=2, accumulate=3), alone)
 
 
@@ -71,14 +71,14 @@ def test_a_run_of_two_processes_stopped_and_resumed_equals_the_uninterrupted_one
         if run.status["state"] in ("starting", "running"):
             os.kill(run.status["pid"], signal.SIGKILL)
     pd.testing.assert_frame_equal(run.metrics, expected.metrics, check_exact=True)
-    pd.testing.assert_frame_equal(run.predictions, expected.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(run.predictions(), expected.predictions(), check_exact=True)
 
 
 def test_the_command_trains_under_torchrun(toy_card, toy, tmp_path, own_home):
     settings = {"--steps": 6, "--batch-size": 8, "--name": "torchrun", "--accelerator": "cpu", "--devices": 2}
     words = [str(word) for pair in settings.items() for word in pair]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "molfm.cli", "train", str(toy_card), *words]
+    command = [*launcher, "-m", "molfm.app.cli", "train", str(toy_card), *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder:") == 1
@@ -86,4 +86,4 @@ def test_the_command_trains_under_torchrun(toy_card, toy, tmp_path, own_home):
     assert run.status["state"] == "finished"
     assert run.metrics.step.tolist() == [1, 2, 3, 4, 5, 6]
     assert json.loads((run.folder / "config.json").read_text())["devices"] == 2
-    assert len(run.predictions) == toy.tasks[["n_val", "n_test"]].sum().sum()
+    assert len(run.predictions()) == toy.tasks[["n_val", "n_test"]].sum().sum()

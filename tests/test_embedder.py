@@ -15,7 +15,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import molfm
-from molfm.model import ModelConfig, MultiTaskModel
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
 
 SMILES = ["CCO", "c1ccccc1", "CC(=O)O", "CCN", "C1CCCCC1", "CCCl", "CC#N", "COC", "CCCC", "CCS"]
 TASKS = [{"task": "t/y", "dataset": "t", "level": "graph", "kind": "regression", "unit": "", "mean": 0.0, "std": 1.0}]
@@ -23,7 +24,7 @@ MODEL = MultiTaskModel(ModelConfig(hidden_channels=4, num_layers=1, pooling="mea
 
 
 class OnNumbers(molfm.MoleculeEmbedder):
-    """Takes the numbers that scikit-learn's checks are made of: each row becomes a molecule. All else is the transformer's."""
+    """Accepts the numbers of scikit-learn's checks by turning each row into a SMILES; otherwise the same."""
 
     def fit(self, X, y=None):
         return super().fit(as_smiles(validate_data(self, X)), y)
@@ -43,17 +44,17 @@ def as_smiles(X):
     return [f"{'C' * (1 + abs(int(row.sum() * 7)) % 9)}{'NOS'[abs(int(row[0] * 5)) % 3]}" for row in X]
 
 
-# scikit-learn makes checks for tables of numbers alone: of the transformer itself it only asks whether it can be cloned.
+# scikit-learn's checks use tables of numbers; of the transformer itself they only check that it can be cloned.
 @pytest.mark.filterwarnings("ignore:Can't test estimator")
 @parametrize_with_checks([molfm.MoleculeEmbedder("small"), OnNumbers("small")])
 def test_it_passes_scikit_learns_checks(estimator, check, monkeypatch):
-    monkeypatch.setattr("molfm.embedder.pretrained", {"small": MODEL}.__getitem__)
+    monkeypatch.setattr("molfm.nn.embedder.pretrained", {"small": MODEL}.__getitem__)
     check(estimator)
 
 
 def test_a_pipeline_with_a_memory_embeds_the_same_molecules_once(monkeypatch, tmp_path):
     opened = []
-    monkeypatch.setattr("molfm.embedder.pretrained", lambda name: opened.append(name) or MODEL)
+    monkeypatch.setattr("molfm.nn.embedder.pretrained", lambda name: opened.append(name) or MODEL)
     for alpha in (0.1, 1.0):
         steps = molfm.MoleculeEmbedder("small"), Ridge(alpha)
         make_pipeline(*steps, memory=str(tmp_path)).fit(SMILES, np.arange(10.0))
@@ -78,8 +79,8 @@ def test_any_column_of_text_gives_the_models_embeddings(column):
     assert np.array_equal(found, MODEL.embed(SMILES))
 
 
-def test_what_is_no_molecule_is_counted_and_named_and_its_row_is_nan():
-    with pytest.warns(UserWarning, match="3 of 4 SMILES have no embedding; the first: 'CCX' at place 1"):
+def test_invalid_smiles_are_counted_and_named_and_give_nan():
+    with pytest.warns(UserWarning, match="3 of 4 SMILES have no embedding. The first is 'CCX' at position 1"):
         found = molfm.MoleculeEmbedder(MODEL).fit_transform(["CCO", "CCX", None, np.nan])
     assert np.isnan(found).all(1).tolist() == [False, True, True, True]
     assert np.isfinite(found[0]).all()
@@ -90,19 +91,19 @@ def test_what_is_no_molecule_is_counted_and_named_and_its_row_is_nan():
     [
         ("CCO", "a list, array or Series of SMILES, found 'CCO'"),
         (iter(SMILES), "a list, array or Series of SMILES"),
-        (["CCO", 3], "SMILES as text, found 3 at place 1, a int"),
-        (np.zeros((2, 1)), "SMILES as text, found 0.0 at place 0"),
+        (["CCO", 3], r"SMILES as text, found 3 \(int\) at position 1"),
+        (np.zeros((2, 1)), r"SMILES as text, found 0.0 \(float\) at position 0"),
         ([["CCO", "CC"]], r"one column of SMILES, found an array of shape \(1, 2\)"),
         (pd.DataFrame({"a": ["CC"], "b": ["CC"]}), r"one column of SMILES, found an array of shape \(1, 2\)"),
     ],
 )
-def test_what_is_no_column_of_text_is_refused_in_words(wrong, message):
+def test_input_that_is_not_one_column_of_text_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         molfm.MoleculeEmbedder(MODEL).fit(wrong)
 
 
-def test_what_is_no_model_is_refused():
-    with pytest.raises(TypeError, match="the name of a model, a run's folder or a model, found 3"):
+def test_an_invalid_or_unfitted_model_is_refused():
+    with pytest.raises(TypeError, match="Expected a model, or the name or folder of one, found 3"):
         molfm.MoleculeEmbedder(3).fit(SMILES)
     with pytest.raises(FileNotFoundError, match="minimol"):
         molfm.MoleculeEmbedder("nowhere").fit(SMILES)
@@ -110,12 +111,12 @@ def test_what_is_no_model_is_refused():
         molfm.MoleculeEmbedder(MODEL).transform(SMILES)
 
 
-def test_a_run_by_its_folder_embeds_as_its_model(toy_run):
+def test_a_run_folder_gives_the_embeddings_of_its_model(toy_run):
     found = molfm.MoleculeEmbedder(toy_run.folder).fit_transform(SMILES)
     assert np.array_equal(found, toy_run.model.embed(SMILES))
 
 
-def test_it_goes_into_pipelines_cross_validation_and_searches():
+def test_it_works_in_pipelines_cross_validation_and_grid_search():
     pipeline = make_pipeline(molfm.MoleculeEmbedder(MODEL), SimpleImputer(), Ridge())
     y = np.array([len(smiles) for smiles in SMILES], float)
     by_hand = Ridge().fit(MODEL.embed(SMILES), y).predict(MODEL.embed(["CCCO"]))
@@ -128,7 +129,7 @@ def test_it_goes_into_pipelines_cross_validation_and_searches():
 
 
 @pytest.mark.parametrize("through", ["pickle", "joblib"])
-def test_a_saved_transformer_brings_its_model_along(through, tmp_path, toy_run):
+def test_a_saved_transformer_contains_its_model(through, tmp_path, toy_run):
     fitted = molfm.MoleculeEmbedder(toy_run.folder).fit(SMILES)
     if through == "pickle":
         back = pickle.loads(pickle.dumps(fitted))

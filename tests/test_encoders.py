@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from molfm.batch import to_batch
-from molfm.encoders import ENCODERS, FieldTable, LaplacianEncoder, atom_numbers, bond_numbers
-from molfm.featurize import ATOM_FIELDS, BOND_FIELDS, featurize
-from molfm.store import in_memory, structure
+from molfm.batches.batch import to_batch
+from molfm.chem.featurize import ATOM_FIELDS, BOND_FIELDS, featurize
+from molfm.data.store import in_memory, structure
+from molfm.nn.encoders import ENCODERS, FieldTable, LaplacianEncoder, atom_numbers, bond_numbers
 
 DATA = Path(os.environ.get("MOLFM_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 REFERENCE = DATA / "minimol_reference" / "reference.npz"
@@ -26,7 +26,7 @@ def made(name, with_bonds=True):
 
 
 def atoms_of(smiles):
-    """(n, 85), the numbers of each atom."""
+    """Return the numbers of each atom, (n, 85)."""
     codes = torch.from_numpy(featurize([smiles]).atoms)
     return FieldTable(ATOM_FIELDS, torch.tensor(atom_numbers()))(codes)
 
@@ -34,7 +34,7 @@ def atoms_of(smiles):
 # ------------------------------------------------------------------------------------------------------ the paper's numbers
 
 
-def test_the_85_numbers_of_an_atom_are_those_of_the_paper():
+def test_atoms_have_the_85_numbers_of_the_paper():
     oxygen, hydrogens = atoms_of("[OH3+]")[0], atoms_of("[CH3]")[0]
     assert np.flatnonzero(oxygen).tolist() == [
         0,
@@ -57,10 +57,10 @@ def test_every_atom_has_one_element_group_period_and_valence():
         numbers = atoms_of(text)
         for first, last in ((5, 49), (49, 69), (69, 77), (77, 85)):
             assert (numbers[:, first:last].sum(1) == 1).all(), text
-    assert atoms_of("[U]")[0, 48] == 1  # none of the elements with a number of their own
+    assert atoms_of("[U]")[0, 48] == 1  # the column of all other elements
 
 
-def test_groups_and_periods_are_those_of_the_periodic_table():
+def test_groups_and_periods_follow_the_periodic_table():
     expected = {"H": (1, 1), "He": (18, 1), "Be": (2, 2), "B": (13, 2), "Ne": (18, 2), "Al": (13, 3), "K": (1, 4)}
     expected |= {"Sc": (3, 4), "Zn": (12, 4), "Br": (17, 4), "Y": (3, 5), "Xe": (18, 5), "Cs": (1, 6), "La": (3, 6)}
     expected |= {"Ce": (19, 6), "Yb": (19, 6), "Hf": (4, 6), "Pt": (10, 6), "Pb": (14, 6), "Rn": (18, 6), "U": (19, 7)}
@@ -70,7 +70,7 @@ def test_groups_and_periods_are_those_of_the_periodic_table():
         assert found == (group, period), element
 
 
-def test_the_13_numbers_of_a_bond_are_those_of_the_paper():
+def test_bonds_have_the_13_numbers_of_the_paper():
     table = FieldTable(BOND_FIELDS, torch.tensor(bond_numbers()))
 
     def numbers(smiles):
@@ -83,8 +83,8 @@ def test_the_13_numbers_of_a_bond_are_those_of_the_paper():
     assert (1, 7) in map(tuple, numbers("C/C=C\\C"))  # Z
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="the published model's outputs are not here")
-def test_numbers_and_encodings_equal_those_that_the_published_model_was_given():
+@pytest.mark.skipif(not REFERENCE.exists(), reason="needs the published model's outputs")
+def test_numbers_and_encodings_equal_the_inputs_of_the_published_model():
     reference = np.load(REFERENCE, allow_pickle=False)
     atom_ptr, bond_ptr = (np.append(0, np.cumsum(reference[name])) for name in ("num_atoms", "num_edges"))
     atoms = FieldTable(ATOM_FIELDS, torch.tensor(atom_numbers()))
@@ -99,7 +99,7 @@ def test_numbers_and_encodings_equal_those_that_the_published_model_was_given():
         order = [number[tuple(ends)] for ends in node[reference["edge_index"][:, theirs]].T.tolist()]
         assert np.array_equal(bonds(batch.edge_attr)[order], reference["edge_attr"][theirs]), smiles
         assert np.array_equal(batch.laplacian[node, 8:].float(), reference["laplacian_eigenvalues"][mine]), smiles
-        if len(node) > 1:  # an atom alone: the reference has it return at once, molfm never
+        if len(node) > 1:  # a single atom always returns in the reference, never in molfm
             walk = batch.walk[node].float()
             np.testing.assert_allclose(walk, reference["random_walk"][mine], atol=1e-3, err_msg=smiles)
 
@@ -108,7 +108,7 @@ def test_numbers_and_encodings_equal_those_that_the_published_model_was_given():
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_gives_atoms_and_bonds_their_channels(name):
+def test_an_encoder_returns_vectors_of_atoms_and_bonds(name):
     batch = batch_of(VARIED)
     h, e = made(name)(batch)
     assert (h.shape, e.shape) == ((batch.num_nodes, 8), (batch.num_edges, 8))
@@ -118,13 +118,13 @@ def test_an_encoder_gives_atoms_and_bonds_their_channels(name):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_a_bond_is_encoded_as_its_codes_say(name):
+def test_a_bond_is_encoded_by_its_codes(name):
     encoder, batch = made(name), batch_of(VARIED)
     torch.testing.assert_close(encoder(batch)[1], encoder.of_bonds(batch.edge_attr))
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_permuting_the_atoms_of_a_batch_permutes_what_they_are_encoded_as(name):
+def test_permuting_the_atoms_of_a_batch_permutes_their_vectors(name):
     encoder, batch = made(name).eval(), batch_of(VARIED[:1])
     order = torch.randperm(batch.num_nodes, generator=torch.Generator().manual_seed(0))
     moved = batch.clone()
@@ -140,25 +140,25 @@ def test_gradients_reach_every_parameter(name):
     assert [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_codes_are_the_sum_of_a_vector_each():
+def test_the_vectors_of_all_codes_are_summed():
     table = FieldTable.learned({"a": 3, "b": 2}, 5)
     found = table(torch.tensor([[2, 0], [0, 1]], dtype=torch.uint8))
     torch.testing.assert_close(found, torch.stack([table.rows[2] + table.rows[3], table.rows[0] + table.rows[4]]))
 
 
-# ------------------------------------------------------------------------------------------------------------ the Laplacian
+# ----------------------------------------------------------------------------------------------- Laplacian eigenvectors
 
 
 @pytest.fixture
 def pairs():
-    """The encoder, and a list of what its set network is shown."""
+    """An encoder, and a list that records the inputs of its set network."""
     torch.manual_seed(0)
     encoder, shown = LaplacianEncoder(16, 4), []
     encoder.of_pair.register_forward_pre_hook(lambda _, args: shown.append(args[0].detach()))
     return encoder, shown
 
 
-def test_signs_of_vectors_and_never_of_values_are_flipped_in_training_alike_in_a_molecule(pairs):
+def test_training_flips_eigenvectors_alike_in_a_molecule_and_never_eigenvalues(pairs):
     encoder, shown = pairs
     batch = batch_of(["CCCCCCCCO"] * 40)
     laplacian = batch.laplacian.float()
@@ -174,11 +174,11 @@ def test_signs_of_vectors_and_never_of_values_are_flipped_in_training_alike_in_a
     assert torch.equal(shown[1], torch.stack(laplacian.chunk(2, 1), 2))
 
 
-def test_vectors_that_a_small_molecule_lacks_count_nothing():
+def test_eigenvectors_that_a_small_molecule_lacks_are_ignored():
     torch.manual_seed(0)
     encoder, batch = LaplacianEncoder(16, 4).eval(), batch_of(["CC", "C"])
     found = encoder(batch.laplacian.float(), batch.batch, 2)
     narrow = torch.cat([batch.laplacian[:, :2], batch.laplacian[:, 8:10]], 1).float()
     torch.testing.assert_close(found, encoder(narrow, batch.batch, 2))
-    alone = encoder(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), 1)  # one vector, and its value is 0
+    alone = encoder(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), 1)  # one eigenvector, with eigenvalue 0
     torch.testing.assert_close(found[2:], alone)

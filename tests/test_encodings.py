@@ -3,9 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from molfm import encodings
-from molfm.encodings import RANDOM_WALK_STEPS, laplacian, random_walk
-from molfm.featurize import featurize
+from molfm.chem import encodings
+from molfm.chem.encodings import RANDOM_WALK_STEPS, laplacian, random_walk
+from molfm.chem.featurize import featurize
 
 STEPS = np.arange(1, RANDOM_WALK_STEPS + 1)
 ODD = STEPS % 2 == 1

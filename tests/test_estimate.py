@@ -4,8 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 import molfm
-from molfm import cli, download, estimate
-from molfm.estimate import SAMPLE_ROWS, STAND_IN
+from molfm.app import cli
+from molfm.catalog import download
+from molfm.data import estimate
+from molfm.data.estimate import SAMPLE_ROWS, STAND_IN
 
 
 @pytest.fixture

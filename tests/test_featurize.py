@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
-from molfm.catalog import card
-from molfm.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize, spans
-from molfm.tables import locate
+from molfm.base.arrays import spans
+from molfm.catalog.shipped import card
+from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize
+from molfm.data.tables import locate
 
 VARIED = {
     "alcohol": "CCO",

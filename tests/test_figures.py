@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm.figures import atom_values, molecule_grid
-from molfm.transfer_figures import conflict_matrix, gradient_agreement, validation_losses
+from molfm.chem.drawing import atom_values, molecule_grid
+from molfm.plots.runs import conflict_matrix, gradient_agreement, validation_losses
+from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 
 
 def test_drawn_molecules_are_svg_with_escaped_captions():
@@ -41,7 +42,7 @@ def test_the_picture_of_an_audit_shows_what_test_and_training_share(make_card):
 
 @pytest.fixture
 def noted(tmp_path):
-    """A function that writes, for each seed, the lines of a run's metrics, and returns the runs of that arm."""
+    """A function that writes, for each seed, the lines of a run's metrics, and returns the folders of these runs."""
 
     def write(*seeds):
         for seed, lines in enumerate(seeds):
@@ -50,7 +51,7 @@ def noted(tmp_path):
             lines = [json.dumps({"step": step, **line}) for step, line in enumerate(lines)]
             (folder / "metrics.jsonl").write_text("\n".join(lines))
         folders = [str(tmp_path / str(seed)) for seed in range(len(seeds))]
-        return pd.DataFrame({"regime": "cotrain", "source": "help", "seed": range(len(seeds)), "folder": folders})
+        return folders
 
     return write
 
@@ -58,7 +59,7 @@ def noted(tmp_path):
 def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_spread(noted):
     ab, bc = "cosine my aim/graph help/node", "cosine help/node help/edge"
     runs = noted([{ab: 0.1, bc: -1.0}, {ab: 0.3, bc: -0.5}], [{ab: 0.6}, {ab: 0.2, bc: -0.25}])
-    figure = conflict_matrix(runs)
+    figure = conflict_matrix(mean_cosines(runs), "with help")
     [cells] = figure.data
     heads = ["my aim/graph", "help/node", "help/edge"]
     assert list(cells.x) == list(cells.y) == heads
@@ -67,7 +68,7 @@ def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_sp
     assert cells.text.tolist() == [["", "+0.30", ""], ["+0.30", "", "-0.50"], ["", "-0.50", ""]]
     assert cells.customdata[0][1] == "+0.300, standard deviation 0.141 over 2 seeds"
     assert (cells.zmin, cells.zmax) == (-1, 1)
-    assert [line.name for line in gradient_agreement(runs).data] == [
+    assert [line.name for line in gradient_agreement(head_cosines(runs), "with help").data] == [
         "my aim/graph and help/node",
         "help/node and help/edge",
     ]
@@ -78,12 +79,14 @@ def test_the_matrix_of_conflicts_is_of_tasks_where_these_were_noted(noted, n_tas
     tasks = [f"my aim/{i} of them" for i in range(n_tasks)]
     values = {f"task cosine {a}\t{b}": -0.04 * j for i, a in enumerate(tasks) for j, b in enumerate(tasks) if i < j}
     runs = noted(*[[{"cosine my aim/graph help/node": 0.5} | values]] * 2)
-    [cells] = conflict_matrix(runs).data
+    [cells] = conflict_matrix(mean_cosines(runs), "with help").data
     assert list(cells.x) == list(cells.y) == tasks
     assert cells.z[0][2] == cells.z[2][0] == pytest.approx(-0.08)
     assert cells.text[0][2] == ("-0.08" if n_tasks == 3 else "-.1")
     assert cells.text[0][1] == ("-0.04" if n_tasks == 3 else "0")
-    assert [line.name for line in gradient_agreement(runs).data] == ["my aim/graph and help/node"]
+    assert [line.name for line in gradient_agreement(head_cosines(runs), "with help").data] == [
+        "my aim/graph and help/node"
+    ]
 
 
 @pytest.mark.parametrize(("n_tasks", "shown"), [(12, [f"help/{i}" for i in range(12)]), (13, ["help/graph"])])
@@ -91,7 +94,7 @@ def test_losses_are_shown_by_task_and_of_more_than_a_dozen_by_head(noted, n_task
     line = {"val_loss": 9.0, "val_loss help/graph": 2.0, "help/0/r2": 0.5} | {
         f"help/{i}/loss": 2.0 for i in range(n_tasks)
     }
-    lines = validation_losses(noted([line, line], [line | dict.fromkeys(line, 4.0)] * 2)).data
+    lines = validation_losses(loss_curves(noted([line, line], [line | dict.fromkeys(line, 4.0)] * 2)), "with help").data
     assert [line.name for line in lines] == shown
     assert lines[-1].x.tolist() == [0, 1] and lines[-1].y.tolist() == [3, 3]
     assert len({(line.line.color, line.marker.symbol) for line in lines}) == len(shown)

@@ -1,4 +1,4 @@
-"""Whether the gradients of heads and tasks agree on the trunk: exact where it can be said, and noted without changing a run."""
+"""Cosines between the gradients of heads and tasks: exact, and recorded without changing a run."""
 
 from itertools import combinations
 
@@ -8,12 +8,13 @@ import torch
 from test_resume import assert_equal_runs, interrupt
 
 import molfm
-from molfm import gradients
-from molfm.batch import to_batch
-from molfm.gradients import cosines
-from molfm.losses import task_sums
-from molfm.model import ModelConfig, MultiTaskModel
-from molfm.runs import COSINE, TASK_COSINE
+from molfm.batches.batch import to_batch
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
+from molfm.training import gradients
+from molfm.training.curves import COSINE, TASK_COSINE
+from molfm.training.gradients import cosines
+from molfm.training.losses import task_sums
 
 SMALL = {"hidden_channels": 8, "num_layers": 1, "dropout": 0.3, "progress": False, "batch_size": 10}
 
@@ -26,7 +27,7 @@ def step(toy):
     return model, *task_sums(model, model(batch), batch)
 
 
-def test_cosines_are_those_of_gradients_by_hand(toy, step):
+def test_cosines_equal_those_of_gradients_computed_by_hand(toy, step):
     model, sums, counts = step
     found = cosines(model, sums, counts)
     shared = [w for part in model.parts() for module in part for w in module.parameters()]
@@ -46,7 +47,7 @@ def test_cosines_are_those_of_gradients_by_hand(toy, step):
         assert -1 <= found[name] <= 1
 
 
-def test_tasks_are_compared_unless_they_are_heads_or_too_many(toy, step, monkeypatch):
+def test_tasks_are_compared_unless_each_head_has_one_or_they_are_too_many(toy, step, monkeypatch):
     model, sums, counts = step
     monkeypatch.setattr(gradients, "MOST_TASKS", 3)
     assert len(cosines(model, sums, counts)) == 3
@@ -59,13 +60,13 @@ def test_one_loss_against_itself_agrees_and_against_its_opposite_does_not(toy, s
     model, sums, counts = step
     loss = sums[0] / counts[0]
     for sign in (1, -1):
-        again = torch.stack([loss * 5, loss * 0, sign * loss * 3, loss * 0])  # of the heads of graphs, nodes and bonds
+        again = torch.stack([loss * 5, loss * 0, sign * loss * 3, loss * 0])  # heavy, oxygen, element, order
         found = cosines(model, again, torch.tensor([1.0, 0, 1, 0]))
         names = [f"{COSINE}toy/graph toy/node", f"{TASK_COSINE}toy/heavy\ttoy/element"]
         assert found == dict.fromkeys(names, pytest.approx(sign, abs=1e-5))
 
 
-def test_a_head_alone_or_a_frozen_trunk_has_nothing_to_agree_on(step):
+def test_heads_without_labels_and_frozen_trunks_have_no_cosines(step):
     model, sums, counts = step
     assert list(cosines(model, sums, counts * torch.tensor([1, 1, 0, 0]))) == [f"{TASK_COSINE}toy/heavy\ttoy/oxygen"]
     assert cosines(model, sums, counts * torch.tensor([1, 0, 0, 0])) == {}
@@ -75,7 +76,7 @@ def test_a_head_alone_or_a_frozen_trunk_has_nothing_to_agree_on(step):
     assert cosines(model, sums, counts) == {}
 
 
-def test_noting_them_changes_nothing_else_of_a_run_and_is_resumed_exactly(toy, own_home, monkeypatch):
+def test_recording_cosines_does_not_change_a_run_and_resumes_exactly(toy, own_home, monkeypatch):
     settings = {"steps": 6, "validate_every": 2, **SMALL}
     plain, noted = (molfm.train(toy, conflicts=value, **settings) for value in (False, True))
     columns = [name for name in noted.metrics if name.startswith((COSINE, TASK_COSINE))]
@@ -84,10 +85,10 @@ def test_noting_them_changes_nothing_else_of_a_run_and_is_resumed_exactly(toy, o
     values = noted.metrics[columns].to_numpy()
     assert values.shape == (3, 9) and np.abs(values).max() <= 1 and (np.ptp(values, 0) > 0).all()
     assert noted.metrics.drop(columns=columns + losses).equals(plain.metrics)
-    n = noted.predictions.query("split == 'val'").task.value_counts().sort_index().to_numpy()
+    n = noted.predictions().query("split == 'val'").task.value_counts()[toy.tasks.task].to_numpy()
     graph = noted.metrics[losses[:2]].to_numpy() @ n[:2] / n[:2].sum()
     np.testing.assert_allclose(graph, noted.metrics["val_loss toy/graph"])
     np.testing.assert_allclose(noted.metrics["toy/element/loss"], noted.metrics["val_loss toy/node"])
     interrupt(monkeypatch, 3)
     molfm.train(toy, conflicts=True, name="it", **settings)
-    assert_equal_runs(molfm.training.resume("it", progress=False), noted)
+    assert_equal_runs(molfm.training.fit.resume("it", progress=False), noted)

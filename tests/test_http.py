@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from molfm import http
-from molfm.http import DownloadError, stream
+from molfm.catalog import http
+from molfm.catalog.http import DownloadError, stream
 
 DATA = random.Random(0).randbytes(300_000)
 PATH = "/neurips_2023/Small-dataset/ToyMix/qm9.csv.gz"  # as the official home has it

@@ -8,10 +8,10 @@ import pytest
 from test_resume import assert_equal_runs, interrupt
 
 import molfm
-from molfm import jobs
-from molfm.checkpoints import body_hash
-from molfm.jobs import Job
-from molfm.recorder import last_checkpoint
+from molfm.nn.checkpoints import body_hash
+from molfm.study import jobs
+from molfm.study.jobs import Job
+from molfm.training.recorder import last_checkpoint
 
 SETTINGS = {"steps": 8, "batch_size": {"toy": 8}, "hidden_channels": 8, "num_layers": 1, "dropout": 0.3}
 
@@ -63,7 +63,7 @@ def test_the_first_failure_is_the_failure_of_all(toy, own_home):
 def test_the_processes_of_a_study_that_was_killed_end(toy_card, own_home):
     code = f"""
 import molfm
-from molfm.jobs import Job, run_all
+from molfm.study.jobs import Job, run_all
 toy = molfm.load({str(toy_card)!r}, progress=False)
 run_all({{"it": Job("it", toy, {SETTINGS | {"steps": 100_000}})}}, progress=False)
 """

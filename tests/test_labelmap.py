@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import labelmap
-from molfm.labelmap import TILE_ROWS, LabelMap
-from molfm.lookup import Lookup
+from molfm.explore import label_map as labelmap
+from molfm.explore.label_map import TILE_ROWS, LabelMap
+from molfm.explore.lookup import Lookup
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import torch
 from torch.nn.functional import gelu, layer_norm, relu
 from torch_geometric.explain import Explainer, GNNExplainer
 
-from molfm.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool
+from molfm.nn.layers import LAYERS, VIRTUAL_NODES, Dropout, Trunk, VirtualNode, pool
 
 C = 4
-# Two molecules, a triangle with a tail and a pair, and an atom alone; both directions of each bond.
+# A triangle with a tail, a pair, and a single atom; both directions of each bond.
 BONDS = torch.tensor([[0, 1], [1, 2], [2, 0], [2, 3], [4, 5]])
 EDGES = torch.stack([BONDS, BONDS.flip(1)], 1).reshape(-1, 2).T
 BATCH = torch.tensor([0, 0, 0, 0, 1, 1, 2])
@@ -48,7 +48,7 @@ def close(found, expected):
 # ---------------------------------------------------------------------------------------- layers, by their equations
 
 
-def test_gcn_is_its_equation(h):
+def test_gcn_follows_its_equation(h):
     layer = made("gcn")
     degree = 1 + torch.bincount(EDGES[1], minlength=N)
     adjacency = torch.eye(N)
@@ -59,13 +59,13 @@ def test_gcn_is_its_equation(h):
     assert change is None
 
 
-def test_gin_is_its_equation(h):
+def test_gin_follows_its_equation(h):
     layer = made("gin")
     layer.conv.eps.data.fill_(0.3)
     close(layer(h, EDGES, None)[0], layer.conv.nn(1.3 * h + received(h[EDGES[0]])))
 
 
-def test_gine_is_its_equation(h, e):
+def test_gine_follows_its_equation(h, e):
     layer = made("gine")
     layer.conv.eps.data.fill_(0.3)
     found, change = layer(h, EDGES, e)
@@ -73,7 +73,7 @@ def test_gine_is_its_equation(h, e):
     assert change is None
 
 
-def test_gatedgcn_is_its_equation(h, e):
+def test_gatedgcn_follows_its_equation(h, e):
     layer = made("gatedgcn")
     a, b, u, v = (
         (h @ w.T + bias) for w, bias in zip(layer.of_atoms.weight.chunk(4), layer.of_atoms.bias.chunk(4), strict=True)
@@ -85,10 +85,10 @@ def test_gatedgcn_is_its_equation(h, e):
     close(change, gelu(gate))
 
 
-def test_mpnnpp_is_its_equation(h, e):
+def test_mpnnpp_follows_its_equation(h, e):
     layer = made("mpnnpp")
     message = layer.of_bonds(torch.cat([h[EDGES[1]], h[EDGES[0]], e], 1))
-    other_way = message.reshape(-1, 2, C).flip(1).reshape(-1, C)  # m_ij where m_ji stood
+    other_way = message.reshape(-1, 2, C).flip(1).reshape(-1, C)  # m_ij in place of m_ji
     expected = layer.of_atoms(torch.cat([h, received(message), received(h[EDGES[0]]), received(other_way)], 1))
     found, change = layer(h, EDGES, e)
     close(found, expected)
@@ -98,7 +98,7 @@ def test_mpnnpp_is_its_equation(h, e):
 # ------------------------------------------------------------------------------------------------------------ the trunk
 
 
-def test_a_trunk_adds_what_each_layer_makes_of_normalized_atoms(h, e):
+def test_a_trunk_adds_each_layers_output_for_normalized_atoms(h, e):
     model = trunk("gine")
     x = h
     for layer in model.layers:
@@ -109,7 +109,7 @@ def test_a_trunk_adds_what_each_layer_makes_of_normalized_atoms(h, e):
 
 
 @pytest.mark.parametrize("name", ["gatedgcn", "mpnnpp"])
-def test_layers_that_update_bonds_add_to_them(name, h, e):
+def test_layers_that_update_bonds_add_to_bond_vectors(name, h, e):
     model, x, y = trunk(name), h, e
     for layer in model.layers:
         more, more_e = layer(layer_norm(x, (C,)), EDGES, layer_norm(y, (C,)))
@@ -122,7 +122,7 @@ def test_layers_that_update_bonds_add_to_them(name, h, e):
 
 @pytest.mark.parametrize("virtual_node", VIRTUAL_NODES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_permuting_atoms_and_bonds_permutes_what_comes_out(name, virtual_node, h, e):
+def test_permuting_atoms_and_bonds_permutes_the_outputs(name, virtual_node, h, e):
     model = trunk(name, virtual_node)
     atoms, bonds = (torch.randperm(n, generator=torch.Generator().manual_seed(3)) for n in (N, E))
     before, before_e = model(h, EDGES, e, BATCH, B)
@@ -135,7 +135,7 @@ def test_permuting_atoms_and_bonds_permutes_what_comes_out(name, virtual_node, h
 
 @pytest.mark.parametrize("virtual_node", VIRTUAL_NODES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_molecules_of_a_batch_do_not_see_each_other(name, virtual_node, h, e):
+def test_molecules_of_a_batch_do_not_affect_each_other(name, virtual_node, h, e):
     model = trunk(name, virtual_node)
     together, bonds = model(h, EDGES, e, BATCH, B)
     for first, last, edges in ((0, 4, slice(0, 8)), (4, 6, slice(8, 10)), (6, 7, slice(10, 10))):
@@ -146,10 +146,10 @@ def test_molecules_of_a_batch_do_not_see_each_other(name, virtual_node, h, e):
 
 @pytest.mark.parametrize("virtual_node", VIRTUAL_NODES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_reach_every_parameter_and_what_went_in(name, virtual_node, h, e):
+def test_gradients_reach_every_parameter_and_the_inputs(name, virtual_node, h, e):
     model = trunk(name, virtual_node)
     h.requires_grad_()
-    weights = torch.randn(N, C, generator=torch.Generator().manual_seed(4))  # a plain sum is 0 behind a LayerNorm
+    weights = torch.randn(N, C, generator=torch.Generator().manual_seed(4))  # a plain sum is 0 after a LayerNorm
     (model(h, EDGES, e, BATCH, B)[0] * weights).sum().backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
     assert h.grad.any(1).all()
@@ -158,7 +158,7 @@ def test_gradients_reach_every_parameter_and_what_went_in(name, virtual_node, h,
 # ---------------------------------------------------------------------------------------- pooling and the virtual node
 
 
-def test_pooling_sums_averages_and_takes_the_largest_of_each_molecule(h):
+def test_pooling_gives_sum_mean_maximum_and_logsum_of_each_molecule(h):
     assert pool(h, BATCH, B, "max").tolist() == [h[:4].amax(0).tolist(), h[4:6].amax(0).tolist(), h[6].tolist()]
     close(pool(h, BATCH, B, "sum"), torch.stack([h[:4].sum(0), h[4:6].sum(0), h[6]]) / 16)
     close(pool(h, BATCH, B, "mean"), torch.stack([h[:4].mean(0), h[4:6].mean(0), h[6]]))
@@ -169,7 +169,7 @@ def test_pooling_sums_averages_and_takes_the_largest_of_each_molecule(h):
 
 
 @pytest.mark.parametrize("how", ["mean", "sum", "logsum"])
-def test_a_virtual_node_tells_every_atom_of_a_molecule_the_same(how, h):
+def test_a_virtual_node_adds_the_same_to_every_atom_of_a_molecule(how, h):
     torch.manual_seed(0)
     node, v = VirtualNode(C, how), torch.randn(B, C)
     found, after = node(h, v, BATCH, B)
@@ -177,7 +177,7 @@ def test_a_virtual_node_tells_every_atom_of_a_molecule_the_same(how, h):
     close(found - h, after[BATCH])
 
 
-def test_a_virtual_node_joins_the_pieces_of_a_molecule(h, e):
+def test_a_virtual_node_connects_the_fragments_of_a_molecule(h, e):
     salt = torch.tensor([0, 0, 0, 0, 0, 0, 0])
     for virtual_node, seen in (("none", False), ("sum", True)):
         model = trunk("gine", virtual_node)
@@ -191,7 +191,7 @@ def test_a_virtual_node_joins_the_pieces_of_a_molecule(h, e):
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
-def test_dropout_drops_its_part_scales_the_rest_and_passes_gradients_where_it_kept(p):
+def test_dropout_drops_its_fraction_scales_the_rest_and_passes_gradients_of_kept_values(p):
     torch.manual_seed(0)
     x = torch.ones(333, 101, requires_grad=True)
     out = Dropout(p)(x)
@@ -203,7 +203,7 @@ def test_dropout_drops_its_part_scales_the_rest_and_passes_gradients_where_it_ke
     assert abs(float(kept[:, 0].float().mean()) - float(kept[:, -1].float().mean())) < 0.1  # no column is favoured
 
 
-def test_dropout_repeats_itself_with_the_seed_and_does_nothing_in_evaluation():
+def test_dropout_is_repeatable_by_seed_and_off_in_evaluation():
     x = torch.rand(50, 9)
     torch.manual_seed(3)
     first = Dropout(0.3)(x)
@@ -214,12 +214,12 @@ def test_dropout_repeats_itself_with_the_seed_and_does_nothing_in_evaluation():
     assert torch.equal(Dropout(0.0)(x), x)
 
 
-# ------------------------------------------------------------------------------------------------------------------ explained
+# --------------------------------------------------------------------------------------------------------- explanations
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_pygs_explainer_explains_a_trunk_by_atoms_and_bonds(name, h, e):
-    """It refuses integer codes and masks what it is given: floats on atoms, bonds as the layers see them."""
+    """The explainer refuses integer codes; it masks float atom vectors and the bonds that layers read."""
 
     class Logits(torch.nn.Module):
         def __init__(self):

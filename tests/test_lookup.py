@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 import molfm
-from molfm.lookup import Lookup
+from molfm.explore.lookup import Lookup
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_values_of_a_split_are_of_that_split_only(toy, lookup):
     values = lookup.values(np.arange(len(toy)), "test")
     counts = np.isfinite(values).sum(axis=0)
     assert counts[0] == toy.tasks.n_test[0]
-    assert np.isnan(values[toy.molecules.split != "test"]).all()
+    assert np.isnan(values[toy.molecules[f"split:{toy.name}"] != "test"]).all()
 
 
 def test_labels_that_a_view_does_not_keep_are_not_there(toy):
@@ -62,7 +62,7 @@ def test_a_table_without_names_has_none(toy, lookup):
 
 
 def test_members_and_splits_agree_with_the_molecules_table(toy, lookup):
-    test = (toy.molecules.split == "test").to_numpy()
+    test = (toy.molecules[f"split:{toy.name}"] == "test").to_numpy()
     assert lookup.members(["toy"], "test").tolist() == test.tolist()
     assert [where["toy"] == "test" for where in lookup.splits(np.arange(len(toy)))] == test.tolist()
     assert not lookup.members([]).any()

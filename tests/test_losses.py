@@ -8,16 +8,17 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import molfm
-from molfm.batch import to_batch
-from molfm.losses import LOSSES, choose, label_losses, task_sums, total_loss
-from molfm.model import ModelConfig, MultiTaskModel
+from molfm.batches.batch import to_batch
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
+from molfm.training.losses import LOSSES, choose, label_losses, task_sums, total_loss
 
 SHAPE = ModelConfig(hidden_channels=8, num_layers=1, dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def mix(make_card, toy_card, toy_table):
-    """The toy dataset and another one on half of its molecules: five heads between them, and unmeasured labels."""
+    """The toy dataset and a second one on half of its molecules: five heads in all, and missing labels."""
     more = pd.DataFrame(
         {
             "smiles": toy_table.smiles[::2],
@@ -35,13 +36,13 @@ def mix(make_card, toy_card, toy_table):
     make_card("more", more, tasks, toy_card.parent, split="random", fractions=[0.6, 0.2, 0.2])
     both = toy_card.with_name("both.md")
     both.write_text("---\nname: both\ndatasets: [toy, more]\n---\n")
-    # Heads and levels take turns in the numbering of tasks.
+    # Heads and levels are mixed in the numbering of tasks.
     names = ["more/carbon", "heavy", "order", "size", "ring", "element", "oxygen", "grade", "carbons"]
     return molfm.load(both, progress=False).select(names)
 
 
 def build(tasks):
-    """A model whose predictions are far from zero, and its classes from equal probabilities."""
+    """Return a model with predictions far from zero and class probabilities far from equal."""
     model = MultiTaskModel(SHAPE, tasks, seed=0)
     for head in model.heads.values():
         torch.nn.init.normal_(head[-1].weight, generator=torch.Generator().manual_seed(0))
@@ -61,7 +62,7 @@ PAPER = {"regression": "mae", "binary": "bce", "ordinal": "hybrid_ce"}
 
 
 def dense(model, out, batch, losses=PAPER):
-    """Losses as a dense implementation has them: for each task one entry an item of the batch, NaN where unmeasured."""
+    """Return the losses of a dense implementation: for each task one per item of the batch, NaN if unmeasured."""
     found = {}
     for number, task in model.tasks.iterrows():
         predicted = out[task.level][:, model.columns[number, 0]]
@@ -105,7 +106,7 @@ def loss_of(model, batch, losses=None):
     return total_loss(*task_sums(model, model(batch), batch, choose(losses)), model.head)
 
 
-# ------------------------------------------------------------------------------------------------------ dense and triples
+# --------------------------------------------------------------------------------------- triples against a dense matrix
 
 
 def test_task_sums_equal_the_sums_over_a_dense_matrix(mix, model):
@@ -132,7 +133,7 @@ def test_a_regression_loss_is_the_absolute_error_in_standard_deviations(mix, mod
 
 
 @pytest.mark.parametrize("molecules", [range(42), [0, 2, 6, 20, 24, 34, 38], [5]])
-def test_loss_and_gradients_equal_those_of_a_dense_masked_mean(mix, model, molecules):
+def test_loss_and_gradients_equal_a_dense_masked_mean(mix, model, molecules):
     batch = batch_of(mix, molecules)
     loss, expected = loss_of(model, batch), dense_total(model, model(batch), batch)
     assert expected > 0.1
@@ -153,14 +154,14 @@ def test_a_loss_chosen_by_its_name_equals_its_dense_masked_reference(mix, model,
 
 
 @pytest.mark.parametrize("wrong", [{"regression": "bce"}, {"ordinal": "ce"}, {"multiclass": "mae"}])
-def test_an_unknown_loss_is_an_error_that_names_those_there_are(wrong):
+def test_an_unknown_loss_is_an_error_that_lists_the_known_ones(wrong):
     with pytest.raises(
         ValueError, match="expected regression: mae, mse; binary: bce; ordinal: hybrid_ce, cross_entropy"
     ):
         choose(wrong)
 
 
-def test_five_classes_can_be_told_as_three(mix):
+def test_five_classes_can_be_merged_into_three(mix):
     task = torch.tensor([mix.task_number("grade")] * 5 + [mix.task_number("size"), mix.task_number("carbons")])
     value = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 2.0, 4.0])
     three = MultiTaskModel(replace(SHAPE, three_classes=True), mix.tasks, seed=0)
@@ -204,7 +205,7 @@ def test_a_head_without_labels_adds_nothing_and_gets_no_gradient(mix, model):
             assert silent == (name in without), name
 
 
-def test_a_batch_without_any_label_has_loss_zero_and_can_be_stepped_over(mix, model):
+def test_a_batch_without_labels_has_loss_zero_and_zero_gradients(mix, model):
     nothing = mix.keep(["toy", "more"], np.zeros(len(mix), bool))
     loss = loss_of(model, batch_of(nothing, [0, 20, 34]))
     assert loss.item() == 0
@@ -232,10 +233,10 @@ def gradients_over_processes(rank, folder, tasks, cases):
     dist.destroy_process_group()
 
 
-def test_two_processes_with_uneven_labels_get_the_gradients_of_one_with_all(mix, model, tmp_path):
+def test_two_processes_with_uneven_labels_get_the_gradients_of_a_single_process(mix, model, tmp_path):
     labelled = mix.members("train")
     bare = np.setdiff1d(np.arange(len(mix)), labelled)
-    atoms = np.intersect1d(labelled, [0, 1, 2])  # molecules of one heavy atom: no labels of bonds
+    atoms = np.intersect1d(labelled, [0, 1, 2])  # molecules of one heavy atom: no edge labels
     assert len(bare)
     assert len(batch_of(mix, atoms).node_task)
     assert not len(batch_of(mix, atoms).edge_task)

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import average_precision_score, mean_absolute_error, r2_score, roc_auc_score
 
-from molfm.metrics import averages, evaluate, preds_of, score, undefined
+from molfm.training.metrics import averages, evaluate, preds_of, score, undefined
 
 COLUMNS = ["task", "dataset", "level", "domain", "split", "metric", "value", "unit", "n_labels", "undefined"]
 RNG = np.random.default_rng(0)
@@ -27,23 +27,21 @@ TASKS = pd.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("kind", "metric", "reference"),
+    ("metric", "reference"),
     [
-        ("regression", "mae", mean_absolute_error),
-        ("regression", "r2", r2_score),
-        ("regression", "pearson", lambda target, preds: pearsonr(target, preds).statistic),
-        ("regression", "spearman", lambda target, preds: spearmanr(target, preds).statistic),
-        ("binary", "auroc", roc_auc_score),
-        ("binary", "average_precision", average_precision_score),
+        ("mae", mean_absolute_error),
+        ("r2", r2_score),
+        ("pearson", lambda target, preds: pearsonr(target, preds).statistic),
+        ("spearman", lambda target, preds: spearmanr(target, preds).statistic),
+        ("auroc", roc_auc_score),
+        ("average_precision", average_precision_score),
     ],
 )
-def test_metrics_equal_those_of_scikit_learn(kind, metric, reference):
-    preds, target = (PROBABILITIES, CLASSES) if kind == "binary" else (PREDICTED, VALUES)
-    assert score(kind, metric, preds, target) == pytest.approx(
-        reference(target, preds), abs=1e-6
-    )  # ranks are float32 in torchmetrics
+def test_metrics_equal_those_of_scikit_learn(metric, reference):
+    preds, target = (PROBABILITIES, CLASSES) if metric in ("auroc", "average_precision") else (PREDICTED, VALUES)
+    assert score(metric, preds, target) == pytest.approx(reference(target, preds), abs=1e-12)
     perfect = target.astype(float)
-    assert score(kind, metric, perfect, target) == pytest.approx(0 if metric == "mae" else 1)
+    assert score(metric, perfect, target) == pytest.approx(0 if metric == "mae" else 1)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +57,19 @@ def test_metrics_equal_those_of_scikit_learn(kind, metric, reference):
         ("regression", [0.5, 0.6], None),
     ],
 )
-def test_what_cannot_be_scored_says_why(kind, target, reason):
+def test_labels_that_cannot_be_scored_give_a_reason(kind, target, reason):
     assert undefined(kind, np.array(target, float)) == reason
+
+
+def predictions_of(rows):
+    """Return a table of predictions from (split, number of the task, prediction, measured)."""
+    table = pd.DataFrame(rows, columns=["split", "task", "preds", "measured"])
+    return table.assign(task=TASKS.task.to_numpy()[table.task])
 
 
 @pytest.fixture
 def table():
-    """`toy/y` is measured twice in val and thrice in test, `toy/b` has one class in val, `toy/none` has no labels."""
+    """`toy/y` is measured twice in val and three times in test, `toy/b` has one class in val, `toy/none` has no labels."""
     rows = [
         ("val", 0, 1.0, 2.0),
         ("val", 0, 2.0, 4.0),
@@ -77,16 +81,16 @@ def table():
         ("test", 1, 0.9, 1.0),
         ("test", 1, 0.1, 0.0),
     ]
-    return evaluate(pd.DataFrame(rows, columns=["split", "task", "preds", "target"]), TASKS)
+    return evaluate(predictions_of(rows), TASKS)
 
 
-def test_the_table_has_a_row_a_task_split_and_metric(table):
+def test_the_table_has_one_row_per_task_split_and_metric(table):
     assert table.columns.tolist() == COLUMNS
     assert len(table) == 2 * (5 + 2 + 5)
     assert not table.duplicated(["task", "split", "metric"]).any()
 
 
-def test_values_are_those_of_the_labels_of_their_task_and_split(table):
+def test_values_are_computed_from_the_labels_of_their_task_and_split(table):
     value = table.set_index(["split", "task", "metric"]).value
     assert value["val", "toy/y", "mae"] == 1.5
     assert value["test", "toy/y", "mae"] == pytest.approx(2 / 3)
@@ -104,7 +108,7 @@ def test_undefined_metrics_are_nan_with_their_reason(table):
     assert (table.value.isna() == (table.undefined != "")).all()
 
 
-def test_label_counts_units_and_facts_stand_beside_the_values(table):
+def test_rows_contain_label_counts_units_and_facts_of_the_task(table):
     rows = table.set_index(["split", "task", "metric"])
     assert rows.n_labels["val", "toy/y", "mae"] == 2
     assert rows.n_labels["test", "toy/y", "r2"] == 3
@@ -124,28 +128,28 @@ CHANCES /= CHANCES.sum(1, keepdims=True)
 
 def test_ordinal_tasks_are_scored_class_by_class_against_all_others():
     reference = roc_auc_score(THREE, CHANCES, multi_class="ovr", average="macro")
-    assert score("ordinal", "auroc", CHANCES, THREE) == pytest.approx(reference, abs=1e-6)
+    assert score("auroc", CHANCES, THREE) == pytest.approx(reference, abs=1e-6)
     precision = average_precision_score(np.eye(3)[THREE], CHANCES, average="macro")
-    assert score("ordinal", "average_precision", CHANCES, THREE) == pytest.approx(precision, abs=1e-6)
-    assert score("ordinal", "accuracy", CHANCES, THREE) == np.mean(CHANCES.argmax(1) == THREE)
+    assert score("average_precision", CHANCES, THREE) == pytest.approx(precision, abs=1e-6)
+    assert score("accuracy", CHANCES, THREE) == np.mean(CHANCES.argmax(1) == THREE)
 
 
 def test_a_class_that_no_label_has_does_not_count_as_a_failure():
     few = THREE != 1
     one_of_two = roc_auc_score(THREE[few] == 2, CHANCES[few, 2])
     other = roc_auc_score(THREE[few] == 0, CHANCES[few, 0])
-    assert score("ordinal", "auroc", CHANCES[few], THREE[few]) == pytest.approx((one_of_two + other) / 2)
+    assert score("auroc", CHANCES[few], THREE[few]) == pytest.approx((one_of_two + other) / 2)
     assert undefined("ordinal", np.array([1.0, 1.0])) == "only class 1 among 2 labels"
 
 
 def test_ordinal_tasks_are_evaluated_on_the_probabilities_of_their_classes():
     tasks = TASKS.iloc[:1].assign(kind="ordinal", std=np.nan)
     columns = {f"class_{c}": CHANCES[:, c] for c in range(3)}
-    table = pd.DataFrame({"split": "test", "task": 0, "preds": CHANCES @ range(3), "target": THREE, **columns})
+    table = pd.DataFrame({"split": "test", "task": "toy/y", "preds": CHANCES @ range(3), "measured": THREE, **columns})
     assert preds_of("ordinal", table).tolist() == CHANCES.tolist()
     found = evaluate(table, tasks).set_index(["split", "metric"]).value
     assert found["test"].index.tolist() == ["auroc", "average_precision", "accuracy"]
-    assert found["test", "accuracy"] == score("ordinal", "accuracy", CHANCES, THREE)
+    assert found["test", "accuracy"] == score("accuracy", CHANCES, THREE)
 
 
 # ---------------------------------------------------------------------------------------------------------------- averages
@@ -153,7 +157,7 @@ def test_ordinal_tasks_are_evaluated_on_the_probabilities_of_their_classes():
 
 @pytest.fixture
 def results():
-    """Three regression tasks, of which `c` is undefined, and two units."""
+    """Three regression tasks, of which `c` is undefined."""
     rows = [
         ("a", "mae", 1.0, "eV", 10, ""),
         ("b", "mae", 3.0, "eV", 20, ""),
@@ -166,7 +170,7 @@ def results():
     return table.assign(dataset="toy", level="graph", split="test")
 
 
-def test_an_average_says_how_many_tasks_it_averages_and_which_it_cannot(results):
+def test_an_average_counts_the_tasks_that_it_includes_and_leaves_out(results):
     found = averages(results).set_index("metric")
     assert found.value.to_dict() == pytest.approx({"mae": 2.0, "r2": 0.6})
     assert found.n_tasks.tolist() == [2, 2]
@@ -183,7 +187,7 @@ def test_errors_in_several_units_are_not_averaged(results):
     assert found.value["r2"] == pytest.approx(0.6)
 
 
-def test_an_average_over_nothing_is_undefined_and_not_left_out(results):
+def test_an_average_over_no_tasks_is_listed_as_undefined(results):
     found = averages(results[results.task == "c"])
     assert found.value.isna().all()
     assert found.n_tasks.tolist() == [0, 0]
@@ -193,16 +197,16 @@ def test_an_average_over_nothing_is_undefined_and_not_left_out(results):
 OTHERS = {"dataset": "other", "level": "node", "split": "val", "seed": 1}
 
 
-def test_each_dataset_level_split_and_seed_has_averages_of_its_own(results):
+def test_each_dataset_level_split_and_seed_has_its_own_averages(results):
     more = [results.assign(**{"seed": 0, name: other}) for name, other in OTHERS.items()]
     found = averages(pd.concat([results.assign(seed=0), *more]))
     assert len(found) == 2 * 5
     assert (found.n_tasks == 2).all()
 
 
-def test_test_seen_is_scored_where_there_are_such_labels_and_apart_from_test(table):
+def test_test_seen_is_scored_separately_if_it_has_labels(table):
     rows = [("test", 0, 1.0, 1.5), ("test", 0, 2.0, 2.5), ("test_seen", 0, 4.0, 2.0), ("test_seen", 0, 1.0, 1.0)]
-    found = evaluate(pd.DataFrame(rows, columns=["split", "task", "preds", "target"]), TASKS)
+    found = evaluate(predictions_of(rows), TASKS)
     mae = found[(found.task == "toy/y") & (found.metric == "mae")].set_index("split").value
     assert mae.to_dict() == pytest.approx({"val": np.nan, "test": 0.5, "test_seen": 1.0}, nan_ok=True)
     assert "test_seen" not in table.split.unique()

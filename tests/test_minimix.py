@@ -8,11 +8,11 @@ import pytest
 from rdkit import Chem
 
 import molfm
-from molfm.catalog import datasets_of
-from molfm.download import sha256
-from molfm.featurize import canonical_smiles
-from molfm.minimix import _spread, heavy_atom_order
-from molfm.tables import locate
+from molfm.base.files import sha256
+from molfm.catalog.shipped import datasets_of
+from molfm.chem.featurize import canonical_smiles
+from molfm.data.tables import locate
+from molfm.minimix.build import _spread, heavy_atom_order
 
 FOLDER = files("molfm.data_cards") / "minimix"
 
@@ -187,7 +187,7 @@ def test_graph_labels_have_the_sign_and_size_that_their_units_ask_for(xtb):
 
 def test_labels_are_what_xtb_gives_for_a_molecule_computed_again(xtb):
     pytest.importorskip("tblite")
-    from molfm.quantum import xtb_labels
+    from molfm.minimix.quantum import xtb_labels
 
     row = xtb[xtb.smiles.str.len() < 12].iloc[3]
     again = xtb_labels(row.smiles)

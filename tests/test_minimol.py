@@ -1,4 +1,4 @@
-"""The published LargeMix model: its weights on molfm's layers, against what its own code put out."""
+"""The published LargeMix model on molfm's layers, compared with the outputs of its own code."""
 
 import importlib.util
 import os
@@ -11,13 +11,14 @@ import pytest
 import torch
 
 import molfm
-from molfm.encodings import laplacian
-from molfm.featurize import featurize
-from molfm.minimol import _fit, published_tasks, unit_fits
+from molfm.chem.encodings import laplacian
+from molfm.chem.featurize import featurize
+from molfm.nn.checkpoints import open_model
+from molfm.nn.minimol import _fit, published_tasks, unit_fits
 
 DATA = Path(os.environ.get("MOLFM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE = DATA / "minimol_reference" / "reference.npz"
-pytestmark = pytest.mark.skipif(not REFERENCE.exists(), reason="the published model's outputs are not here")
+pytestmark = pytest.mark.skipif(not REFERENCE.exists(), reason="needs the published model's outputs")
 HEADS = {"l1000_vcap": "graph", "l1000_mcf7": "graph", "pcba_1328": "graph", "pcqm4m_g25": "graph", "pcqm4m_n4": "node"}
 
 
@@ -33,7 +34,7 @@ def model(molfm_home):
 
 
 def spread(found, expected):
-    """The largest error, in standard deviations of what is expected."""
+    """Return the largest error, in standard deviations of the expected values."""
     return float(np.abs(found - expected).max() / expected.std())
 
 
@@ -60,7 +61,7 @@ def outputs(model, reference):
     return {name: values.detach().numpy() for name, values in found.items()}
 
 
-def test_given_the_encodings_fingerprint_and_every_head_equal_the_published_ones(model, reference):
+def test_fingerprint_and_heads_equal_the_published_ones_given_the_same_encodings(model, reference):
     found = outputs(model, reference)
     names = ["fingerprint", "graph:l1000_vcap", "graph:l1000_mcf7", "graph:pcba_1328"]
     names += ["graph:pcqm4m_g25_n4", "node:pcqm4m_g25_n4"]
@@ -73,14 +74,14 @@ def test_given_the_encodings_fingerprint_and_every_head_equal_the_published_ones
 
 
 def is_ambiguous(smiles):
-    """Whether axes of eigenvectors may be chosen: a value is repeated among the first eight, or the eighth goes on behind."""
+    """Return which molecules have ambiguous eigenvectors: an eigenvalue repeats among the first nine."""
     found = featurize(smiles, levels=())
     values = laplacian(found.atom_ptr, found.bonds, found.bond_ptr, n_vectors=9, normalization="none")[1]
     return np.array([(np.diff(values[a][: b - a].astype(float)) < 2e-3).any() for a, b in pairwise(found.atom_ptr)])
 
 
-def test_from_smiles_the_fingerprint_differs_by_the_choice_of_eigenvectors_alone(model, reference):
-    """Where they are unique but for their sign it is the same to 0.06 standard deviations; 46 of the 115 have a choice."""
+def test_fingerprints_from_smiles_differ_only_by_the_choice_of_eigenvectors(model, reference):
+    """Unique up to sign, they agree within 0.06 standard deviations; 46 of the 115 molecules are ambiguous."""
     smiles = reference["smiles"].tolist()
     found, expected = model.embed(smiles), reference["fingerprint"]
     error = np.abs(found - expected).max(1) / expected.std()
@@ -91,18 +92,18 @@ def test_from_smiles_the_fingerprint_differs_by_the_choice_of_eigenvectors_alone
     assert cosine.min() > 0.98
 
 
-def test_charges_are_those_of_the_published_model_atom_by_atom(model, reference):
+def test_charges_of_each_atom_equal_the_published_ones(model, reference):
     smiles = reference["smiles"].tolist()
     table = model.predict(smiles, level="node")
     first, clear = np.append(0, np.cumsum(reference["num_atoms"])), ~is_ambiguous(smiles)
     for i in np.flatnonzero(clear):
-        mine = table[table.mol == i].set_index("atom").filter(like="/")
+        mine = table[table.mol_id == i].set_index("atom").filter(like="/")
         theirs = slice(*first[i : i + 2])
         found = mine.loc[reference["smiles_atom"][theirs]].to_numpy()
         assert np.abs(found - reference["pcqm4m_n4"][theirs]).max() < 0.02, smiles[i]
 
 
-def test_the_classes_of_a_gene_are_three_and_mostly_the_middle_one(model):
+def test_a_gene_has_three_classes_and_the_middle_one_is_most_likely(model):
     table = model.predict(["CC(=O)Oc1ccccc1C(=O)O"], tasks=["l1000_vcap/geneID-#0"])
     chances = table.iloc[0, 3:].to_numpy(float)
     assert table.columns[2:].tolist() == [
@@ -126,9 +127,9 @@ def test_there_are_3313_tasks_with_names_levels_and_kinds():
     assert tasks.task.iloc[-4] == "pcqm4m_g25_n4/charges_mulliken"
 
 
-def test_saved_and_loaded_it_is_the_same(model, tmp_path):
+def test_a_loaded_model_gives_the_same_fingerprints(model, tmp_path):
     model.save(tmp_path)
-    again = type(model).load(tmp_path)
+    again = open_model(tmp_path)
     smiles = ["CCO", "c1ccccc1"]
     np.testing.assert_array_equal(again.embed(smiles), model.embed(smiles))
 
@@ -136,7 +137,7 @@ def test_saved_and_loaded_it_is_the_same(model, tmp_path):
 # ------------------------------------------------------------------------------------------------------------------- units
 
 
-def test_a_fit_of_units_is_the_line_and_is_judged_on_molecules_left_out():
+def test_units_are_fitted_by_a_line_and_judged_on_left_out_molecules():
     rng = np.random.default_rng(0)
     z, molecule = rng.normal(size=40), np.repeat(np.arange(10), 4)
     exact = _fit(z, 3 + 2 * z, molecule)
@@ -165,7 +166,7 @@ def benchmark():
     return module
 
 
-def test_ten_published_rows_put_its_predictions_into_physical_units(benchmark):
+def test_ten_published_rows_give_predictions_in_physical_units(benchmark):
     rows = benchmark.ten_rows(DATA / "pcqm4m_sample" / "PCQM4M_G25_N4_10rows.parquet")
     model = molfm.pretrained("minimol", progress=False)
     assert set(model.tasks.unit) == {"z", ""}
@@ -181,5 +182,5 @@ def test_ten_published_rows_put_its_predictions_into_physical_units(benchmark):
 
 
 def test_units_cannot_be_fitted_to_other_tasks(model, toy):
-    with pytest.raises(ValueError, match="has no label of the regression tasks of MiniMol"):
+    with pytest.raises(ValueError, match="has no labels of MiniMol's regression tasks"):
         model.fit_units(toy)

@@ -10,10 +10,12 @@ import pytest
 from rdkit import Chem
 
 import molfm
-from molfm import store, tables
-from molfm.catalog import CardError
-from molfm.store import rejected_of
-from molfm.tables import TableError
+from molfm.base.names import UnknownName
+from molfm.catalog.schema import CardError
+from molfm.data import prepare as prepare_
+from molfm.data import tables
+from molfm.data.store import rejected_of
+from molfm.data.tables import TableError
 
 # Three molecules are in both datasets, spelled differently; the first dataset knows ethanol twice.
 FIRST = pd.DataFrame(
@@ -82,8 +84,8 @@ def test_a_molecule_has_a_split_in_each_of_its_datasets(pair):
 
 
 def test_one_dataset_alone_has_one_split_column(toy):
-    assert toy.molecules.columns.tolist() == ["smiles", "datasets", "split"]
-    assert set(toy.molecules.split) == {"train", "val", "test"}
+    assert toy.molecules.columns.tolist() == ["smiles", "datasets", "split:toy"]
+    assert set(toy.molecules[f"split:{toy.name}"]) == {"train", "val", "test"}
 
 
 def test_tasks_lists_counts_and_statistics_of_the_training_labels(pair):
@@ -107,7 +109,7 @@ def test_a_binary_task_has_a_positive_rate_and_no_mean(toy, toy_table):
     task = toy.tasks.set_index("task").loc["toy/oxygen"]
     assert np.isnan(task["mean"])
     assert np.isnan(task["std"])
-    train = toy.labels("oxygen")[toy.molecules.split == "train"]
+    train = toy.labels("oxygen")[toy.molecules[f"split:{toy.name}"] == "train"]
     assert task["positive_rate"] == train.mean()
     assert task[["n_train", "n_val", "n_test"]].sum() == len(toy_table)
 
@@ -130,7 +132,7 @@ def test_scaffold_splits_keep_scaffolds_together_and_seeds_change_them(toy_card)
     seen = set()
     for seed in range(8):
         table = molfm.load(toy_card, split="scaffold", seed=seed, progress=False).molecules
-        sides = table.split[table.smiles.isin(rings)]
+        sides = table["split:toy"][table.smiles.isin(rings)]
         assert len(sides) == len(rings)
         assert sides.nunique() == 1
         seen.add(sides.iloc[0])
@@ -139,7 +141,7 @@ def test_scaffold_splits_keep_scaffolds_together_and_seeds_change_them(toy_card)
 
 def test_several_shards_change_nothing(pair_card, pair, monkeypatch, own_home):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     parts = molfm.load(pair_card, progress=False)
     assert len(parts.shards) == 5
     pd.testing.assert_frame_equal(parts.molecules, pair.molecules)
@@ -155,7 +157,7 @@ def test_several_shards_change_nothing(pair_card, pair, monkeypatch, own_home):
 
 def test_gather_from_several_shards_says_which_molecule_is_where(pair_card, pair, monkeypatch, own_home):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     mixed = molfm.load(pair_card, progress=False).gather(np.array([4, 1, 3, 0]), "test")
     assert mixed["mol_id"].tolist() == [1, 0, 3, 4]  # in the order of their shards, as asked for in each
     expected = pair.gather(np.array([1, 0, 3, 4]), "test")
@@ -217,14 +219,14 @@ def test_an_unmeasured_atom_is_nan_among_the_others(make_card):
 
 def test_a_bare_name_is_accepted_where_only_one_dataset_has_it(pair):
     assert pair.task_number("hit") == pair.task_number("second/hit") == 3
-    with pytest.raises(CardError, match="'y' is a task of several datasets: first/y, second/y"):
+    with pytest.raises(UnknownName, match="'y' is the name of 2 tasks of pair: first/y, second/y"):
         pair.labels("y")
 
 
 def test_an_unknown_task_names_near_ones_or_all(pair):
-    with pytest.raises(CardError, match=r"No task 'hits' in pair\. Near: hit"):
+    with pytest.raises(UnknownName, match=r"No task 'hits' in pair\. Did you mean 'hit'\?"):
         pair.labels("hits")
-    with pytest.raises(CardError, match=r"No task 'zzzzzzzz' in pair\. Tasks: first/y, first/q, second/y"):
+    with pytest.raises(UnknownName, match=r"No task 'zzzzzzzz' in pair\. It has first/y, first/q, second/y"):
         pair.select(["zzzzzzzz"])
 
 
@@ -479,11 +481,19 @@ def test_a_mix_travels_to_other_processes_without_the_tables_made_to_look_at_it(
     pd.testing.assert_frame_equal(there.molecules, looked_at.molecules)
 
 
-def test_tasks_tell_the_classes_of_ordinal_tasks_where_there_are_any(make_card, toy, toy_table):
+def test_tasks_tell_the_classes_of_ordinal_tasks(make_card, toy, toy_table):
     table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len() // 8, length=toy_table.smiles.str.len())
     mix = molfm.load(
         make_card("graded", table, {"size": {"kind": "ordinal", "classes": 3}, "length": {}}), progress=False
     )
     assert mix.tasks.classes.fillna(0).tolist() == [3, 0]
-    assert "classes" not in mix.select(["length"]).tasks
-    assert "classes" not in toy.tasks
+    assert toy.tasks.classes.isna().all()
+
+
+def test_changing_a_table_in_place_changes_nothing_else(toy):
+    tasks, molecules = toy.tasks, toy.molecules
+    for table in (tasks, molecules):
+        table.drop(index=0, inplace=True)
+        table.iloc[0, 0] = "changed"
+    assert len(toy.tasks) == len(toy.chosen) and toy.tasks.task.tolist() == [task.id for task in toy.chosen]
+    assert len(toy.molecules) == len(toy) and "changed" not in set(toy.molecules.smiles)

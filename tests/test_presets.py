@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from molfm.batch import to_batch
-from molfm.losses import LOSSES, choose, task_sums, total_loss
-from molfm.model import ModelConfig, MultiTaskModel
-from molfm.presets import PRESETS, preset, settings_of
+from molfm.batches.batch import to_batch
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
+from molfm.training.losses import LOSSES, choose, task_sums, total_loss
+from molfm.training.presets import PRESETS, preset, settings_of
 
 SIZES = {"toymix": (150_000, 200_000), "largemix": (3_600_000, 6_600_000)}  # as published; LargeMix 4-6 million, ± 10%
 
@@ -33,7 +34,7 @@ def test_every_preset_builds_and_a_step_lowers_its_loss(name, toy):
     preset = PRESETS[name]
     model = MultiTaskModel(preset.config, toy.tasks, seed=0)
     batch = to_batch(toy.gather(toy.members("train"), "train", encodings=preset.config.encodings))
-    first = preset.learning_rate / 100  # as the warm-up begins
+    first = preset.learning_rate / 100  # as at the start of the warm-up
     optimizer = torch.optim.AdamW(model.parameters(), first, weight_decay=preset.weight_decay)
     model.eval()  # without dropout, so that the two losses can be compared
 
@@ -71,6 +72,6 @@ def test_a_name_sets_the_fields_of_a_model_and_its_recipe():
         settings_of("toymix-gat")
 
 
-def test_an_unknown_preset_is_an_error_that_lists_those_there_are():
+def test_an_unknown_preset_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"Unknown preset 'toymix-gat'; expected one of toymix-gcn, .* largemix-gine"):
         preset("toymix-gat")

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm.download import DownloadError
-from molfm.probing import descriptors, forest, label_efficiency, labelled, linear, morgan, shipped_fingerprints
-from molfm.report import probe_finding
+from molfm.catalog.http import DownloadError
+from molfm.study.label_efficiency import label_efficiency
+from molfm.study.simple_models import descriptors, forest, labelled, linear, morgan, shipped_fingerprints
+from molfm.study.wording import probe_finding
 
 BASELINE = "Morgan + forest"
 
@@ -171,7 +172,9 @@ def test_figure_and_finding_show_every_arm_with_its_verdicts(toys, oracle):
     assert names == {BASELINE, "oracle"}
     text = probe_finding(found, "oracle", BASELINE)
     [most] = set(found.runs.n_labels) - {8}
-    assert text.startswith(f"chains/heavy, oracle against Morgan + forest: better with 8, {most} training labels.")
+    assert text.startswith(
+        f"chains/heavy, oracle compared with Morgan + forest: better with 8, {most} training labels."
+    )
     assert "R² on the test set" in text and "3 draws of split and training labels" in text
 
 
@@ -201,6 +204,6 @@ def test_the_shipped_fingerprints_are_what_the_published_model_embeds(logbb):
 
 
 def test_the_quickstarts_comparison_needs_no_torch():
-    code = "import os, sys; os.environ['MOLFM_FAST'] = '1'\nfrom molfm.quickstart import probe\n"
+    code = "import os, sys; os.environ['MOLFM_FAST'] = '1'\nfrom molfm.app.quickstart import probe\n"
     code += "assert probe(progress=False).arms[-1] == 'minimol + ridge'\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,11 +13,13 @@ from pooch import downloaders
 from rdkit import Chem
 
 import molfm
-from molfm import download, store, tables
-from molfm.catalog import card
-from molfm.minimix import ATOM_ENERGIES, HARTREE_IN_KCAL
-from molfm.splits import assign
-from molfm.tables import TableError
+from molfm.catalog import download
+from molfm.catalog.shipped import card
+from molfm.data import prepare as prepare_
+from molfm.data import tables
+from molfm.data.splits import assign
+from molfm.data.tables import TableError
+from molfm.minimix.build import ATOM_ENERGIES, HARTREE_IN_KCAL
 
 RNG = np.random.default_rng(0)
 SMILES = [
@@ -46,7 +48,7 @@ def count(audit, check, other=""):
 
 def split_of(mix):
     """Return {SMILES: split}."""
-    return dict(zip(mix.molecules.smiles, mix.molecules.split, strict=True))
+    return dict(zip(mix.molecules.smiles, mix.molecules[f"split:{mix.name}"], strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------- L1000: ordered classes
@@ -160,8 +162,10 @@ def test_test_seen_is_a_split_of_its_own(pcba):
     mix = molfm.load("pcba_1328", progress=False)
     assert len(mix.members("test")) == 5
     assert len(mix.members("test_seen")) == 10
-    assert "test_seen" in set(mix.molecules.split)
-    assert mix.molecules.split[mix.molecules.smiles == "CCO"].tolist() == ["train"]  # its first row counts
+    assert "test_seen" in set(mix.molecules[f"split:{mix.name}"])
+    assert mix.molecules[f"split:{mix.name}"][mix.molecules.smiles == "CCO"].tolist() == [
+        "train"
+    ]  # its first row counts
 
 
 def test_leakage_of_test_seen_is_counted_apart_from_that_of_test(pcba):
@@ -182,9 +186,9 @@ def test_test_seen_molecules_are_found_in_the_training_set_that_they_were_made_f
     assert count(audit, "test_seen molecules in train", "quantum") == [[8, 10]]
 
 
-def test_without_test_seen_the_audit_and_the_tasks_say_nothing_of_it(toy):
+def test_without_test_seen_the_audit_says_nothing_of_it(toy):
     assert not toy.audit().summary.check.str.contains("test_seen").any()
-    assert "n_test_seen" not in toy.tasks
+    assert (toy.tasks.n_test_seen == 0).all()
 
 
 # ------------------------------------------------------------------------------------------------------------- PM6: shards
@@ -194,7 +198,7 @@ def test_row_numbers_of_a_split_count_through_the_shards_in_the_order_of_their_n
     monkeypatch.setattr(
         tables, "CHUNK_ROWS", 4
     )  # chunks and shards of the store begin within files, and end beyond them
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     starts = {"02": (0, 7), "10": (7, 3), "11": (10, 9), "9": (19, 6)}  # names are texts: 9 comes last
     frames = []
     for start, rows in starts.values():
@@ -219,7 +223,7 @@ def test_row_numbers_of_a_split_count_through_the_shards_in_the_order_of_their_n
     row = (smiles.map(lambda text: Chem.MolFromSmiles(text).GetNumAtoms()) - 2).to_numpy()
     assert row.tolist() == list(range(25))
     for name, rows in {"train": train, "val": val, "test": test}.items():
-        assert np.flatnonzero(mix.molecules.split == name).tolist() == rows
+        assert np.flatnonzero(mix.molecules[f"split:{mix.name}"] == name).tolist() == rows
     named = np.zeros(25, bool)
     named[[*train, *val, *test]] = True
     expected = whole.graph_61.where(named).to_numpy(np.float32)
@@ -376,7 +380,13 @@ def test_a_column_of_a_users_table_is_its_split_and_no_task(tmp_path, kind):
     mix = molfm.load(FOLDS if kind == "frame" else tmp_path / f"own.{kind}", split="fold", progress=False)
     assert mix.tasks.task.str.endswith("/y").tolist() == [True]
     assert mix.molecules.smiles.tolist() == ["C", "CC", "CCC", "CCCC", "CCCCC"]
-    assert mix.molecules.split.astype(object).fillna("").tolist() == ["train", "val", "test", "", "test_seen"]
+    assert mix.molecules[f"split:{mix.name}"].astype(object).fillna("").tolist() == [
+        "train",
+        "val",
+        "test",
+        "",
+        "test_seen",
+    ]
     assert mix.labels("y")[:3].tolist() == [1, 2, 4]
     assert mix.tasks[["n_train", "n_val", "n_test", "n_test_seen"]].to_numpy().tolist() == [[1, 1, 1, 1]]
     assert np.isnan(mix.labels("y")[3])  # in no split

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import quality
+from molfm.data import audit as quality
 
 TASKS = {"crosses": {"kind": "binary"}, "ratio": {}, "charge": {"level": "node"}}
 ROWS = [

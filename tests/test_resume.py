@@ -1,4 +1,4 @@
-"""A run that is stopped, or dies, goes on as if nothing had happened: to the last bit on a CPU."""
+"""A run that is stopped, or dies, resumes as if nothing had happened: to the last bit on a CPU."""
 
 import errno
 import json
@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 import molfm
-from molfm import recorder, training
-from molfm.runs import Reporter
+from molfm.training import fit, recorder, status
+from molfm.training.status import Reporter
 
 SMALL = {"hidden_channels": 8, "num_layers": 1, "dropout": 0.3, "progress": False}
-SAMPLERS = {  # with 25 or so training molecules a dataset: epochs of 4 steps, or none
+SAMPLERS = {  # with about 25 training molecules per dataset: epochs of 4 steps, or none
     "epoch": {"epochs": 3, "batch_size": 7},
     "share": {"epochs": 3, "batch_size": 4, "fractions": {"toy": 0.6}},
     "stream": {"steps": 12, "validate_every": 4, "batch_size": {"toy": 5}},
@@ -21,7 +21,7 @@ SAMPLERS = {  # with 25 or so training molecules a dataset: epochs of 4 steps, o
 
 
 def interrupt(monkeypatch, step, by=None):
-    """Have the next run asked to stop, or fail with an error, right after a step."""
+    """Make the next run stop, or fail with an error, right after a step."""
     real, waiting = Reporter.tick, [step]
 
     def tick(self, now):
@@ -38,7 +38,7 @@ def interrupt(monkeypatch, step, by=None):
 def assert_equal_runs(one, other):
     assert (one.folder / "metrics.jsonl").read_text() == (other.folder / "metrics.jsonl").read_text()
     pd.testing.assert_frame_equal(one.results, other.results, check_exact=True)
-    pd.testing.assert_frame_equal(one.predictions, other.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(one.predictions(), other.predictions(), check_exact=True)
     first, second = (load_file(run.folder / "model" / "model.safetensors") for run in (one, other))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -75,28 +75,28 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_uninterrupted_one(
     assert run.status["step"] == step
     assert run.metrics.get("step", pd.Series()).tolist() == [s for s in (4, 8) if s <= step]
     assert not (run.folder / "results.parquet").exists()
-    torch.manual_seed(step)  # what else happened in the process does not matter
-    again = training.resume("stopped", progress=False)
+    torch.manual_seed(step)  # other random numbers drawn in the process do not matter
+    again = fit.resume("stopped", progress=False)
     assert again.status["state"] == "finished"
     assert_equal_runs(again, expected)
 
 
 @pytest.mark.parametrize("settings", [{"accumulate": 3}, {"num_workers": 2}, {"adaptive": True, "patience": 2}])
-def test_accumulation_loader_processes_and_early_stopping_resume_exactly_too(
+def test_runs_with_accumulation_loader_processes_or_early_stopping_resume_exactly(
     toy, whole, own_home, monkeypatch, settings
 ):
     settings = SAMPLERS["epoch"] | settings
     expected = whole(**settings)
-    for step in (3, 4, 10):  # of one run, stopped three times
+    for step in (3, 4, 10):  # one run, stopped three times
         interrupt(monkeypatch, step)
-        run = molfm.train(toy, name="it", **SMALL, **settings) if step == 3 else training.resume("it", progress=False)
+        run = molfm.train(toy, name="it", **SMALL, **settings) if step == 3 else fit.resume("it", progress=False)
         assert run.status["state"] == "stopped"
         assert run.status["step"] == step
-    assert_equal_runs(training.resume("it", progress=False), expected)
+    assert_equal_runs(fit.resume("it", progress=False), expected)
 
 
 @pytest.mark.parametrize("every", [0.0, 1e9])
-def test_a_run_that_failed_goes_on_from_its_last_checkpoint_and_repeats_what_came_after(
+def test_a_failed_run_resumes_from_its_last_checkpoint_and_repeats_later_steps(
     toy, whole, own_home, monkeypatch, every
 ):
     expected = whole(**SAMPLERS["epoch"])
@@ -109,7 +109,7 @@ def test_a_run_that_failed_goes_on_from_its_last_checkpoint_and_repeats_what_cam
     assert "on fire" in run.status["error"]
     assert len(run.metrics) == 2
     assert recorder.last_checkpoint(run.folder).exists() == (every == 0)
-    assert_equal_runs(training.resume("burnt", progress=False), expected)
+    assert_equal_runs(fit.resume("burnt", progress=False), expected)
 
 
 def test_a_finished_run_keeps_no_checkpoints_and_is_not_resumed(whole):
@@ -118,7 +118,7 @@ def test_a_finished_run_keeps_no_checkpoints_and_is_not_resumed(whole):
     with pytest.raises(ValueError, match="cannot be resumed: it has finished"):
         run.resume()
     with pytest.raises(ValueError, match="cannot be resumed"):
-        training.resume(run.folder)
+        fit.resume(run.folder)
 
 
 def test_checkpoints_hold_data_only_and_the_weights_of_few_steps(toy, own_home, monkeypatch):
@@ -136,7 +136,7 @@ def test_checkpoints_hold_data_only_and_the_weights_of_few_steps(toy, own_home, 
 # --------------------------------------------------------------------------------------------------------------- full disk
 
 
-def test_a_disk_that_is_full_at_a_checkpoint_leaves_a_readable_status_and_the_checkpoint_before(
+def test_a_disk_that_is_full_at_a_checkpoint_leaves_a_readable_status_and_the_previous_checkpoint(
     toy, whole, own_home, monkeypatch
 ):
     monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0.0)
@@ -156,21 +156,21 @@ def test_a_disk_that_is_full_at_a_checkpoint_leaves_a_readable_status_and_the_ch
     assert "No space left on device" in status["error"]
     assert status["error"].startswith("Traceback")
     folder = molfm.Run("full").folder / "checkpoints"
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*"))
     assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 6
     monkeypatch.setattr(torch, "save", real)
-    assert_equal_runs(training.resume("full", progress=False), whole(**SAMPLERS["epoch"]))
+    assert_equal_runs(fit.resume("full", progress=False), whole(**SAMPLERS["epoch"]))
 
 
 def test_a_disk_too_full_for_the_status_still_gives_the_error(toy, own_home, monkeypatch):
-    real = molfm.runs.write_json
+    real = status.write_json
 
     def write_json(path, facts):
         if facts.get("state") == "failed":
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, facts)
 
-    monkeypatch.setattr(molfm.runs, "write_json", write_json)
+    monkeypatch.setattr(status, "write_json", write_json)
     interrupt(monkeypatch, 2, by=RuntimeError("the loss is on fire"))
     with pytest.raises(RuntimeError, match="on fire") as caught:
         molfm.train(toy, steps=3, **SMALL)

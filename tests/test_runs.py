@@ -1,4 +1,4 @@
-"""Runs in processes of their own: started, watched, stopped, killed and resumed through their folders."""
+"""Runs in child processes: started, watched, stopped, killed and resumed through their folders."""
 
 import json
 import os
@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import molfm
-from molfm.runs import process_start, write_json
+from molfm.base.files import write_json
+from molfm.training.status import process_start
 
 SMALL = {"hidden_channels": 8, "num_layers": 1, "batch_size": 8, "seed": 3}
 LONG = {"epochs": 100_000, "validate_every": 50, **SMALL}
@@ -22,7 +23,7 @@ LONG = {"epochs": 100_000, "validate_every": 50, **SMALL}
 def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "It did not happen in time."
+        assert time.monotonic() < end, "The condition was not met in time."
         time.sleep(0.05)
 
 
@@ -33,17 +34,17 @@ def trained_for(run, steps):
 
 @pytest.fixture(scope="module")
 def long(toy):
-    """A run that goes on for hours, unless it is stopped."""
+    """A run that takes hours unless it is stopped."""
     run = molfm.start(toy, name="long", **LONG)
     yield run
     if run.status["state"] in ("starting", "running"):
         os.kill(run.status["pid"], signal.SIGKILL)
 
 
-# ------------------------------------------------------------------------------------- one after the other, on the long run
+# --------------------------------------------------------------------------------------- in this order, on the long run
 
 
-def test_a_started_run_is_returned_at_once_and_trains_in_a_session_of_its_own(long):
+def test_a_started_run_is_returned_at_once_and_trains_in_its_own_session(long):
     assert long.status["state"] == "starting"
     trained_for(long, 60)
     pid = long.status["pid"]
@@ -52,7 +53,7 @@ def test_a_started_run_is_returned_at_once_and_trains_in_a_session_of_its_own(lo
     assert long.metrics.step.iloc[0] == 50
     with pytest.raises(ValueError, match="cannot be resumed: it is running"):
         long.resume()
-    with pytest.raises(TimeoutError, match="goes on after 0"):
+    with pytest.raises(TimeoutError, match="still active after 0"):
         long.wait(timeout=0)
 
 
@@ -62,10 +63,10 @@ def test_a_stop_is_honoured_within_two_seconds_and_leaves_a_checkpoint(long):
     assert time.monotonic() - start < 2
     assert long.status["state"] == "stopped"
     assert (long.folder / "checkpoints" / "last.ckpt").exists()
-    assert long.stop() is long  # it has already
+    assert long.stop() is long  # it has stopped already
 
 
-def test_a_resumed_run_goes_on_where_it_was(long):
+def test_a_resumed_run_continues_where_it_stopped(long):
     before = long.status["step"]
     assert long.resume() is long
     trained_for(long, before + 60)
@@ -73,14 +74,14 @@ def test_a_resumed_run_goes_on_where_it_was(long):
     assert steps == list(range(50, steps[-1] + 1, 50))
 
 
-def test_a_killed_run_has_died_and_its_status_says_what_is_known(long):
+def test_the_status_of_a_killed_run_is_died_and_says_what_is_known(long):
     os.kill(long.status["pid"], signal.SIGKILL)
     until(lambda: long.status["state"] != "running", 5)
     status = long.status
     assert status["state"] == "died"
-    assert f"Process {status['pid']} on {status['host']} is gone" in status["error"]
+    assert f"Process {status['pid']} on {status['host']} ended without an error message" in status["error"]
     assert f"at step {status['step']} of {status['total_steps']}" in status["error"]
-    with pytest.raises(RuntimeError, match="is gone without having said why"):
+    with pytest.raises(RuntimeError, match="ended without an error message"):
         long.wait()
 
 
@@ -94,7 +95,7 @@ def test_a_killed_run_is_resumed_from_its_last_checkpoint(long):
     assert steps == list(range(50, steps[-1] + 1, 50))
 
 
-def test_a_request_to_terminate_as_clusters_send_it_is_a_stop(long):
+def test_sigterm_as_sent_by_clusters_stops_the_run(long):
     long.resume()
     trained_for(long, long.status["step"] + 20)
     os.kill(long.status["pid"], signal.SIGTERM)
@@ -105,7 +106,7 @@ def test_a_request_to_terminate_as_clusters_send_it_is_a_stop(long):
     assert checkpoint["global_step"] == status["step"]
 
 
-def test_a_stop_asked_for_before_the_run_has_begun_is_honoured_too(long):
+def test_a_stop_requested_before_training_begins_is_honoured(long):
     before = long.status["step"]
     long.resume().stop()
     assert long.status["state"] == "stopped"
@@ -123,7 +124,7 @@ def test_a_started_run_of_a_narrowed_mix_equals_the_one_in_this_process(toy, own
     here = molfm.train(mix, name="here", progress=False, **settings)
     there.wait()
     assert there.status["state"] == "finished"
-    pd.testing.assert_frame_equal(there.predictions, here.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(there.predictions(), here.predictions(), check_exact=True)
     pd.testing.assert_frame_equal(there.metrics, here.metrics, check_exact=True)
     for run in (there, here):
         assert run.mix.tasks.equals(mix.limit("heavy", 7, seed=3).tasks)
@@ -131,14 +132,14 @@ def test_a_started_run_of_a_narrowed_mix_equals_the_one_in_this_process(toy, own
     assert {name for name in config if config[name] != here.config[name]} == set()
 
 
-def test_a_table_of_ones_own_can_be_trained_on_in_another_process(own_home):
+def test_a_users_own_table_can_be_trained_on_in_a_child_process(own_home):
     texts = ["C" * i + "O" * (i % 3 > 0) for i in range(1, 31)]
     frame = pd.DataFrame({"smiles": texts, "size": np.arange(30.0)})
     run = molfm.start(molfm.load(frame, progress=False), steps=2, **SMALL).wait()
     assert set(run.results.task.str.split("/").str[-1]) == {"size"}
 
 
-def test_a_run_whose_molecules_changed_sides_is_not_gone_on_with(make_card, toy_table, own_home):
+def test_the_mix_of_a_run_is_refused_if_its_split_has_changed(make_card, toy_table, own_home):
     frame = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len())
     path = make_card("sided", frame, {"size": {}}, split="random", fractions=[0.6, 0.2, 0.2])
     run = molfm.train(path, steps=2, **SMALL)
@@ -148,7 +149,7 @@ def test_a_run_whose_molecules_changed_sides_is_not_gone_on_with(make_card, toy_
         _ = molfm.Run(run.folder).mix
 
 
-def test_a_run_that_fails_in_its_process_tells_the_traceback(toy, own_home):
+def test_a_failure_in_a_child_process_reports_its_traceback(toy, own_home):
     run = molfm.start(toy, steps=2, **SMALL)
     config = run.config
     write_json(run.folder / "config.json", config | {"stores": ["another"]})
@@ -160,7 +161,7 @@ def test_a_run_that_fails_in_its_process_tells_the_traceback(toy, own_home):
     assert run.resume(wait=True).status["state"] == "finished"
 
 
-def test_a_process_that_ends_before_it_could_say_anything_has_died_and_its_log_is_quoted(toy, own_home, monkeypatch):
+def test_a_process_that_ends_without_a_report_has_died_and_its_log_is_quoted(toy, own_home, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(sys, "executable", "/bin/cat")  # complains about its arguments, and ends
     run = molfm.start(toy, steps=2, **SMALL)
@@ -169,7 +170,7 @@ def test_a_process_that_ends_before_it_could_say_anything_has_died_and_its_log_i
     assert "cat: " in run.status["error"]
 
 
-def test_a_mix_that_no_other_process_could_open_is_refused(toy, own_home):
+def test_a_mix_that_no_other_process_can_open_is_refused(toy, own_home):
     from dataclasses import replace
 
     with pytest.raises(ValueError, match=r"not made by molfm\.load"):
@@ -180,7 +181,7 @@ def test_a_mix_that_no_other_process_could_open_is_refused(toy, own_home):
 # ------------------------------------------------------------------------------------------------------------- the status
 
 
-def test_a_process_number_that_was_given_again_does_not_pass_for_the_run(tmp_path):
+def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path):
     facts = {"state": "running", "step": 3, "total_steps": 9, "updated": 0.0, "error": "", "host": os.uname().nodename}
     (tmp_path / "config.json").write_text("{}")
     status = tmp_path / "status.json"
@@ -189,7 +190,7 @@ def test_a_process_number_that_was_given_again_does_not_pass_for_the_run(tmp_pat
     write_json(status, facts | {"pid": os.getpid(), "process_start": "another"})
     assert molfm.Run(tmp_path).status["state"] == "died"
     write_json(status, facts | {"pid": os.getpid(), "process_start": "another", "host": "another"})
-    assert molfm.Run(tmp_path).status["state"] == "running"  # nobody here can tell
+    assert molfm.Run(tmp_path).status["state"] == "running"  # unknown: it is on another machine
     assert json.loads(status.read_text())["state"] == "running"
 
 
@@ -197,5 +198,5 @@ def test_the_start_of_a_process_is_known_until_it_ends():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert process_start(child.pid) == process_start(child.pid) is not None
     child.kill()
-    until(lambda: process_start(child.pid) is None, 5)  # though nobody has asked for its end yet
+    until(lambda: process_start(child.pid) is None, 5)  # although nobody has collected its exit status yet
     child.communicate()

@@ -13,17 +13,18 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import store, tables
-from molfm.catalog import card
-from molfm.tables import locate
+from molfm.catalog.shipped import card
+from molfm.data import prepare as prepare_
+from molfm.data import tables
+from molfm.data.tables import locate
 
 
 @pytest.fixture(autouse=True)
 def small_shards(own_home, monkeypatch):
     """Shards of two chunks of four rows, in a cache of this test's own."""
     monkeypatch.setattr(tables, "CHUNK_ROWS", 4)
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
-    monkeypatch.setattr(store, "POOL_FROM_ROWS", 0)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", 0)
 
 
 def files_of(mix):
@@ -49,14 +50,14 @@ def test_threads_make_the_same_bytes(toy_card, serial):
 
 
 def test_processes_make_the_same_bytes(toy_card, serial, monkeypatch):
-    monkeypatch.setattr(store, "featurize", None)  # in this process nothing can be featurized
+    monkeypatch.setattr(prepare_, "featurize", None)  # in this process nothing can be featurized
     with loky.ProcessPoolExecutor(2) as executor:
         assert files_of(molfm.load(toy_card, progress=False, executor=executor)) == serial
 
 
 def test_a_dask_cluster_makes_the_same_bytes(toy_card, serial, monkeypatch):
     distributed = pytest.importorskip("distributed", reason='needs Dask: pip install "molfm[dask]"')
-    monkeypatch.setattr(store, "featurize", None)
+    monkeypatch.setattr(prepare_, "featurize", None)
     settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         assert files_of(molfm.load(toy_card, progress=False, executor=client.get_executor())) == serial
@@ -65,8 +66,8 @@ def test_a_dask_cluster_makes_the_same_bytes(toy_card, serial, monkeypatch):
 PREPARE_AND_HANG = """
 import sys, time
 import numpy as np
-from molfm import store, tables
-from molfm.catalog import card
+from molfm.catalog.shipped import card
+from molfm.data import prepare, tables
 
 def hanging(function, first):
     calls = []
@@ -78,12 +79,12 @@ def hanging(function, first):
         return function(*args)
     return replaced
 
-tables.CHUNK_ROWS, store.SHARD_CHUNKS = 4, 2
+tables.CHUNK_ROWS, prepare.SHARD_CHUNKS = 4, 2
 if sys.argv[2] == "featurize":
-    store.featurize = hanging(store.featurize, 5)  # in the second chunk of the third shard
+    prepare.featurize = hanging(prepare.featurize, 5)  # in the second chunk of the third shard
 else:
     np.save = hanging(np.save, 40)  # while the third shard's files are written
-store.prepare(tables.locate(card(sys.argv[1])), progress=False)
+prepare.prepare(tables.locate(card(sys.argv[1])), progress=False)
 """
 
 
@@ -93,10 +94,10 @@ def test_a_killed_process_costs_no_finished_shard(toy_card, serial, hangs_in):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "hangs\n"
         os.kill(process.pid, signal.SIGKILL)
-    folder = store.store_folder(locate(card(toy_card)))
+    folder = prepare_.store_folder(locate(card(toy_card)))
     finished = sorted(folder.glob("shard-?????"))
     assert len(finished) == 2
-    assert (folder / "shard-00002.tmp").exists() == (hangs_in == "save")
+    assert len(list(folder.glob(".*.shard-00002"))) == (hangs_in == "save")
 
     def stamps():
         return [(f.stat().st_ino, f.stat().st_mtime_ns) for shard in finished for f in sorted(shard.iterdir())]
@@ -106,14 +107,14 @@ def test_a_killed_process_costs_no_finished_shard(toy_card, serial, hangs_in):
         mix = molfm.load(toy_card, progress=False, executor=executor)
     assert stamps() == before
     assert files_of(mix) == serial
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*"))
 
 
 PREPARE_AND_WEIGH = """
 import json, sys
 import psutil
-from molfm import store, tables
-from molfm.catalog import card
+from molfm.catalog.shipped import card
+from molfm.data import prepare, tables
 
 class Weighed:  # whatever is opened to show progress is updated after every chunk
     def __init__(self, **_): self.peak = 0
@@ -121,8 +122,8 @@ class Weighed:  # whatever is opened to show progress is updated after every chu
     def __exit__(self, *_): print(json.dumps(self.peak))
     def update(self, _): self.peak = max(self.peak, psutil.Process().memory_full_info().uss)
 
-tables.CHUNK_ROWS, store.SHARD_CHUNKS, store.tqdm = 500, 2, Weighed
-store.prepare(tables.locate(card(sys.argv[1])), progress=False)
+tables.CHUNK_ROWS, prepare.SHARD_CHUNKS, prepare.tqdm = 500, 2, Weighed
+prepare.prepare(tables.locate(card(sys.argv[1])), progress=False)
 """
 
 

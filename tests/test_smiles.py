@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molfm.smiles import AROMATIC, DOUBLE, SINGLE, TRIPLE, is_readable, read_graphs
+from molfm.chem.smiles import AROMATIC, DOUBLE, SINGLE, TRIPLE, is_readable, read_graphs
 
 ORDER = {
     Chem.BondType.SINGLE: SINGLE,

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import molfm
-from molfm.featurize import featurize, hash64, scaffolds
-from molfm.splits import UNUSED, assign, codes_of, read_official, uniform
+from molfm.chem.featurize import featurize, hash64, scaffolds
+from molfm.data.splits import UNUSED, assign, codes_of, read_official, uniform
 
 FRACTIONS = (0.6, 0.15, 0.25)
 HASHES = np.array([hash64(f"molecule {i}") for i in range(20_000)], np.uint64)
@@ -201,14 +201,22 @@ def split_card(make_card, tmp_path):
 
 def test_an_official_split_goes_by_row_and_leaves_out_what_it_does_not_name(split_card):
     mix = split_card({"train": [3, 2], "val": [], "test": [0]})
-    assert mix.molecules.split.astype(object).fillna("").tolist() == ["test", "", "train"]
+    assert mix.molecules[f"split:{mix.name}"].astype(object).fillna("").tolist() == ["test", "", "train"]
     np.testing.assert_array_equal(mix.labels("y"), [0, np.nan, 3])
     assert split_card({"train": [3], "val": [], "test": [0]}, split="random").labels("y").tolist() == [0, 1, 3]
 
 
 def test_a_changed_split_file_is_noticed(split_card):
-    assert split_card({"train": [0], "val": [1], "test": [3]}).molecules.split.tolist() == ["train", "val", "test"]
-    assert split_card({"train": [3], "val": [1], "test": [0]}).molecules.split.tolist() == ["test", "val", "train"]
+    assert split_card({"train": [0], "val": [1], "test": [3]}).molecules.iloc[:, -1].tolist() == [
+        "train",
+        "val",
+        "test",
+    ]
+    assert split_card({"train": [3], "val": [1], "test": [0]}).molecules.iloc[:, -1].tolist() == [
+        "test",
+        "val",
+        "train",
+    ]
 
 
 def test_a_split_that_names_rows_beyond_the_table_belongs_to_another_file(split_card):

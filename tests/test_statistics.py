@@ -6,8 +6,9 @@ import pytest
 from scipy.stats import binom, ttest_1samp
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
-from molfm import statistics
-from molfm.statistics import FEWEST, add_verdicts, paired_interval, too_few, weighted_auroc, weighted_mae, weighted_r2
+from molfm.study import statistics
+from molfm.study.statistics import FEWEST, add_verdicts, paired_interval, too_few
+from molfm.training.metrics import weighted_auroc, weighted_mae, weighted_r2
 
 
 def noisy(rng, target, scale):

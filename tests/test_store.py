@@ -6,21 +6,14 @@ import pandas as pd
 import pytest
 from rdkit import Chem, rdBase
 
-from molfm import store, tables
-from molfm.catalog import LEVELS, card
-from molfm.featurize import featurize
-from molfm.store import (
-    in_memory,
-    is_whole,
-    molecules_of,
-    open_shard,
-    prepare,
-    rejected_of,
-    store_folder,
-    structure,
-    worker_pool,
-)
-from molfm.tables import TableError, locate
+from molfm.catalog.schema import LEVELS
+from molfm.catalog.shipped import card
+from molfm.chem.featurize import featurize
+from molfm.data import prepare as prepare_
+from molfm.data import tables
+from molfm.data.prepare import is_whole, prepare, store_folder, worker_pool
+from molfm.data.store import in_memory, molecules_of, open_shard, rejected_of, structure
+from molfm.data.tables import TableError, locate
 
 SMILES = ["CO", "OCC", "nonsense", "c1ccccc1", "O", "CC(=O)O", "N", "C1CC1", "", "CCN", "C#N", "[Na+].[Cl-]"]
 ARRAYS = ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr")
@@ -57,7 +50,7 @@ def toy(make_card, table):
 def small_shards(monkeypatch):
     """Shards of two chunks of two rows: `SMILES` makes three."""
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ def featurized(monkeypatch):
         seen.append(first_row)
         return featurize(smiles, first_row, levels)
 
-    monkeypatch.setattr(store, "featurize", watched)
+    monkeypatch.setattr(prepare_, "featurize", watched)
     return seen
 
 
@@ -179,7 +172,7 @@ def test_arrays_are_memory_maps(toy):
 def test_several_shards_hold_together_what_one_does(toy, table, make_card, monkeypatch):
     [whole] = quiet(toy)
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
-    monkeypatch.setattr(store, "SHARD_CHUNKS", 2)
+    monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     monkeypatch.setenv("MOLFM_HOME", str(whole / "elsewhere"))
     folders = quiet(toy)
     assert [folder.name for folder in folders] == ["shard-00000", "shard-00001", "shard-00002"]
@@ -303,7 +296,7 @@ def test_other_tasks_or_another_version_of_the_codes_make_another_store(make_car
         store_folder(locate(card(make_card("toy", table, tasks))))
         for tasks in (TASKS, {"y": None}, {"y": None, "b": None}, {"b": {"kind": "binary"}})
     ]
-    monkeypatch.setattr(store._featurize, "VERSION", 10**6)
+    monkeypatch.setattr(prepare_._featurize, "VERSION", 10**6)
     folders.append(store_folder(locate(card(make_card("toy", table, TASKS)))))
     assert len(set(folders)) == 5
 
@@ -380,9 +373,8 @@ def test_a_shard_broken_off_while_it_was_written_is_made_again(toy, monkeypatch,
         patch.setattr(np, "save", full_disk)
         with pytest.raises(OSError, match="No space left"):
             quiet(toy)
-    with pytest.warns(UserWarning, match="store of toy is incomplete or damaged"):
-        [folder] = quiet(toy)
-    assert list(folder.parent.glob("*.tmp")) == []
+    [folder] = quiet(toy)
+    assert {path.name for path in folder.parent.iterdir()} == {"shard-00000", "done.json"}
     monkeypatch.setenv("MOLFM_HOME", str(tmp_path / "elsewhere"))
     [undisturbed] = quiet(toy)
     assert content(folder) == content(undisturbed)
@@ -395,8 +387,8 @@ def test_processes_and_one_process_make_the_same_store(toy, monkeypatch, tmp_pat
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)  # more chunks than may wait at once
     serial = [content(folder) for folder in quiet(toy)]
     monkeypatch.setenv("MOLFM_HOME", str(tmp_path / "parallel"))
-    monkeypatch.setattr(store, "POOL_FROM_ROWS", 0)
-    monkeypatch.setattr(store, "featurize", None)  # in this process nothing can be featurized
+    monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", 0)
+    monkeypatch.setattr(prepare_, "featurize", None)  # in this process nothing can be featurized
     with loky.ProcessPoolExecutor(2) as processes:
         assert [content(folder) for folder in quiet(toy, pool=lambda: processes)] == serial
 
@@ -404,7 +396,7 @@ def test_processes_and_one_process_make_the_same_store(toy, monkeypatch, tmp_pat
 def test_an_error_in_a_process_reaches_the_caller(make_card, monkeypatch):
     frame = pd.DataFrame({"smiles": ["C", "OCC"], "q": [None, [1.0]]})
     toy = card(make_card("toy", frame, {"q": {"level": "node"}}))
-    monkeypatch.setattr(store, "POOL_FROM_ROWS", 0)
+    monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", 0)
     message = "row 1, column 'q': 1 values for 3 atoms of CCO"
     with loky.ProcessPoolExecutor(1) as processes, pytest.raises(TableError, match=message):
         quiet(toy, pool=lambda: processes)
@@ -429,7 +421,7 @@ def test_one_core_starts_no_processes(monkeypatch):
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_only_a_table_of_many_rows_asks_for_processes(tmp_path, suffix, threshold, starts, monkeypatch):
     """Starting them costs more than it saves for a small one."""
-    monkeypatch.setattr(store, "POOL_FROM_ROWS", threshold)
+    monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", threshold)
     frame, asked = pd.DataFrame({"smiles": ["C", "CC"], "y": [1.0, 2.0]}), []
     getattr(frame, f"to_{suffix}")(tmp_path / f"two.{suffix}", index=False)
     front = f"name: two\nsources: [{{location: 'file:two.{suffix}'}}]\ntasks: {{y: }}\n"

@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm import comparison, probing, report, sources, study
-from molfm.checkpoints import body_hash
-from molfm.figures import learning_curves, predicted_against_measured
-from molfm.splits import SPLITS
-from molfm.terminal import show_transfer
-from molfm.transfer_figures import gradient_agreement, transfer_differences, transfer_matrix, validation_losses
+from molfm.app.terminal import show_transfer
+from molfm.data.splits import SPLITS
+from molfm.nn.checkpoints import body_hash
+from molfm.plots.predictions import predicted_against_measured
+from molfm.plots.runs import gradient_agreement, learning_curves, validation_losses
+from molfm.plots.transfer import transfer_differences, transfer_matrix
+from molfm.study import comparison, plan, report, simple_models, sources
+from molfm.study.wording import finding
+from molfm.training.curves import head_cosines, loss_curves
 
 
 class InThisProcess:
@@ -130,12 +133,12 @@ def test_an_unfinished_run_is_trained_again(two_datasets, result):
 
 def test_source_labels_of_held_out_target_molecules_are_hidden(two_datasets):
     mix = sources.hide(two_datasets, ["aim/activity"], ["help/weight"])
-    molecule, _, split, _ = mix._labels_of(mix.task_number("activity"))
-    left, _, of_source, _ = mix._labels_of(mix.task_number("weight"))
+    molecule, _, split, _ = mix.label_triples(mix.task_number("activity"))
+    left, _, of_source, _ = mix.label_triples(mix.task_number("weight"))
     assert {"train", "val"} == {SPLITS[code] for code in of_source}
     assert set(mix.constitution[molecule[split != 0]]).isdisjoint(mix.constitution[left[of_source == 0]])
     assert set(mix.constitution[molecule[split == SPLITS.index("test")]]).isdisjoint(mix.constitution[left])
-    everything, _, _, _ = two_datasets._labels_of(two_datasets.task_number("weight"))
+    everything, _, _, _ = two_datasets.label_triples(two_datasets.task_number("weight"))
     assert len(left) < len(everything)
 
 
@@ -162,22 +165,20 @@ def test_the_report_is_one_page_without_outside_addresses(result, tmp_path):
     own = page.split("</script>", 1)[1]  # plotly's own code names its home pages; it never loads them
     assert "src=" not in own and "<link" not in own
     assert "aim/activity" in own and "30 training labels" in own
-    assert "Ticks: the seeds." in own and "each seed" in own
-    assert (
-        "Trained together they also had the same first weights of the trunk; fine-tuned or probed, it came from" in own
-    )
-    assert "Hidden were source labels of molecules that the target is tested on, and those in training of" in own
+    assert "Ticks: single seeds." in own and "each seed" in own
+    assert "they also started from the same weights of the trunk. When fine-tuned or probed, the trunk came from" in own
+    assert "Source labels of the target&#x27;s test molecules were hidden" in own.replace("'", "&#x27;")
     assert own.count('class="plotly-graph-div"') == 4
     fair = report.baselines(result)
     assert fair.columns.tolist() == ["target", "metric", "n_labels", "alone", "random forest"]
     assert fair.iloc[0, :4].tolist() == ["aim/activity", "r2", 30, pytest.approx(result.arm("activity").value.mean())]
-    assert fair["random forest"][0] == pytest.approx(result.reference.value.mean())
+    assert fair["random forest"][0] == pytest.approx(result.reference().value.mean())
     assert f"<td>{fair['random forest'][0]:.3f}</td>" in own.split("Is the baseline a fair one?")[1]
 
 
 def test_a_study_that_could_judge_nothing_has_a_report_all_the_same(two_datasets):
     result = molfm.transfer(two_datasets, ["single"], ["help"], **TOGETHER)
-    assert result.reference.empty
+    assert result.reference().empty
     assert "undefined: only class 0" in result.to_html()
 
 
@@ -194,12 +195,12 @@ def test_what_was_found_is_said_in_words_with_its_limits(result):
     row = result.table.iloc[0].copy()
     row[["low", "high", "difference", "verdict"]] = -0.1, 0.2, 0.05, "cannot tell"
     row["detectable"] = 0.00423
-    text = report.finding(row)
-    assert text.startswith("Cannot tell whether")
+    text = finding(row)
+    assert "made no visible difference to aim/activity" in text
     assert (
         "-0.100 to +0.200" in text
         and "30 training labels" in text
-        and "smaller than about 0.0042 would probably have been missed" in text
+        and "A difference below 0.0042 would probably have been missed" in text
     )
 
 
@@ -286,11 +287,11 @@ def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_te
 
         return arm
 
-    of_test = molfm.Run(curves.runs.folder.iloc[0]).predictions.query("split == 'test'")
-    monkeypatch.setattr(probing, "forest", forest)
-    table = replace(curves).reference
+    of_test = molfm.Run(curves.runs.folder.iloc[0]).predictions().query("split == 'test'")
+    monkeypatch.setattr(simple_models, "forest", forest)
+    table = replace(curves).reference()
     alone = curves.runs[curves.runs.regime == "alone"]
-    measured = of_test.target
+    measured = of_test.measured
     assert table.value.to_numpy() == pytest.approx(1 - (measured**2).sum() / ((measured - measured.mean()) ** 2).sum())
     assert (
         table[["target", "n_labels", "seed"]].to_numpy().tolist()
@@ -313,9 +314,9 @@ def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of
     mix = molfm.load(frame, tasks=["y"], split="part", progress=False)
     seen = []
     monkeypatch.setattr(
-        probing, "forest", lambda *_: lambda train, y, test, seed: seen.extend(y) or np.zeros(len(test))
+        simple_models, "forest", lambda *_: lambda train, y, test, seed: seen.extend(y) or np.zeros(len(test))
     )
-    [(_, _, _, value)] = probing.reference_values(mix, "y", [(2, 0)])
+    [(_, _, _, value)] = simple_models.reference_values(mix, "y", [(2, 0)])
     assert sorted(seen) == [1, 2]
     assert value == pytest.approx(1 - (30**2 + 4**2 + 5**2) / (17**2 + 9**2 + 8**2))  # their mean is 13
 
@@ -334,7 +335,7 @@ def test_in_curves_every_regime_and_each_sources_own_baseline_are_shown(curves):
 
 def test_a_report_leaves_out_forests_of_very_many_labels(result, monkeypatch):
     monkeypatch.setattr(report, "MOST_LABELS", 29)
-    assert "of so many labels it takes its time" in replace(result).to_html()
+    assert "leaves out the random forests" in replace(result).to_html()
 
 
 def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_reason(curves):
@@ -400,9 +401,10 @@ def test_figures_show_every_cell_and_the_curves_their_intervals(curves):
 
 
 def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
-    runs = curves.runs[curves.runs.n_labels == 30]
-    learned = {line.name: line for line in learning_curves(runs, "aim/activity").data if line.showlegend is None}
-    figure = predicted_against_measured(curves, "aim/activity")
+    learned = {
+        line.name: line for line in learning_curves(curves.curves("aim/activity"), "R²").data if line.showlegend is None
+    }
+    figure = predicted_against_measured(curves.predictions("aim/activity"), "no unit")
     points = {trace.name: trace for trace in figure.data[:-1]}
     assert figure.layout.title.text == "Test set: predicted against measured"
     assert figure.layout.legend.yanchor == "top"  # below, so that ten names leave the title room
@@ -416,7 +418,7 @@ def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
 def test_in_the_matrix_what_is_undecided_is_pale_however_strong_it_is_alone(result):
     table = result.table.assign(difference=0.3, low=0.1, high=0.5, p_adjusted=0.2)
     for verdict, strength in (("cannot tell", 0), ("helps", 1.5)):
-        [cells] = transfer_matrix(replace(result, table=table.assign(verdict=verdict))).data
+        [cells] = transfer_matrix(table.assign(verdict=verdict)).data
         assert cells.z[0][0] == pytest.approx(strength)
         low, high = (position * 6 - 3 for position, color in cells.colorscale if color == "#f4f4f2")
         assert (low, high) == pytest.approx((-1, 1))  # in half-widths
@@ -429,7 +431,7 @@ def test_a_terminal_shows_a_row_a_comparison_and_says_how_many_have_a_finding(cu
     assert out.count("aim/activity") >= 18 and out.count("undefined: only class 0") == 18
     row = curves.table.iloc[0]
     assert f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in out
-    assert "Of 36 comparisons, " in out
+    assert " of 36 comparisons show a clear effect" in out
 
 
 def test_the_report_of_many_cells_has_matrix_curves_and_what_is_undefined(curves):
@@ -445,7 +447,7 @@ def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_da
     assert result.table.metric.tolist() == ["r2", "auroc", "auroc"]
     assert result.table.verdict[2].startswith("undefined: only class 0")
     assert result.runs.folder.nunique() == 2 * 2
-    both, one = transfer_differences(result), transfer_differences(result, "aim/active")
+    both, one = transfer_differences(result.table, result.by_seed), result.figure("aim/active")
     assert both.layout.xaxis.title.text == "difference in R² or AUROC (right: helps)"
     assert list(both.layout.yaxis.ticktext) == ["aim/active, AUROC<br>with help", "aim/activity, R²<br>with help"]
     assert one.layout.xaxis.title.text == "difference in AUROC (right: helps)"
@@ -482,10 +484,10 @@ def test_targets_that_are_trained_together_have_a_mean_with_its_own_interval(mak
 def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datasets):
     result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=30, conflicts=True, **FEW)
     metrics = molfm.Run(result.arm("activity", "help").folder.iloc[0]).metrics
-    [line] = gradient_agreement(result.arm("activity", "help")).data
+    [line] = gradient_agreement(head_cosines(result.arm("activity", "help").folder), "").data
     assert line.name == "aim/graph and help/graph"
     assert len(line.x) == len(metrics) and np.abs(line.y).max() <= 1
-    losses = validation_losses(result.arm("activity", "help")).data
+    losses = validation_losses(loss_curves(result.arm("activity", "help").folder), "").data
     assert [line.name for line in losses] == ["aim/activity", "help/weight"]
     page = result.to_html()
     assert "Do gradients agree? with help" in page and "Validation losses with help" in page
@@ -508,13 +510,13 @@ def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datas
     result = molfm.transfer(two_datasets, ["activity"], ["wide"], ["cotrain"], **settings)
     table = result.table.set_index("split")
     known = two_datasets.constitution[two_datasets.members("train", ["wide"])]
-    molecule, _, split, _ = two_datasets._labels_of(two_datasets.task_number("activity"))
+    molecule, _, split, _ = two_datasets.label_triples(two_datasets.task_number("activity"))
     seen = np.isin(two_datasets.constitution[molecule[split == SPLITS.index("test")]], known)
     assert table.n_test.to_dict() == {"test": (~seen).sum(), "test_seen": seen.sum()}
     assert 0 < seen.sum() < len(seen)
     page = result.to_html().split("</script>", 1)[1]
     assert "each seed" not in page and "Ticks" not in page  # a run's value is not over a part of the test set
-    assert "Source labels were left as they are" in page
+    assert "No source labels were hidden" in page
 
 
 # ---------------------------------------------------------------------------------------------------------------- sources
@@ -534,17 +536,17 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
     ("wrong", "error", "message"),
     [
         ({"sources": ["help", "all"]}, ValueError, "here that is help alone"),
-        ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* Nor is there a checkpoint 'nowhere'"),
+        ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* There is no checkpoint 'nowhere' either"),
         (
             {"held_out": "everything"},
             ValueError,
             "Unknown held_out 'everything'; expected molecules, scaffolds, nothing",
         ),
         ({"regimes": ["alone"]}, ValueError, "Nothing to compare"),
-        ({"seed": 3}, TypeError, "seed is for the study to set"),
-        ({"finetune": {"steps": 99}}, TypeError, "steps is not for finetune to set"),
+        ({"seed": 3}, TypeError, "The study sets seed itself"),
+        ({"finetune": {"steps": 99}}, TypeError, "finetune cannot set steps"),
         ({"step": 3}, TypeError, "Unknown setting 'step'. Did you mean 'steps'"),
-        ({"temperature": 2.0}, TypeError, "temperature is for the study to set"),
+        ({"temperature": 2.0}, TypeError, "The study sets temperature itself"),
         ({"pretrain_steps": 0}, ValueError, "Expected pretrain_steps of 1 or more, found 0"),
         ({"n_labels": [30, 0]}, ValueError, "Expected n_labels of 1 or more, or None for all labels, found 0"),
         ({"regimes": "magic"}, ValueError, "Unknown regime 'magic'"),
@@ -614,7 +616,7 @@ def test_molecules_on_other_sides_of_the_split_are_another_run(two_datasets):
     from dataclasses import replace
 
     swapped = replace(two_datasets, rows=replace(two_datasets.rows, split=two_datasets.rows.split[::-1].copy()))
-    names = [study._run_name(mix, "alone", {"seed": 0}) for mix in (two_datasets, two_datasets, swapped)]
+    names = [plan._run_name(mix, "alone", {"seed": 0}) for mix in (two_datasets, two_datasets, swapped)]
     assert names[0] == names[1] != names[2]
 
 
@@ -669,5 +671,5 @@ def test_an_informative_a_neutral_and_a_conflicting_source_are_told_apart(known)
 
 
 def test_a_target_in_two_groups_is_refused(toy):
-    with pytest.raises(ValueError, match="toy/heavy is asked for twice"):
+    with pytest.raises(ValueError, match="toy/heavy is listed twice"):
         molfm.transfer(toy, ["heavy", ["heavy", "oxygen"]], ["element"], **FEW)

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from molfm import tables
-from molfm.catalog import CardError, card, parse_card
-from molfm.download import DownloadError
-from molfm.tables import TableError, card_from_table, locate, read_chunks
+from molfm.catalog.http import DownloadError
+from molfm.catalog.parse import parse_card
+from molfm.catalog.schema import CardError
+from molfm.catalog.shipped import card
+from molfm.data import own_table, tables
+from molfm.data.own_table import card_from_table
+from molfm.data.tables import TableError, locate, read_chunks
 
 
 @pytest.fixture
@@ -262,7 +265,7 @@ def test_a_table_that_was_described_once_is_not_read_again(tmp_path, monkeypatch
     path = tmp_path / "t.csv"
     path.write_text("smiles,y\nCO,1\nCC,0\n")
     first = card_from_table(path)
-    monkeypatch.setattr(tables, "_raw_chunks", lambda *_: pytest.fail("its rows were read again"))
+    monkeypatch.setattr(own_table, "raw_chunks", lambda *_: pytest.fail("its rows were read again"))
     assert card_from_table(path) == first
     monkeypatch.undo()
     path.write_text("smiles,y\nCO,1\nCC,0\nCN,2\n")

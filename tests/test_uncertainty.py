@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from molfm.model import ModelConfig, MultiTaskModel
-from molfm.uncertainty import spread
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
+from molfm.nn.uncertainty import spread
 
 
 def models(toy, *seeds, dropout=0.0):
@@ -20,7 +21,7 @@ def test_several_models_give_their_mean_and_standard_deviation(toy):
 
 
 @pytest.mark.parametrize("level", ["graph", "node", "edge"])
-def test_dropout_of_one_model_spreads_and_leaves_its_predictions_alone(toy, level):
+def test_dropout_gives_a_spread_and_leaves_predictions_unchanged(toy, level):
     [model] = models(toy, 0, dropout=0.3)
     before = model.predict(["CCO"], level)
     table, deviation = spread([model], ["CCO"], level)
@@ -31,7 +32,7 @@ def test_dropout_of_one_model_spreads_and_leaves_its_predictions_alone(toy, leve
     assert deviation.equals(spread([model], ["CCO"], level)[1])
 
 
-def test_a_molecule_without_bonds_has_none_to_spread(toy):
+def test_a_molecule_without_bonds_gives_no_rows_at_edge_level(toy):
     for members in (models(toy, 0, dropout=0.3), models(toy, 0, 1)):
         for table in spread(members, ["C"], "edge"):
             assert len(table) == 0

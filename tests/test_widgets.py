@@ -19,9 +19,10 @@ from molfm.widgets import browser as browser_module
 from molfm.widgets.shared import SHARED, packed
 
 import molfm
-from molfm.labelmap import LabelMap
-from molfm.lookup import Lookup
-from molfm.model import ModelConfig, MultiTaskModel
+from molfm.explore.label_map import LabelMap
+from molfm.explore.lookup import Lookup
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -204,7 +205,9 @@ def test_filters_search_and_sort_give_the_molecules_they_say(toy, browser):
         == np.flatnonzero((heavy >= 3) & (heavy <= 5)).tolist()
     )
     assert found(browser, way="substructure", query="[#8]").tolist() == np.flatnonzero(oxygen).tolist()
-    assert found(browser, split="test").tolist() == np.flatnonzero(toy.molecules.split == "test").tolist()
+    assert (
+        found(browser, split="test").tolist() == np.flatnonzero(toy.molecules[f"split:{toy.name}"] == "test").tolist()
+    )
     for descending in (False, True):
         order = heavy[found(browser, sort="heavy", descending=descending)]
         known = order[np.isfinite(order)]
@@ -228,7 +231,7 @@ def test_what_was_typed_wrongly_is_no_failure_of_the_widget(browser):
 
 
 def test_a_long_search_comes_in_parts(toy, browser, monkeypatch):
-    monkeypatch.setattr("molfm.chemsearch.CHUNK", 5)
+    monkeypatch.setattr("molfm.explore.search.CHUNK", 5)
     monkeypatch.setattr("molfm.widgets.browser._SECONDS", 0)
     view, told = {"way": "substructure", "query": "[#8]"}, []
     while not (answer := browser.answer_find(view))["done"]:
@@ -326,7 +329,7 @@ def test_a_label_too_rare_for_the_scale_is_still_seen(atlas, monkeypatch):
 
 
 def test_a_tile_that_takes_long_comes_in_parts(make_card, own_home, monkeypatch):
-    monkeypatch.setattr("molfm.labelmap.BLOCK_CELLS", 10)
+    monkeypatch.setattr("molfm.explore.label_map.BLOCK_CELLS", 10)
     monkeypatch.setattr("molfm.widgets.atlas._SECONDS", 0)
     table = pd.DataFrame({"smiles": ["C" * n for n in range(1, 41)], "y": np.arange(40.0)})
     atlas = LabelAtlas(molfm.load(make_card("alkanes", table, {"y": {}}), progress=False))

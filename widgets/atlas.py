@@ -8,9 +8,10 @@ import traitlets
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.shared import MixWidget, Selection, source
 
-from molfm.figures import DOMAIN_COLORS
-from molfm.labelmap import TILE_ROWS, LabelMap, Tile
-from molfm.mix import Mix
+from molfm.catalog.schema import Task
+from molfm.data.mix import Mix
+from molfm.explore.label_map import TILE_ROWS, LabelMap, Tile
+from molfm.plots.style import DOMAIN_COLORS
 
 SCRIPTS = (  # joined in this order
     "atlas_axes",
@@ -31,6 +32,16 @@ _SPREAD = 6  # a tile resolves this many standard deviations on either side of t
 _STATIC_AUDIT = 50_000  # the static page contains the audit up to this number of molecules
 
 
+def _range(task: Task, mean: float, std: float) -> tuple[float, float]:
+    """Return the lowest and highest value of a task that a tile resolves."""
+    if task.kind != "regression":
+        return 0.0, float((task.classes or 2) - 1)
+    if not std > 0:  # constant, or without training labels
+        center = mean if np.isfinite(mean) else 0.0
+        return center - 1.0, center + 1.0
+    return mean - _SPREAD * std, mean + _SPREAD * std
+
+
 class LabelAtlas(MixWidget):
     """Show all labels of a mix at once: molecules × tasks, pairs of tasks, and the overlap of datasets.
 
@@ -48,8 +59,8 @@ class LabelAtlas(MixWidget):
         super().__init__(data, unknown)
         self._map = LabelMap(data)
         self._tiles: dict[tuple, tuple[Tile, Iterator[Tile] | None]] = {}  # what is computed so far, and the rest
-        lows, highs = zip(*map(self._range, range(len(data.chosen))), strict=True) if data.chosen else ((), ())
-        self._low, self._high = np.array(lows), np.array(highs)
+        ranges = [_range(*facts) for facts in zip(data.chosen, data.tasks["mean"], data.tasks["std"], strict=True)]
+        self._low, self._high = np.array(ranges, float).reshape(-1, 2).T
 
     def browse(self, model: object = None) -> MoleculeBrowser:
         """Return a MoleculeBrowser that shows the molecules selected here and follows every change of the selection.
@@ -62,29 +73,18 @@ class LabelAtlas(MixWidget):
         traitlets.link((self, "selection"), (browser, "selection"))
         return browser
 
-    def _range(self, number: int) -> tuple[float, float]:
-        """Return the lowest and highest value of a task that a tile resolves."""
-        task, facts = self.data.chosen[number], self.data.tasks.iloc[number]
-        if task.kind != "regression":
-            return 0.0, float((task.classes or 2) - 1)
-        if not facts["std"] > 0:  # constant, or without training labels
-            center = facts["mean"] if np.isfinite(facts["mean"]) else 0.0
-            return center - 1.0, center + 1.0
-        return facts["mean"] - _SPREAD * facts["std"], facts["mean"] + _SPREAD * facts["std"]
-
     # ------------------------------------------------------------------------------------------------------ questions
 
     def answer_about(self) -> dict:
         """Return the constant facts: the tasks in column order, the zoom levels, datasets, splits and colours."""
         columns, tasks = self._map.tasks, self.data.tasks
-        counts = [name for name in tasks if name.startswith("n_")]
         facts = tasks.iloc[columns].astype(object).where(tasks.iloc[columns].notna(), None)
         facts = facts.assign(low=self._low[columns], high=self._high[columns])
         return {
             "name": self.data.name,
             "n": len(self.data),
             "datasets": [card.name for card in self.data.cards],
-            "splits": [name.removeprefix("n_") for name in counts],
+            "splits": self.data.splits,
             "tasks": facts.to_dict("records"),
             "levels": self._map.levels,
             "tileRows": TILE_ROWS,
@@ -159,7 +159,7 @@ class LabelAtlas(MixWidget):
         """Yield the questions of the static page: the whole picture first, then more and more detail."""
         yield "about", {}
         ids = [self.data.chosen[number].id for number in self._map.tasks]
-        splits = [None, *(name.removeprefix("n_") for name in self.data.tasks if name.startswith("n_"))]
+        splits = [None, *self.data.splits]
         for split in splits:
             yield from self._whole_tiles(split, 0)
         yield "overlap", {}

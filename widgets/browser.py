@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from molfm.widgets.shared import MixWidget, Selection, source
 
-from molfm.catalog import CardError
-from molfm.chemsearch import search, smarts
-from molfm.depict import conformer, draw_smiles
-from molfm.lookup import Lookup
-from molfm.mix import Mix
-from molfm.runs import Run
-from molfm.splits import SPLITS
-from molfm.uncertainty import spread
+from molfm.chem.conformers import conformer
+from molfm.chem.drawing import draw_smiles
+from molfm.data.mix import Mix
+from molfm.explore.lookup import Lookup
+from molfm.explore.search import search, smarts
+from molfm.nn.uncertainty import spread
+from molfm.training.run import Run
 
 SCRIPTS = ("molecule3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
 PAGE = 24  # molecules per request of the browser
@@ -32,14 +31,20 @@ _CHIPS = 3  # labels shown below a drawing by default
 class MoleculeBrowser(MixWidget):
     """Browse the molecules of a mix: search, filter and sort them, and show all data about one of them.
 
-    Args:
-        data: the result of `molfm.load`.
-        model: the source of predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`), a run, or a
-            list of them. The uncertainty is the spread of several models, or of one model's dropout (see
-            `molfm.uncertainty`).
+        Args:
+    <<<<<<< HEAD
+            data: what `molfm.load` returns.
+            model: predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`) or run, or several of them,
+                whose spread is then the uncertainty; of one model it is that of its dropout (see `molfm.nn.uncertainty`).
+    =======
+            data: the result of `molfm.load`.
+            model: the source of predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`), a run, or a
+                list of them. The uncertainty is the spread of several models, or of one model's dropout (see
+                `molfm.uncertainty`).
+    >>>>>>> js
 
-    Raises:
-        TypeError: `data` is not a mix, `model` cannot predict, or a setting does not exist.
+        Raises:
+            TypeError: `data` is not a mix, `model` cannot predict, or a setting does not exist.
     """
 
     _esm = source("js", *SCRIPTS)
@@ -74,7 +79,7 @@ class MoleculeBrowser(MixWidget):
             "name": self.data.name,
             "n": len(self.data),
             "datasets": [card.name for card in self.data.cards],
-            "splits": [split for split in SPLITS if f"n_{split}" in tasks],
+            "splits": self.data.splits,
             "tasks": tasks[["task", "level", "kind", "unit"]].to_dict("records"),
             "predicted": [task for task in self._predicted("graph") if task in set(tasks.task)],
             "page": PAGE,
@@ -89,7 +94,7 @@ class MoleculeBrowser(MixWidget):
             try:
                 self._search = self._finding(view)
                 checked, of = next(self._search, (0, 0))
-            except (ValueError, CardError) as error:  # invalid input, not a failure of the widget
+            except ValueError as error:  # invalid input, not a failure of the widget
                 return {"n": 0, "done": True, "problem": str(error)}
         else:
             checked, of = next(self._search, (0, 0))
@@ -199,7 +204,7 @@ class MoleculeBrowser(MixWidget):
                 self._similarity = dict(zip(among.tolist(), score.round(3).tolist(), strict=True))
                 among = among[np.argsort(-score, kind="stable")]
         if by := view.get("sort"):
-            task = self.data.chosen[self.data.task_number(by)].id
+            task = self.data.task(by).id
             if view.get("predicted"):
                 yield from self._predicting(task, among)
             values = (

@@ -21,7 +21,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from molfm.mix import Mix
+from molfm.base.files import write_text
+from molfm.data.mix import Mix
 
 MAX_ERRORS = 100  # kept; a recurring error must not fill the memory
 
@@ -122,7 +123,7 @@ class MixWidget(anywidget.AnyWidget):
             raise traitlets.TraitError(
                 f"Molecule numbers must be from 0 to {len(self.data) - 1:,}, found {molecules[0]} to {molecules[-1]}."
             )
-        tasks = tuple(self.data.chosen[self.data.task_number(task)].id for task in proposal.value.tasks)
+        tasks = tuple(self.data.task(task).id for task in proposal.value.tasks)
         return Selection(molecules.astype(np.int32), tasks)
 
     @traitlets.observe("selection")
@@ -163,8 +164,8 @@ class MixWidget(anywidget.AnyWidget):
         """Yield the questions of the static page, the most important first. `to_html` records answers up to its size limit."""
         raise NotImplementedError
 
-    def to_html(self, path: str | Path | None = None, max_bytes: int = 12_000_000) -> str | None:
-        """Return the current widget as one HTML page that needs no kernel and no network, or write the page to `path`.
+    def to_html(self, path: str | Path | None = None, max_bytes: int = 12_000_000) -> str | Path:
+        """Return the current widget as one HTML page that needs no kernel and no network, or write it to `path` and return that path.
 
         Args:
             path: the file to write. None to return the page.
@@ -193,5 +194,5 @@ class MixWidget(anywidget.AnyWidget):
         )
         if path is None:
             return page
-        Path(path).write_text(page, "utf-8")
-        return None
+        write_text(Path(path), page)
+        return Path(path)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from molfm import quickstart
+from molfm.app import quickstart
 
 
 @pytest.fixture(scope="module")

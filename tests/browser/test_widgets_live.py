@@ -11,7 +11,8 @@ import torch
 from molfm.widgets import LabelAtlas, MoleculeBrowser
 
 import molfm
-from molfm.model import ModelConfig, MultiTaskModel
+from molfm.nn.config import ModelConfig
+from molfm.nn.multitask import MultiTaskModel
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SHOTS = os.environ.get("MOLFM_SCREENSHOTS")  # a folder; pictures of the widgets are kept there
@@ -349,7 +350,7 @@ def test_a_view_that_python_sets_is_shown(page, toy, live):
     page.locator(".molfm-pane").get_by_text("#3").wait_for()
     assert asked.count("find") == 1
     page.evaluate("model.set('view', { split: 'test', open: 4 })")
-    page.get_by_text(f"{(toy.molecules.split == 'test').sum()} of 42 molecules").wait_for()
+    page.get_by_text(f"{(toy.molecules['split:toy'] == 'test').sum()} of 42 molecules").wait_for()
     page.locator(".molfm-pane").get_by_text("#4").wait_for()
     assert not page.get_by_text("shown on cards: ").count()
 

@@ -1,0 +1,340 @@
+"""The command line: each command a thin wrapper over one function; bad input is one line and exit code 2."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molfm.app.terminal import (
+    print_markdown,
+    print_table,
+    show_estimate,
+    show_page,
+    show_probe,
+    show_run,
+    show_transfer,
+)
+from molfm.catalog.croissant import to_croissant
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Multi-task molecular foundation models, notebook-first."
+)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    from molfm.catalog.http import DownloadError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: typer.echo(f"molfm: {message}", err=True)
+            yield
+    except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
+        typer.echo(f"molfm: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+Data = Annotated[
+    str, typer.Argument(help="a dataset's or mix's name, a card of your own (*.md), or a table (CSV, Parquet)")
+]
+Steps = Annotated[int | None, typer.Option(help="batches in all")]
+
+
+@app.command()
+def cards(
+    name: Annotated[str | None, typer.Argument(help="a dataset or mix; none: list them")] = None,
+    croissant: Annotated[bool, typer.Option("--croissant", help="print Croissant metadata (JSON-LD)")] = False,
+) -> None:
+    """List the data cards, or show one."""
+    with _clear_errors():
+        from molfm.catalog.shipped import card
+        from molfm.catalog.shipped import cards as all_cards
+
+        if name is None:
+            if croissant:
+                raise ValueError("--croissant describes one card: name it, as in molfm cards b3db --croissant.")
+            return print_table(all_cards())
+        found = card(name)
+        if croissant:
+            return typer.echo(json.dumps(to_croissant(found), indent=2, ensure_ascii=False))
+        typer.echo(f"{found.title or found.name}\n")
+        for key, value in found.facts().items():
+            typer.echo(f"{key}: {value}")
+        if found.tasks:
+            print_table(found.table())
+        print_markdown(found.text)
+
+
+@app.command()
+def fetch(data: Annotated[str, typer.Argument(help="a dataset's or mix's name, or a card of your own (*.md)")]) -> None:
+    """Download the tables and official splits of a dataset or mix, and say where they are."""
+    with _clear_errors():
+        import pandas as pd
+
+        from molfm.catalog.shipped import datasets_of
+        from molfm.data.splits import official_split
+        from molfm.data.tables import locate
+
+        rows = []
+        for item in datasets_of(data):
+            table = locate(item)
+            split = official_split(table)
+            paths = [*table.paths, *([split] if split else [])]
+            rows += [(item.name, path.stat().st_size / 1e6, str(path)) for path in paths]
+        print_table(pd.DataFrame(rows, columns=["dataset", "MB", "file"]))
+
+
+@app.command()
+def prepare(
+    data: Data,
+    smiles: Annotated[str, typer.Option(help="the SMILES column of a table")] = "smiles",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="estimate disk, time and memory from a sample, and download nothing")
+    ] = False,
+) -> None:
+    """Featurize a dataset or mix into the cache, and show its tasks and what was rejected."""
+    with _clear_errors():
+        if dry_run:
+            return show_estimate(data, smiles)
+        from molfm.data.mix import load
+
+        mix = load(data, smiles=smiles)
+        print_table(mix.tasks.dropna(axis="columns", how="all"), repr(mix))
+        typer.echo(str(mix.audit()))
+
+
+@app.command()
+def train(
+    data: Annotated[str | None, typer.Argument(help="a dataset's or mix's name, a card (*.md), or a table")] = None,
+    resume: Annotated[str | None, typer.Option(help="go on with this run, a name or folder, as it was set")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine; none: gine")
+    ] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--from", help="fine-tune this: minimol, a run's name or folder, or a model's folder")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="layers, from the bottom, that stay as they are, with the encoder; or all")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="factor of the learning rate from each layer to the one below")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
+    steps: Steps = None,
+    batch_size: Annotated[int | None, typer.Option(help="molecules a step, over all devices")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="batches that a step is cut into")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
+    warmup: Annotated[float | None, typer.Option(help="part of the steps in which the learning rate rises")] = None,
+    patience: Annotated[int | None, typer.Option(help="validations without progress that end the run")] = None,
+    adaptive: Annotated[bool | None, typer.Option("--adaptive", help="keep the best weights of each task")] = None,
+    precision: Annotated[str | None, typer.Option(help="32 or bf16-mixed")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="cpu, gpu or auto")] = None,
+    devices: Annotated[int | None, typer.Option(help="of each node")] = None,
+    num_nodes: Annotated[int | None, typer.Option(help="machines; start it on each, with torchrun or srun")] = None,
+    num_workers: Annotated[int | None, typer.Option(help="loader processes")] = None,
+    seed: Annotated[int, typer.Option(help="of weights, order and dropout")] = 0,
+    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
+) -> None:
+    """Train one model on all chosen tasks, or go on with a run, and show its results on the test set.
+
+    What is not set is as the preset has it, else as molfm.TrainConfig says. It may be started by torchrun or SLURM's srun,
+    once a device.
+    """
+    settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
+    with _clear_errors():
+        if (data is None) == (resume is None):
+            raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")
+        from molfm.training import fit as training
+
+        if freeze is not None and freeze.isdigit():
+            settings["freeze"] = int(freeze)
+        if resume is not None:
+            run = training.resume(resume, progress=sys.stderr.isatty())
+        else:
+            run = training.train(data, **settings)
+        if training.is_first_process():
+            show_run(run)
+
+
+def _number_of_labels(text: str) -> int | None:
+    if text != "all" and not text.isdigit():
+        raise ValueError(f"Expected --n-labels as a number or all, found {text!r}.")
+    return None if text == "all" else int(text)
+
+
+@app.command()
+def transfer(
+    data: Data,
+    targets: Annotated[list[str], typer.Option("--target", help="a task, or a dataset to train together; repeatable")],
+    sources: Annotated[
+        list[str],
+        typer.Option("--source", help="tasks, datasets or levels, joined by commas; a checkpoint; or all; repeatable"),
+    ],
+    regimes: Annotated[
+        list[str] | None, typer.Option("--regime", help="cotrain, finetune or probe; repeatable; none: all of them")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="pairs of runs")] = 5,
+    n_labels: Annotated[
+        list[str] | None, typer.Option(help="training labels of the target, a number or all; repeatable; none: all")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="of every run that sees the target")] = 1000,
+    pretrain_steps: Annotated[int | None, typer.Option(help="on the source before; none: as many")] = None,
+    target_batch: Annotated[int, typer.Option(help="target molecules a step")] = 32,
+    source_batch: Annotated[int, typer.Option(help="molecules a step of each source dataset")] = 64,
+    held_out: Annotated[
+        str, typer.Option(help="what sources must not know: molecules, scaffolds or nothing")
+    ] = "molecules",
+    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    conflicts: Annotated[
+        bool,
+        typer.Option(
+            "--conflicts", help="also show whether gradients of target and sources agree, and each task's loss"
+        ),
+    ] = False,
+    save: Annotated[Path | None, typer.Option(help="a folder for the tables")] = None,
+    out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),
+) -> None:
+    """Measure whether training on other tasks helps a target, with intervals, and write a report.
+
+    A study that was interrupted goes on when it is asked for again.
+    """
+    with _clear_errors():
+        from molfm.study.plan import REGIMES
+        from molfm.study.transfer import transfer as run_transfer
+
+        settings = {"conflicts": True} if conflicts else {}
+        settings |= {} if learning_rate is None else {"learning_rate": learning_rate}
+        result = run_transfer(
+            data,
+            targets,
+            [source if source == "all" else source.split(",") for source in sources],
+            regimes or REGIMES,
+            seeds,
+            [_number_of_labels(text) for text in n_labels] if n_labels else None,
+            steps=steps,
+            pretrain_steps=pretrain_steps,
+            target_batch=target_batch,
+            source_batch=source_batch,
+            held_out=held_out,
+            model=model,
+            **settings,
+        )
+        if save is not None:
+            result.save(save)
+        show_transfer(result)
+        show_page(result.to_html(out))
+
+
+Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
+Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
+Column = Annotated[str, typer.Option("--smiles", help="the SMILES column of a table")]
+
+
+def _given(texts: list[str], column: str) -> "list[str] | Iterator[str]":
+    from molfm.data.own_table import is_table
+    from molfm.data.tables import read_smiles
+
+    return read_smiles(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
+
+
+@app.command()
+def predict(
+    model: Model,
+    smiles: Input,
+    level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="a task; repeatable; none: all")] = None,
+    column: Column = "smiles",
+    out: Annotated[Path | None, typer.Option(help="write this file (.parquet or .csv) instead of a table")] = None,
+) -> None:
+    """Predict tasks of one level, in physical units where they are known.
+
+    With --out FILE.parquet millions of molecules take no more memory than some thousands, and a command that was
+    interrupted goes on where it was.
+    """
+    with _clear_errors():
+        from molfm.nn.checkpoints import pretrained
+
+        given = _given(smiles, column)
+        if given is not smiles and out is None:
+            raise ValueError(f"Where should the predictions of {smiles[0]} go? Add --out predictions.parquet.")
+        found = pretrained(model)
+        if out is not None and out.suffix == ".parquet":
+            found.predict(given, level, tasks, out)
+            return typer.echo(f"Written to {out}")
+        table = found.predict(given, level, tasks)
+        if out is not None:
+            table.to_csv(out, index=False)
+            return typer.echo(f"{len(table)} rows written to {out}")
+        print_table(table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table)
+
+
+@app.command()
+def embed(
+    model: Model,
+    smiles: Input,
+    out: Annotated[Path, typer.Option(help="the Parquet file to write: mol_id, smiles, embedding")],
+    column: Column = "smiles",
+) -> None:
+    """Write the vectors that a model's graph heads read, such as MiniMol's fingerprints."""
+    with _clear_errors():
+        from molfm.nn.checkpoints import pretrained
+
+        typer.echo(f"Written to {pretrained(model).embed(_given(smiles, column), out)}")
+
+
+@app.command()
+def quickstart(
+    full: Annotated[bool, typer.Option("--full", help="the same study at full size: an hour on two cores")] = False,
+    out: Annotated[Path, typer.Option(help="the report")] = Path("quickstart.html"),
+) -> None:
+    """Does quantum chemistry, or a foundation model, help a task with few labels? Three minutes, two tables, a page."""
+    with _clear_errors():
+        from molfm.app import quickstart as study
+
+        result, found = study.run(out, full=full)
+        show_transfer(result)
+        show_probe(found)
+        show_page(out)
+        typer.echo("Next: molfm lab")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option(help="your working copy of the notebooks")] = Path("molfm-notebooks"),
+) -> None:
+    """Open JupyterLab on a working copy of the course, at its first notebook; further options go to JupyterLab."""
+    if find_spec("jupyterlab") is None:
+        typer.echo('molfm: JupyterLab is not installed. Install it with: pip install "molfm[lab]"', err=True)
+        raise typer.Exit(2)
+    import nbformat.sign  # JupyterLab brings it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in files("molfm.notebooks").iterdir():
+        target = folder / source.name
+        if source.name.endswith(".ipynb") and not target.exists():  # a copy that was worked on is never overwritten
+            target.write_bytes(source.read_bytes())
+            # Else JupyterLab would hide the molecules drawn in it until they are drawn again.
+            nbformat.sign.NotebookNotary().sign(nbformat.read(target, as_version=4))
+    typer.echo(f"Opening {folder.resolve()}; stop with Ctrl-C.")
+    # Plotly's own default would also write its library, 5 MB, into every notebook that is saved.
+    os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
+    sys.stdout.flush()  # what replaces this process does not
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder / "00_quickstart.ipynb"), *context.args])
+
+
+if __name__ == "__main__":
+    app()

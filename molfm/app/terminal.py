@@ -1,0 +1,140 @@
+"""What the command line prints: tables, findings, and where things are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from molfm.study.label_efficiency import LabelEfficiency
+    from molfm.study.transfer import TransferResult
+    from molfm.training.run import Run
+
+
+_UPRIGHT = 3  # comparisons that stand in columns of their own, so that they fit on a narrow terminal
+
+
+def print_table(table: "pd.DataFrame", title: str = "") -> None:
+    """Print a DataFrame; numbers with three digits, missing ones as blanks."""
+    from rich.console import Console
+    from rich.markup import escape  # a SMILES has brackets too
+    from rich.table import Table
+
+    rich_table = Table(title=escape(title))
+    for name in table.columns:
+        rich_table.add_column(
+            escape(str(name)), justify="right" if table[name].dtype.kind in "fiu" else "left", overflow="fold"
+        )
+    for row, missing in zip(table.itertuples(index=False), table.isna().to_numpy(), strict=True):
+        cells = [
+            "" if absent else f"{value:.3g}" if isinstance(value, float) else str(value)
+            for value, absent in zip(row, missing, strict=True)
+        ]
+        rich_table.add_row(*map(escape, cells))
+    Console().print(rich_table)
+
+
+def print_markdown(text: str) -> None:
+    """Render Markdown on a terminal; in a pipe it stays as it is written."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console(width=min(100, Console().width))
+    if console.is_terminal:
+        console.print()
+        console.print(Markdown(text))
+    else:
+        typer.echo(f"\n{text}")
+
+
+def show_estimate(data: str, smiles: str) -> None:
+    """Print what preparing a dataset will take (`estimate.estimate`)."""
+    import pandas as pd
+
+    from molfm.data.estimate import STAND_IN, estimate
+
+    found = estimate(data, smiles)
+
+    def texts(column: str, form: str, unit: float = 1) -> list[str]:
+        return [form.format(value / unit) if value == value else "unknown" for value in found[column]]
+
+    shown = {
+        "dataset": found.dataset,
+        "rows": texts("rows", "{:,.0f}"),
+        "disk: store": texts("store", "{:,.0f} MB", 1e6),
+        "disk: encodings": texts("encodings", "{:,.0f} MB", 1e6),
+        "time": texts("seconds", "{:,.1f} min", 60),
+        "peak memory": texts("memory", "{:,.0f} MB", 1e6),
+        "basis": found.basis,
+    }
+    print_table(pd.DataFrame(shown), f"Preparing {data}: an estimate")
+    if found.basis.str.startswith("other").any():
+        typer.echo(
+            f"Nothing was downloaded: where a table is not on this disk, molecules of {STAND_IN} stand in for its own and "
+            "every label counts as measured, so a sparse table will take less."
+        )
+
+
+def show_run(run: "Run") -> None:
+    """Print a run's test results and its folder, or how to go on with it."""
+    if run.status["state"] != "finished":
+        return typer.echo(f"{run!r}. Go on with: molfm train --resume {run.folder}")
+    results = run.results.query("split == 'test'")
+    print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
+    typer.echo(f"Run folder: {run.folder}")
+
+
+def show_page(page: Path) -> None:
+    """Print where a report is."""
+    typer.echo(f"\nReport: {Path(page).resolve()}")
+
+
+def show_transfer(result: "TransferResult") -> None:
+    """Print a study, a row a comparison (a column, where they are few), and its findings in words."""
+    from molfm.plots.style import METRIC_NAMES
+    from molfm.study.wording import findings
+
+    def numbers(form: str, *columns: str) -> list[str]:
+        rows = result.table[list(columns)].itertuples(index=False)
+        return ["" if row[0] != row[0] else form.format(*row) for row in rows]
+
+    table = result.table
+    labels = table[["n_labels", "n_test"]].astype(str)
+    shown = table[["target", "source", "regime"]].assign(
+        **{
+            "labels, training / test": labels.n_labels + " / " + labels.n_test.replace("<NA>", "-"),
+            "seeds": table.seeds.astype(str).replace("<NA>", "-"),
+            "alone": numbers("{:.3f}", "baseline"),
+            "with source": numbers("{:.3f}", "value"),
+            "difference (95% interval)": numbers("{:+.3f} ({:+.3f} to {:+.3f})", "difference", "low", "high"),
+            "detectable": numbers("{:.3f}", "detectable"),
+            "adjusted p": numbers("{:.2g}", "p_adjusted"),
+            "verdict": table.verdict,
+        }
+    )
+    if len(shown) <= _UPRIGHT:
+        shown = shown.T.reset_index().set_axis(["", *map(str, range(1, len(shown) + 1))], axis=1)
+    print_table(shown, "Transfer: " + ", ".join(METRIC_NAMES[name] for name in table.metric.unique()) + " on test")
+    for sentence in findings(result):
+        typer.echo(sentence)
+
+
+def show_probe(found: "LabelEfficiency") -> None:
+    """Print what a foundation model's fingerprints give, against each other arm, and that in words."""
+    from molfm.plots.style import METRIC_NAMES
+    from molfm.study.wording import probe_finding
+
+    *others, arm = found.arms
+    for other in others:
+        rows = found.against(other)
+        rows = rows[(rows.arm == arm) & (rows.metric == rows.metric.iloc[0])]
+        spans = zip(rows.difference, rows.low, rows.high, strict=True)
+        rows = rows.assign(span=[f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in spans])
+        names = {"n_labels": "labels", "baseline": other, "value": arm, "span": "difference (95% interval)"}
+        print_table(
+            rows[[*names, "verdict"]].rename(columns=names),
+            f"{METRIC_NAMES[rows.metric.iloc[0]]} of {found.task.id} from few labels",
+        )
+        typer.echo(probe_finding(found, arm, other))

@@ -1,0 +1,86 @@
+"""How a name is resolved: tasks, datasets, settings. The same rule and the same error everywhere."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple, Protocol
+
+MAX_LISTED = 30  # names that a message lists
+
+
+class UnknownName(ValueError):
+    """A name matches nothing, or several things; the message lists what there is or what matches."""
+
+
+class Named(Protocol):
+    """What `resolve` needs to know about a task."""
+
+    id: str  # dataset/name, unique
+    name: str
+    dataset: str
+    level: str
+
+
+class TaskName(NamedTuple):
+    """A task's names where there is no `Task`, such as in a saved model."""
+
+    id: str
+    dataset: str
+    level: str
+
+    @property
+    def name(self) -> str:
+        return self.id.removeprefix(f"{self.dataset}/")
+
+
+def listed(names: Iterable[str], most: int = MAX_LISTED) -> str:
+    """Return names separated by commas; a long list is cut and ends with the number of those left out."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the most similar known name, or an empty string."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def resolve(name: str, tasks: Sequence[Named], where: str) -> list[int]:
+    """Return the places in `tasks` that a name stands for, in their order.
+
+    A name is, in this order, a task's id (`b3db/logBB`), a task's own name (`logBB`), a dataset (all its tasks) or a
+    dataset and level (`xtb_b3db/node`). The first reading that matches counts.
+
+    Args:
+        name: what the user wrote.
+        tasks: the tasks to choose from.
+        where: what has these tasks, for the message.
+
+    Raises:
+        UnknownName: no reading matches, or several tasks have that name.
+    """
+    if exact := [i for i, task in enumerate(tasks) if task.id == name]:
+        return exact
+    if own := [i for i, task in enumerate(tasks) if task.name == name]:
+        if len(own) > 1:
+            matches = listed(tasks[i].id for i in own)
+            raise UnknownName(f"{name!r} is the name of {len(own)} tasks of {where}: {matches}. Use one of these ids.")
+        return own
+    if group := [i for i, task in enumerate(tasks) if name in (task.dataset, f"{task.dataset}/{task.level}")]:
+        return group
+    known = [*(t.id for t in tasks), *(t.name for t in tasks), *dict.fromkeys(t.dataset for t in tasks)]
+    has = listed(task.id for task in tasks) or "no tasks"
+    raise UnknownName(f"No task {name!r} in {where}.{did_you_mean(str(name), known)} It has {has}.")
+
+
+def resolve_one(name: str, tasks: Sequence[Named], where: str) -> int:
+    """Return the place of the one task that a name stands for; see `resolve`.
+
+    Raises:
+        UnknownName: no task matches, or several do.
+    """
+    found = resolve(name, tasks, where)
+    if len(found) > 1:
+        ids = listed(tasks[i].id for i in found)
+        raise UnknownName(f"{name!r} stands for {len(found)} tasks of {where}: {ids}. Expected one.")
+    return found[0]

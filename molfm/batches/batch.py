@@ -1,0 +1,63 @@
+"""From gathered arrays to a PyG `Batch`.
+
+Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
+
+    x (N, 9) uint8             atom codes, featurize.ATOM_FIELDS
+    walk (N, 16) float16       random-walk encoding, where it was gathered; likewise
+    laplacian (N, 2 K)         K eigenvectors, then their values
+    edge_index (2, E)          both directions of every bond
+    edge_attr (E, 3) uint8     bond codes, featurize.BOND_FIELDS
+    batch (N,), ptr (B + 1,)   molecule of each atom, first atom of each molecule
+    mol_id (B,)                number of the molecule in its mix
+    graph_item, graph_task, graph_value    labels as triples: item numbers the molecules, atoms (node_…) or bonds
+    node_item, …, edge_item, …             (edge_…) of this batch; task is the row of Mix.tasks; value in task's unit
+    label_counts (n_tasks,)    labels a task in this batch and the others of its optimizer step, of this process
+"""
+
+import numpy as np
+import torch
+from torch_geometric.data import Batch, Data
+
+from molfm.base.arrays import pointer
+from molfm.catalog.schema import LEVELS
+from molfm.chem.encodings import FIELDS as ENCODINGS
+from molfm.chem.featurize import BOND_CODES
+
+# What a graph adds to the numbers in a field, in units of its molecules, atoms or bonds.
+_COUNTED_IN = {"edge_index": "node", "graph_item": "graph", "node_item": "node", "edge_item": "edge"}
+
+
+def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
+    """Return gathered arrays (`Mix.gather`) as a PyG `Batch` that can also be taken apart again."""
+    sizes = {"node": arrays["num_atoms"], "edge": arrays["num_bonds"], "graph": np.ones_like(arrays["num_atoms"])}
+    ptr = pointer(sizes["node"])
+    edge_index = np.empty((2, 2 * len(arrays["bonds"])), np.int64)
+    first = np.repeat(ptr[:-1], sizes["edge"])
+    for end in (0, 1):  # each bond, then its other direction
+        edge_index[end, ::2] = edge_index[1 - end, 1::2] = arrays["bonds"][:, end] + first
+    fields = {
+        "x": arrays["atoms"],
+        "edge_index": edge_index,
+        "edge_attr": BOND_CODES.take(np.repeat(arrays["bonds"][:, 2], 2), axis=0),
+    }
+    slices = {"x": ptr, "edge_index": pointer(2 * sizes["edge"]), "edge_attr": pointer(2 * sizes["edge"])}
+    for name in ENCODINGS:
+        if name in arrays:
+            fields[name], slices[name] = arrays[name], ptr
+    if "mol_id" in arrays:
+        fields["mol_id"], slices["mol_id"] = arrays["mol_id"], pointer(sizes["graph"])
+    for level in LEVELS:
+        if f"{level}_item" in arrays:
+            names = [f"{level}_{name}" for name in ("item", "task", "value")]
+            fields |= {name: arrays[name] for name in names}
+            slices |= dict.fromkeys(names, pointer(arrays[f"{level}_counts"]))
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in fields.items()}
+    batch = Batch(_base_cls=Data, **tensors)
+    batch.batch = torch.from_numpy(np.repeat(np.arange(len(sizes["node"])), sizes["node"]))
+    batch.ptr = torch.from_numpy(ptr)
+    batch._num_graphs = len(sizes["node"])
+    nothing = torch.zeros(len(sizes["node"]), dtype=torch.long)
+    steps = {level: torch.from_numpy(pointer(count)[:-1]) for level, count in sizes.items()}
+    batch._slice_dict = {name: torch.from_numpy(slices[name]) for name in fields}
+    batch._inc_dict = {name: steps[_COUNTED_IN[name]] if name in _COUNTED_IN else nothing for name in fields}
+    return batch

@@ -1,0 +1,40 @@
+"""How many molecules of each dataset a batch or an epoch has. Imports no torch."""
+
+
+def check_batches(
+    batch_size: int | dict[str, int], steps: int | None, fractions: dict[str, float] | None, temperature: float | None
+) -> None:
+    """Check that settings of batches go together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if isinstance(batch_size, dict):
+        if fractions or temperature:
+            raise ValueError("A batch size per dataset cannot be combined with fractions or a temperature.")
+        if steps is None:
+            raise ValueError("A batch size per dataset needs `steps`: its streams have no common epoch.")
+
+
+def shares(sizes: dict[str, int], fractions: dict[str, float], temperature: float) -> dict[str, int]:
+    """Return how many molecules of each dataset an epoch has.
+
+    Args:
+        sizes: molecules of each dataset.
+        fractions: the part of a dataset that an epoch takes; of those not named, all.
+        temperature: T; the epoch's molecules are dealt out in proportion to (size · fraction)^(1/T). 1: as they are; more:
+            small datasets come more often, large ones less; very much: all the same.
+
+    Raises:
+        ValueError: an unknown dataset, a fraction that is not above 0, or a temperature below 1.
+    """
+    if unknown := [name for name in fractions if name not in sizes]:
+        raise ValueError(f"Unknown dataset {unknown[0]!r} in fractions; expected {', '.join(sizes)}.")
+    if temperature < 1 or any(fraction <= 0 for fraction in fractions.values()):
+        raise ValueError(
+            f"Expected fractions above 0 and a temperature of 1 or more, found {fractions}, {temperature}."
+        )
+    wanted = {name: size * fractions.get(name, 1.0) for name, size in sizes.items()}
+    weights = {name: size ** (1 / temperature) for name, size in wanted.items()}
+    total = sum(wanted.values())
+    return {name: max(1, round(total * weight / sum(weights.values()))) for name, weight in weights.items()}

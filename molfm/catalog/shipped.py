@@ -1,0 +1,99 @@
+"""The data cards: one Markdown file a dataset, YAML front matter and prose; the only place where its facts live.
+
+A dataset's card names its tasks and its sources; a mix's card names datasets. `cards()` lists the shipped ones; a path
+to a card of your own works wherever a name does.
+"""
+
+import re
+import warnings
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from molfm.catalog.parse import parse_card
+from molfm.catalog.schema import DOMAINS, LEVELS, CardError, DataCard, Task
+
+
+def expand_tasks(card: DataCard, column_names: list[str]) -> DataCard:
+    """Return the card with each task whose name has a `*` replaced by the columns that match, in the file's order.
+
+    A column that another entry of the card names is not matched. A name that is itself a column is taken as it stands.
+
+    Raises:
+        CardError: nothing matches; the message says what was there.
+    Warns:
+        UserWarning: the number of columns is not the card's `count`.
+    """
+    taken = {task.name for task in card.tasks}
+    for source in card.sources:
+        taken |= {source.smiles, *source.columns.values()}
+    expanded: list[Task] = []
+    for task in card.tasks:
+        if "*" not in task.name or task.name in column_names:
+            expanded.append(task)
+            continue
+        pattern = re.compile(".*".join(map(re.escape, task.name.split("*"))))
+        found = [name for name in column_names if name not in taken and pattern.fullmatch(name)]
+        if not found:
+            raise CardError(
+                f"{card.name}: expected columns {task.name}, found {', '.join(column_names[:30]) or 'no columns'}."
+            )
+        if task.count not in (None, len(found)):
+            warnings.warn(
+                f"{card.name}: {len(found):,} columns are {task.name}, its card says {task.count:,}.", stacklevel=2
+            )
+        taken |= set(found)
+        expanded += [replace(task, name=name, count=None) for name in found]
+    return replace(card, tasks=tuple(expanded))
+
+
+@cache
+def _shipped() -> dict[str, DataCard]:
+    found = [file for file in files("molfm.data_cards").iterdir() if file.name.endswith(".md")]
+    cards = [parse_card(file.read_text("utf-8"), file.name) for file in sorted(found, key=lambda file: file.name)]
+    return {card.name: card for card in cards}
+
+
+def card(name: str | Path) -> DataCard:
+    """Return the data card of a dataset or mix: a shipped card's name, or the path of a card of your own (`*.md`).
+
+    Raises:
+        CardError: the name is unknown (the message lists those that exist and the nearest one), or the file is wrong.
+    """
+    if str(name).endswith(".md"):
+        path = Path(name)
+        if not path.exists():
+            raise CardError(f"There is no data card at {path}.")
+        return parse_card(path.read_text("utf-8"), str(path), path.resolve().parent)
+    if str(name) not in _shipped():
+        near = get_close_matches(str(name), _shipped(), n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise CardError(f"Unknown dataset {str(name)!r}. {hint}Known: {', '.join(_shipped())}.")
+    return _shipped()[str(name)]
+
+
+def datasets_of(name: str | Path | DataCard) -> list[DataCard]:
+    """Return the cards of the datasets behind a name or card: of a mix, its members; of a dataset, itself."""
+    top = name if isinstance(name, DataCard) else card(name)
+    if not top.datasets:
+        return [top]
+    members = [top.folder / f"{member}.md" if top.folder else None for member in top.datasets]
+    return [card(p if p and p.exists() else member) for p, member in zip(members, top.datasets, strict=True)]
+
+
+def cards() -> pd.DataFrame:
+    """Return the shipped data cards, a row each."""
+    rows = []
+    for item in _shipped().values():
+        members = datasets_of(item)
+        tasks = [task for member in members for task in member.tasks]
+        n_tasks = sum(member.n_tasks for member in members)
+        levels = [level for level in LEVELS if any(task.level == level for task in tasks)]
+        domains = [domain for domain in DOMAINS if any(task.domain == domain for task in tasks)]
+        kind = "mix" if item.datasets else "dataset"
+        rows.append((item.name, kind, item.title, n_tasks, ", ".join(levels), ", ".join(domains), item.license))
+    return pd.DataFrame(rows, columns=["name", "kind", "title", "tasks", "levels", "domains", "license"])

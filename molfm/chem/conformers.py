@@ -1,0 +1,76 @@
+"""Molecules in three dimensions."""
+
+from typing import NamedTuple
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+_EMBEDDINGS = 20  # tries to find coordinates
+_SEED, _SECONDS = 7, 10  # of a conformer that is only looked at
+_STEPS = 10_000  # of the force field, times atoms
+_GAP = 3.5  # Å between the parts of a mixture
+
+
+def embed(mol: Chem.Mol, seed: int, seconds: int = 0) -> bool:
+    """Give a molecule with hydrogens 3D coordinates by ETKDGv3 (doi 10.1021/acs.jcim.0c00025); return whether it succeeded.
+
+    Args:
+        mol: the molecule, changed in place.
+        seed: of the random numbers.
+        seconds: time limit; 0 for none, so the result does not depend on the machine.
+    """
+    settings = rdDistGeom.ETKDGv3()
+    settings.randomSeed, settings.maxIterations, settings.timeout = seed, _EMBEDDINGS, seconds
+    if rdDistGeom.EmbedMolecule(mol, settings) >= 0:
+        return True
+    settings.useRandomCoords = True  # succeeds more often for large rings and cages
+    return rdDistGeom.EmbedMolecule(mol, settings) >= 0
+
+
+class Conformer(NamedTuple):
+    """A molecule in three dimensions; heavy atoms come first, in the order of `Chem.MolFromSmiles(smiles)`."""
+
+    elements: np.ndarray  # (n_atoms,) uint8, atomic numbers
+    xyz: np.ndarray  # (n_atoms, 3) float32, in Å
+    bonds: np.ndarray  # (n_bonds, 2) uint16; those between heavy atoms first, in the order of the molecule's bonds
+    orders: np.ndarray  # (n_bonds,) float32, 1.5: aromatic
+    flat: bool  # no three-dimensional coordinates were found; these are of the drawing
+
+
+def conformer(smiles: str) -> Conformer:
+    """Return one conformer with its hydrogens: ETKDGv3 (doi 10.1021/acs.jcim.0c00025) from a fixed seed, then MMFF94.
+
+    It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for. The parts of a
+    salt or mixture stand side by side: where they would be to each other is not known.
+    """
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    flat = not embed(mol, _SEED, _SECONDS)
+    if flat:
+        mol = Chem.MolFromSmiles(smiles)
+        Chem.rdDepictor.Compute2DCoords(mol)
+    elif rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=_STEPS // mol.GetNumAtoms())
+    bonds = list(mol.GetBonds())
+    xyz = mol.GetConformer().GetPositions()
+    if not flat:
+        _side_by_side(mol, xyz)
+    xyz -= xyz.mean(axis=0)
+    axes = np.linalg.svd(xyz, full_matrices=True)[2]  # the widest side to the viewer
+    axes[2] *= np.sign(np.linalg.det(axes))  # turned, never mirrored
+    return Conformer(
+        np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.uint8),
+        (xyz @ axes.T).astype(np.float32),
+        np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in bonds], np.uint16).reshape(-1, 2),
+        np.array([b.GetBondTypeAsDouble() for b in bonds], np.float32),
+        flat,
+    )
+
+
+def _side_by_side(mol: Chem.Mol, xyz: np.ndarray) -> None:
+    """Move the parts of a mixture, each of which was placed around the origin, apart along the first axis."""
+    end = None
+    for atoms in map(list, Chem.GetMolFrags(mol)):
+        if end is not None:
+            xyz[atoms, 0] += end + _GAP - xyz[atoms, 0].min()
+        end = xyz[atoms, 0].max()

@@ -1,0 +1,351 @@
+"""From SMILES to flat arrays: the only place where a molecule is a Python object.
+
+Every molecule is stored as its key, the canonical isomeric SMILES without atom-map numbers, in the order of atoms and bonds
+that this text has: so labels of several datasets meet on the same atoms whatever string they came with. Codes are small
+integers; which numbers a model sees is the encoder's business (`model.py`). This module never imports torch.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from hashlib import blake2b
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
+
+from molfm.base.arrays import pointer
+from molfm.chem.smiles import AROMATIC, DOUBLE, OTHER, SINGLE, TRIPLE, Graphs, is_readable, read_graphs
+
+VERSION = 2  # part of the cache key of every store: raise it whenever a code below changes its meaning
+MAX_ATOMS = 255  # bond ends are stored as uint8
+
+# Columns of an atom's codes with their number of values; larger values are clipped to the last one.
+ATOM_FIELDS = {
+    "element": 119,  # atomic number
+    "degree": 9,  # neighbours, hydrogens included
+    "charge": 15,  # formal charge + 7
+    "radicals": 4,  # unpaired electrons
+    "valence": 9,  # sum of bond orders, hydrogens included
+    "hydrogens": 6,
+    "aromatic": 2,
+    "in_ring": 2,
+    "chirality": 3,  # no label, R, S (CIP, so that it does not depend on the order of atoms)
+}
+# A bond's three codes share one byte on disk; BOND_CODES[byte] gives them back.
+BOND_FIELDS = {
+    "type": 5,  # single, double, triple, aromatic, other
+    "stereo": 4,  # none, any, Z, E
+    "in_ring": 2,
+}
+BOND_CODES = np.stack(np.unravel_index(np.arange(40), tuple(BOND_FIELDS.values())), axis=1).astype(np.uint8)  # (40, 3)
+_BOND_ORDER = {
+    Chem.BondType.SINGLE: SINGLE,
+    Chem.BondType.DOUBLE: DOUBLE,
+    Chem.BondType.TRIPLE: TRIPLE,
+    Chem.BondType.AROMATIC: AROMATIC,
+}
+_BOND_STEREO = {  # relative to the atoms of highest CIP rank, so that it does not depend on the order of atoms
+    Chem.BondStereo.STEREOANY: 1,
+    Chem.BondStereo.STEREOZ: 2,
+    Chem.BondStereo.STEREOE: 3,
+}
+_CIP = {"R": 1, "S": 2}
+_MAP_NUMBER = re.compile(r":\d+\]")
+_ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as it is written; group 1: its map number
+_BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
+_MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
+_KEEP_HYDROGENS = Chem.SmilesParserParams()
+_KEEP_HYDROGENS.removeHs = False
+
+
+class Rejected(NamedTuple):
+    """A row that is no molecule we can store."""
+
+    row: int
+    smiles: str
+    reason: str
+
+
+class Places(NamedTuple):
+    """Where the stored atoms (or bonds) of featurized molecules stand in labels that go by the input string."""
+
+    order: np.ndarray  # (n_atoms,) or (n_bonds,) int64
+    written: np.ndarray  # (n,) int64, a molecule's atoms or bonds in that string, hydrogens too where it writes them
+
+
+class Molecules(NamedTuple):
+    """Featurized molecules, concatenated: molecule i owns atoms atom_ptr[i]:atom_ptr[i+1], and its bonds likewise."""
+
+    row: np.ndarray  # (n,) int64, the input row it came from
+    smiles: list[str]  # (n,) the key
+    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and constitution (no stereo, no isotopes)
+    atoms: np.ndarray  # (n_atoms, 9) uint8, ATOM_FIELDS
+    atom_ptr: np.ndarray  # (n + 1,) int64
+    bonds: np.ndarray  # (n_bonds, 3) uint8: both ends, numbered in the molecule, and the byte of BOND_CODES
+    bond_ptr: np.ndarray  # (n + 1,) int64
+    places: dict[str, Places]  # by level, those that were asked for
+    rejected: list[Rejected]
+
+
+class _Parsed(NamedTuple):
+    """One molecule on its way into the arrays."""
+
+    key: str
+    mol: Chem.Mol
+    order: Sequence[int]  # for each atom of the key, its number in mol
+
+    def bond(self, begin: int, end: int) -> Chem.Bond:
+        """Return the bond of mol between two atoms of the key."""
+        return self.mol.GetBondBetweenAtoms(int(self.order[begin]), int(self.order[end]))
+
+
+class _NotStorable(Exception):
+    pass
+
+
+# ------------------------------------------------------------------------------------------------------- one molecule
+
+
+def _without_map_numbers(smiles: object) -> str:
+    if not isinstance(smiles, str) or not smiles.strip():
+        raise _NotStorable("empty SMILES")
+    # They go before RDKit sees them: they would make like neighbours look different, and stereocentres of like atoms.
+    return _MAP_NUMBER.sub("]", smiles) if ":" in smiles else smiles
+
+
+def _parse(text: str) -> _Parsed:
+    """Parse a SMILES without map numbers."""
+    mol = Chem.MolFromSmiles(text)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise _NotStorable("RDKit cannot parse this SMILES")
+    if mol.GetNumAtoms() > MAX_ATOMS:
+        raise _NotStorable(f"{mol.GetNumAtoms()} atoms, at most {MAX_ATOMS} can be stored")
+    key = Chem.MolToSmiles(mol)
+    if "*" in key:
+        raise _NotStorable("dummy atom (*): a fragment, not a molecule")
+    if key == text:  # it is in its stored order already
+        return _Parsed(key, mol, range(mol.GetNumAtoms()))
+    return _Parsed(key, mol, np.fromstring(mol.GetProp("_smilesAtomOutputOrder")[1:-1], int, sep=","))
+
+
+def canonical_smiles(smiles: str) -> str | None:
+    """Return a molecule's key: canonical isomeric SMILES without atom-map numbers; None where it cannot be stored."""
+    try:
+        return _parse(_without_map_numbers(smiles)).key
+    except _NotStorable:
+        return None
+
+
+def hash64(text: str) -> int:
+    """Return a stable 64-bit hash of a text: equal on every machine, process and version."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _constitution(key: str, mol: Chem.Mol) -> str:
+    """Return the canonical SMILES without stereo and isotopes."""
+    if not _BEYOND_CONSTITUTION.search(key):
+        return key
+    return Chem.MolToSmiles(_without_isotopes(key, mol), isomericSmiles=False)
+
+
+def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
+    """Return the molecule with deuterium and tritium as plain hydrogen, which is no atom of its own."""
+    if not _MARKED_HYDROGEN.search(key):
+        return mol
+    mol = Chem.Mol(mol)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(mol)
+
+
+def scaffolds(keys: Sequence[str]) -> np.ndarray:
+    """Return a 64-bit hash of each molecule's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
+
+    Without a ring there is no scaffold; such a molecule is a group of its own, else they would all be one.
+    """
+
+    def scaffold(key: str) -> str:
+        mol = _without_isotopes(key, Chem.MolFromSmiles(key))
+        return Chem.MolToSmiles(GetScaffoldForMol(mol), isomericSmiles=False) or _constitution(key, mol)
+
+    with rdBase.BlockLogs():
+        return np.array([hash64(scaffold(key)) for key in keys], np.uint64)
+
+
+# ------------------------------------------------------------------------------------------- atoms and bonds in labels
+
+
+def _written(text: str, mol: Chem.Mol) -> tuple[Sequence[int], Sequence[int], int, int]:
+    """Return where mol's atoms and its bonds stand in its SMILES, and how many of both there are.
+
+    They differ where hydrogens are written out that RDKit takes for a property of their neighbours.
+    """
+    if "[H" not in text:
+        n_atoms, n_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
+        return range(n_atoms), range(n_bonds), n_atoms, n_bonds
+    full = Chem.MolFromSmiles(text, _KEEP_HYDROGENS)
+    for item in (*full.GetAtoms(), *full.GetBonds()):
+        item.SetIntProp("written", item.GetIdx())
+    kept = Chem.RemoveHs(full)
+    if kept.GetNumAtoms() != mol.GetNumAtoms():
+        raise _NotStorable("it cannot be told which of its written hydrogens are atoms")
+    atoms, bonds = ([item.GetIntProp("written") for item in items] for items in (kept.GetAtoms(), kept.GetBonds()))
+    return atoms, bonds, full.GetNumAtoms(), full.GetNumBonds()
+
+
+def _by_map_number(smiles: str, atoms: Sequence[int], n_written: int) -> tuple[np.ndarray, int]:
+    """Return the places of atoms in a node label and its length: by map number where the SMILES carries them."""
+    numbers = np.array([int(number or 0) for number in _ATOM_TEXT.findall(smiles)])  # as for RDKit, none is like 0
+    atoms = np.asarray(atoms)
+    if not numbers.any():
+        return atoms, n_written
+    for counted in (numbers, numbers[atoms]):  # all atoms that are written, or only those that are stored
+        first = counted.min()
+        if first <= 1 and np.array_equal(np.sort(counted), np.arange(first, first + len(counted))):
+            return numbers[atoms] - first, len(counted)
+    raise _NotStorable("atom-map numbers must be all of 0…n-1 or 1…n")
+
+
+# ------------------------------------------------------------------------------------------------------ many molecules
+
+_OF_KIND = list(ATOM_FIELDS)[:-2]  # what an atom's text and the orders of its bonds decide: all but ring and chirality
+_codes_of_kind: dict[int, list[int]] = {}  # what RDKit said of the first atom of each kind that this process met
+
+
+def _codes_of(atom: Chem.Atom) -> list[int]:
+    """Return an atom's codes of `_OF_KIND`."""
+    values = (
+        atom.GetAtomicNum(),
+        atom.GetTotalDegree(),
+        atom.GetFormalCharge() + 7,
+        atom.GetNumRadicalElectrons(),
+        atom.GetTotalValence(),
+        atom.GetTotalNumHs(),
+        int(atom.GetIsAromatic()),
+    )
+    return [min(max(value, 0), ATOM_FIELDS[name] - 1) for name, value in zip(_OF_KIND, values, strict=True)]
+
+
+def _chirality(atom: Chem.Atom) -> int:
+    return _CIP.get(atom.GetProp("_CIPCode"), 0) if atom.HasProp("_CIPCode") else 0
+
+
+def _bond_bytes(order: np.ndarray, stereo: np.ndarray, in_ring: np.ndarray) -> np.ndarray:
+    return np.ravel_multi_index((order, stereo, in_ring.astype(int)), tuple(BOND_FIELDS.values()))
+
+
+def _read(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
+    """Return (atoms, atoms of each molecule, bonds, bonds of each molecule), read from the keys' texts."""
+    graphs = read_graphs([item.key for item in parsed])
+    sizes = np.diff(graphs.atom_ptr)
+    if not np.array_equal(sizes, [item.mol.GetNumAtoms() for item in parsed]):
+        return _ask(parsed)  # it writes something that we cannot read after all
+    molecule_of = np.repeat(np.arange(len(parsed)), sizes)
+    local = np.arange(len(molecule_of)) - graphs.atom_ptr[molecule_of]
+
+    kinds, first, kind = np.unique(_kinds(graphs), return_index=True, return_inverse=True)
+    for number, atom in zip(kinds.tolist(), first.tolist(), strict=True):
+        if number not in _codes_of_kind:
+            # Parsed from its key: what RDKit says of valence can depend on how the molecule was written.
+            mol = Chem.MolFromSmiles(parsed[molecule_of[atom]].key)
+            _codes_of_kind[number] = _codes_of(mol.GetAtomWithIdx(int(local[atom])))
+    atoms = np.zeros((len(local), len(ATOM_FIELDS)), np.uint8)
+    atoms[:, :-2] = np.array([_codes_of_kind[number] for number in kinds.tolist()], np.uint8)[kind]
+    atoms[graphs.ends[graphs.ring_bond].ravel(), -2] = 1
+    for atom in np.flatnonzero(graphs.marked_atom).tolist():
+        item = parsed[molecule_of[atom]]
+        atoms[atom, -1] = _chirality(item.mol.GetAtomWithIdx(int(item.order[local[atom]])))
+
+    molecule_of_bond = molecule_of[graphs.ends[:, 0]]
+    ends, stereo = local[graphs.ends], np.zeros(len(graphs.ends), np.int64)
+    has_direction = np.array([("/" in item.key or "\\" in item.key) for item in parsed])
+    for bond in np.flatnonzero((graphs.order == DOUBLE) & has_direction[molecule_of_bond]).tolist():
+        stereo[bond] = _BOND_STEREO.get(parsed[molecule_of_bond[bond]].bond(*ends[bond]).GetStereo(), 0)
+    bonds = np.column_stack([ends, _bond_bytes(graphs.order, stereo, graphs.ring_bond)]).astype(np.uint8)
+    return atoms, sizes, bonds, np.diff(graphs.bond_ptr)
+
+
+def _kinds(graphs: Graphs) -> np.ndarray:
+    """Return a number for each atom, (n_atoms,) int64: equal for equal texts and equal numbers of bonds of each order."""
+    kind = graphs.token
+    for order in (SINGLE, DOUBLE, TRIPLE, AROMATIC):
+        kind = 16 * kind + np.bincount(graphs.ends[graphs.order == order].ravel(), minlength=len(kind))
+    return kind
+
+
+def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
+    """Return the same as `_read`, asking RDKit for one atom and bond after the other."""
+    mols = [Chem.MolFromSmiles(item.key) for item in parsed]
+    atoms = [[*_codes_of(a), int(a.IsInRing()), _chirality(a)] for mol in mols for a in mol.GetAtoms()]
+    listed = [bond for mol in mols for bond in mol.GetBonds()]
+    byte = _bond_bytes(
+        np.array([_BOND_ORDER.get(bond.GetBondType(), OTHER) for bond in listed], np.int64),
+        np.array([_BOND_STEREO.get(bond.GetStereo(), 0) for bond in listed], np.int64),
+        np.array([bond.IsInRing() for bond in listed], bool),
+    )
+    ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in listed], np.int64).reshape(-1, 2)
+    sizes = np.array([mol.GetNumAtoms() for mol in mols], np.int64)
+    counts = np.array([mol.GetNumBonds() for mol in mols], np.int64)
+    bonds = np.column_stack([ends, byte]).astype(np.uint8)
+    return np.array(atoms, np.uint8).reshape(-1, len(ATOM_FIELDS)), sizes, bonds, counts
+
+
+def featurize(
+    smiles: Sequence[str], first_row: int = 0, levels: Collection[str] = ("node", "edge"), as_labels: bool = True
+) -> Molecules:
+    """Featurize SMILES; what cannot be stored is listed in `rejected` with its row and reason, never dropped silently.
+
+    Args:
+        smiles: the input strings.
+        first_row: the row number of `smiles[0]` in its table.
+        levels: "node" and "edge", where the places of the stored atoms and bonds in the input are wanted.
+        as_labels: places as labels count them: an atom's map number where a SMILES carries them, else its place among all
+            atoms that are written, hydrogens too. Else the numbers of `Chem.MolFromSmiles(smiles)`.
+    """
+    rows, parsed, identity, rejected = [], [], [], []
+    order: dict[str, list] = {level: [] for level in levels}
+    written: dict[str, list[int]] = {level: [] for level in levels}
+    with rdBase.BlockLogs():
+        for row, given in enumerate(smiles, first_row):
+            try:
+                text = _without_map_numbers(given)
+                item = _parse(text)
+                if levels:
+                    atoms, bonds, n_atoms, n_bonds = _written(text, item.mol) if as_labels else _written("", item.mol)
+                    if as_labels and ":" in given:
+                        atoms, n_atoms = _by_map_number(given, atoms, n_atoms)
+            except _NotStorable as reason:
+                rejected.append(Rejected(row, "" if given is None else str(given), str(reason)))
+                continue
+            rows.append(row)
+            parsed.append(item)
+            constitution, code = _constitution(item.key, item.mol), hash64(item.key)
+            identity.append((code, code if constitution is item.key else hash64(constitution)))
+            if "node" in levels:
+                order["node"].append(np.asarray(atoms)[item.order])
+                written["node"].append(n_atoms)
+            if "edge" in levels:
+                order["edge"].append(bonds)
+                written["edge"].append(n_bonds)
+        runs = groupby(parsed, key=lambda item: is_readable(item.key))
+        parts = [(_read if readable else _ask)(list(run)) for readable, run in runs] or [_ask([])]
+        atoms, sizes, bonds, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        bond_ptr = pointer(counts)
+        if "edge" in levels:
+            for i, item in enumerate(parsed):
+                ends = bonds[bond_ptr[i] : bond_ptr[i + 1], :2].tolist()
+                order["edge"][i] = [order["edge"][i][item.bond(*pair).GetIdx()] for pair in ends]
+    joined = {level: np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64) for level, parts in order.items()}
+    return Molecules(
+        row=np.array(rows, np.int64),
+        smiles=[item.key for item in parsed],
+        identity=np.array(identity, np.uint64).reshape(-1, 2),
+        atoms=atoms,
+        atom_ptr=pointer(sizes),
+        bonds=bonds,
+        bond_ptr=bond_ptr,
+        places={level: Places(joined[level], np.array(written[level], np.int64)) for level in levels},
+        rejected=rejected,
+    )

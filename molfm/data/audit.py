@@ -1,0 +1,239 @@
+"""The audit: what a careful reader should know about a mix before trusting a number measured on it.
+
+Everything is counted on the 64-bit hashes of key, constitution and scaffold and on the label triples, block by block,
+so that memory follows the molecules and never the labels. A constitution is a molecule without stereochemistry and
+isotopes; a molecule without rings is a scaffold of its own. Nothing is changed or dropped here, only counted.
+"""
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from molfm.catalog.schema import LEVELS
+from molfm.data.splits import SPLITS
+from molfm.data.store import molecules_of, rejected_of
+from molfm.data.view import View
+from molfm.plots.data import audit_overview
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+BLOCK_ROWS = 50_000  # rows whose labels are held at once
+MAX_LISTED = 10_000  # conflicting labels listed for each dataset and check; the counts are always complete
+_SHOWN = 10  # rows of each table that a printed audit shows
+_NO_CONFLICTS = pd.DataFrame(columns=["check", "task", "group", "smiles", "row", "item", "value"])
+_IDENTITY = {"molecules": "key", "constitutions": "constitution", "scaffolds": "scaffold"}  # attributes of Mix
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `Mix.audit` found, as tables.
+
+    summary: a row a check: check, dataset, task, other (dataset compared with), split, count, of, note.
+    rejected: the rows that are no molecule: dataset, row, smiles, reason.
+    conflicts: the labels that contradict each other: check, task, group (number of the conflict), smiles, row, item
+        (atom or bond), value; at most MAX_LISTED of a dataset and check.
+    """
+
+    mix: str
+    summary: pd.DataFrame
+    rejected: pd.DataFrame
+    conflicts: pd.DataFrame
+
+    def _shown(self) -> dict[str, pd.DataFrame]:
+        """Return what is printed, by title: what was found, a line for each kind of check that found nothing, lists cut."""
+        nothing = self.summary["count"] == 0
+        shown = {f"Audit of {self.mix}": self.summary[~nothing]}
+        if nothing.any():
+            by_check = self.summary[nothing].groupby("check", sort=False).dataset
+            clean = by_check.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
+            shown["Checks that found nothing"] = clean
+        for title, table in (("Rejected rows", self.rejected), ("Labels that contradict each other", self.conflicts)):
+            if len(table):
+                more = f" (the first {_SHOWN} of {len(table):,})" if len(table) > _SHOWN else ""
+                shown[title + more] = table.head(_SHOWN)
+        return shown
+
+    def figure(self) -> "go.Figure":
+        """Return what test and training share, and what contradicts itself, as a plotly figure."""
+        return audit_overview(self.summary)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{title}\n{_aligned(table)}" for title, table in self._shown().items())
+
+    def _repr_html_(self) -> str:
+        shown = self._shown().items()
+        return "".join(f"<h4>{html.escape(title)}</h4>{t.to_html(index=False, escape=True)}" for title, t in shown)
+
+
+def _aligned(table: pd.DataFrame) -> str:
+    """Return a table as text, its words to the left."""
+    words = table.select_dtypes(["object", "str"]).astype(str)
+    pad = {name: f"{{:<{words[name].str.len().max()}}}".format for name in words}
+    return table.to_string(index=False, justify="left", formatters=pad)
+
+
+def _finding(check: str, dataset: str, count: int, of: int, note: str = "", *, task="", other="", split="") -> dict:
+    facts = {"check": check, "dataset": dataset, "task": task, "other": other, "split": split}
+    return facts | {"count": int(count), "of": int(of), "note": note}
+
+
+def _labels(mix: View, level: str, row: np.ndarray) -> pd.DataFrame:
+    """Return the labels that this view has of some rows, at one level: row, task (number in the mix), item, value."""
+    place, item, task, value = mix.row_labels(level, row)
+    return pd.DataFrame({"row": row[place], "task": task, "item": item, "value": value})
+
+
+def _blocks(row: np.ndarray, group: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut rows into blocks of about BLOCK_ROWS, sorted by group and never through one."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    cuts = starts[np.searchsorted(starts, np.arange(0, len(row), BLOCK_ROWS), side="right") - 1]
+    if len(row):
+        yield from np.split(row[order], np.unique(cuts)[1:])
+
+
+def _contradictions(
+    mix: View, check: str, row: np.ndarray, group: np.ndarray, unit: np.ndarray, classes_only: bool = False
+) -> tuple[list[dict], pd.DataFrame]:
+    """Compare the labels of one task (and atom or bond) among the units of each group.
+
+    Args:
+        row, group, unit: (n,) rows of one dataset, and what they are grouped and counted by; repeats within one unit
+            are not a comparison.
+        classes_only: compare binary graph tasks only.
+
+    Returns:
+        A finding a task with contradictions, counted in groups, one for all that agree; and the labels that contradict.
+    """
+    n_tasks, levels = len(mix.chosen), ("graph",) if classes_only else LEVELS
+    compared, contradicting, largest = np.zeros(n_tasks, int), np.zeros(n_tasks, int), np.zeros(n_tasks)
+    wanted = np.array([not classes_only or task.kind == "binary" for task in mix.chosen])
+    group_of, unit_of = np.zeros((2, len(mix.rows.local)), np.int64)
+    group_of[row], unit_of[row] = group, unit
+    listed, n_listed = [], 0
+    for block in _blocks(row, group):
+        for level in levels:
+            found = _labels(mix, level, block)
+            found = found[wanted[found.task]]
+            found = found.assign(group=group_of[found.row], unit=unit_of[found.row])
+            by = found.groupby(["task", "group", "item"])
+            several = by.unit.transform("min") != by.unit.transform("max")
+            difference = by.value.transform("max") - by.value.transform("min")
+            differs = several & (difference > 0)
+            for mask, counts in ((several, compared), (differs, contradicting)):
+                counts += np.bincount(found.loc[mask, ["task", "group"]].drop_duplicates().task, minlength=n_tasks)
+            np.maximum.at(largest, found.task[differs].to_numpy(), difference[differs].to_numpy())
+            if n_listed < MAX_LISTED:
+                listed.append(found[differs])
+                n_listed += len(listed[-1])
+    findings = []
+    for number in np.flatnonzero(contradicting):
+        task = mix.chosen[number]
+        note = "" if task.kind == "binary" else f"by up to {largest[number]:.3g}"
+        findings.append(_finding(check, task.dataset, contradicting[number], compared[number], note, task=task.id))
+    if len(agree := np.flatnonzero((compared > 0) & (contradicting == 0))):  # one line for all of them
+        note, dataset = f"labels of {len(agree)} task{'s'[: len(agree) - 1]}", mix.chosen[agree[0]].dataset
+        findings.append(_finding(check, dataset, 0, compared[agree].sum(), note))
+    return findings, _with_smiles(mix, check, pd.concat(listed).head(MAX_LISTED)) if n_listed else _NO_CONFLICTS
+
+
+def _with_smiles(mix: View, check: str, listed: pd.DataFrame) -> pd.DataFrame:
+    """Turn contradicting labels into what a reader can look up: task id, SMILES, row of the table."""
+    row = listed.row.to_numpy()
+    smiles, table_row = np.empty(len(row), object), np.empty(len(row), np.int64)
+    for number in np.unique(mix.rows.shard[row]):
+        mine = mix.rows.shard[row] == number
+        molecules = molecules_of(mix.shards[number].folder).iloc[mix.rows.local[row[mine]]]
+        smiles[mine], table_row[mine] = molecules.smiles, molecules.row
+    ids = np.array([task.id for task in mix.chosen], object)
+    listed = listed.assign(check=check, task=ids[listed.task], smiles=smiles, row=table_row)
+    listed["group"] = listed.groupby(["task", "group"]).ngroup()
+    return listed.sort_values(["task", "group", "row", "item"], ignore_index=True)[list(_NO_CONFLICTS)]
+
+
+def _labelled(mix: View) -> np.ndarray:
+    """Return (n_rows,) bool: does this view have a label of the row?"""
+    out = np.zeros(len(mix.rows.local), bool)
+    in_file_order = np.lexsort((mix.rows.local, mix.rows.shard))
+    for start in range(0, len(out), BLOCK_ROWS):
+        for level in LEVELS:
+            out[_labels(mix, level, in_file_order[start : start + BLOCK_ROWS]).row] = True
+    return out
+
+
+def _leakage(mix: View, molecule: np.ndarray) -> list[dict]:
+    """Count what each dataset's test sets share with each dataset's training set, over molecules that carry labels.
+
+    For `test_seen`, which is made of molecules that another dataset trains on, a complete overlap with that one is meant.
+    """
+    labelled, names = _labelled(mix), [card.name for card in mix.cards]
+
+    def members(dataset: int, split: str) -> np.ndarray:
+        return np.unique(molecule[labelled & (mix.rows.dataset == dataset) & (mix.rows.split == SPLITS.index(split))])
+
+    train, findings = [members(number, "train") for number in range(len(names))], []
+    for number, split in product(range(len(names)), ("test", "test_seen")):
+        test = members(number, split)
+        for other, seen in zip(names, train, strict=True):
+            if not len(test) or not len(seen):
+                continue
+            for what, name in _IDENTITY.items():
+                identity = getattr(mix, name)
+                groups = identity[test]
+                hit = np.isin(groups, identity[seen])
+                note = "" if what == "molecules" else f"{hit.sum():,} of {len(test):,} {split} molecules"
+                count, of, check = len(np.unique(groups[hit])), len(np.unique(groups)), f"{split} {what} in train"
+                findings.append(_finding(check, names[number], count, of, note, other=other, split=split))
+    return findings
+
+
+def audit(mix: View) -> Audit:
+    """Count rejected rows, duplicates, stereoisomers, contradicting labels, overlap of datasets and split leakage.
+
+    Args:
+        mix: as loaded; a view of it (`select`, `keep`, `limit`) is audited as that view: contradictions and leakage
+            consider its labels only, the other checks all rows.
+    """
+    molecule, names = mix.rows.molecule, [card.name for card in mix.cards]
+    findings, conflicts, rejected, members = [], [], [], []
+    for number, name in enumerate(names):
+        # By folder, not by row: a shard whose rows were all rejected has no row in the mix.
+        folders = [shard.folder for shard in mix.shards if shard.folder.parent.name.rpartition("-")[0] == name]
+        lost = pd.concat([rejected_of(folder) for folder in folders], ignore_index=True)
+        lost.insert(0, "dataset", name)
+        rejected.append(lost)
+        row = np.flatnonzero(mix.rows.dataset == number)
+        findings.append(_finding("rejected rows", name, len(lost), len(lost) + len(row)))
+
+        mine, times = np.unique(molecule[row], return_counts=True)
+        members.append(mine)
+        note = f"{len(row) - len(mine):,} rows too many" if len(row) > len(mine) else ""
+        findings.append(_finding("molecules in several rows", name, (times > 1).sum(), len(mine), note))
+        again = row[np.isin(molecule[row], mine[times > 1])]
+        by_row = _contradictions(mix, "contradicting rows", again, molecule[again], again)
+
+        groups, isomers = np.unique(mix.constitution[mine], return_counts=True)
+        note = f"{isomers[isomers > 1].sum():,} molecules" if (isomers > 1).any() else ""
+        findings.append(_finding("constitutions of several molecules", name, (isomers > 1).sum(), len(groups), note))
+        group = np.searchsorted(groups, mix.constitution[molecule[row]])
+        row, group = row[isomers[group] > 1], group[isomers[group] > 1]
+        check = "contradicting stereoisomers"  # classes only; atoms and bonds of isomers have no common order
+        by_isomer = _contradictions(mix, check, row, group, molecule[row], classes_only=True)
+        for found, listed in (by_row, by_isomer):
+            findings += found
+            conflicts += [listed] if len(listed) else []
+    for i, name in enumerate(names):
+        for j in range(i + 1, len(names)):
+            shared = len(np.intersect1d(members[i], members[j], assume_unique=True))
+            note = f"{len(members[j]):,} molecules in {names[j]}"
+            findings.append(_finding("shared molecules", name, shared, len(members[i]), note, other=names[j]))
+    findings += _leakage(mix, molecule)
+    listed = pd.concat(conflicts, ignore_index=True) if conflicts else _NO_CONFLICTS.copy()
+    return Audit(mix.name, pd.DataFrame(findings), pd.concat(rejected, ignore_index=True), listed)

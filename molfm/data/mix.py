@@ -1,0 +1,190 @@
+"""A mix: one dataset or several, joined by molecule, as tables to look at and flat arrays to train on.
+
+`load` opens (and, the first time, prepares) the stores; a `Mix` is immutable, and `select` and `limit` return narrower
+views of the same files. A molecule that several datasets know is one molecule, and each dataset keeps its own rows,
+labels and split for it. Nothing here imports torch; `datamodule` hands over to `batch.py`.
+"""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from molfm.base.arrays import pointer
+from molfm.catalog.schema import SPLIT_METHODS
+from molfm.catalog.shipped import card, datasets_of
+from molfm.data.audit import Audit, audit
+from molfm.data.join import join
+from molfm.data.own_table import card_from_table, is_table
+from molfm.data.prepare import prepare, worker_pool
+from molfm.data.splits import SPLITS, UNUSED, split_codes
+from molfm.data.store import molecules_of, open_shard
+from molfm.data.tables import locate
+from molfm.data.view import View
+
+
+@dataclass(frozen=True, repr=False)
+class Mix(View):
+    """One dataset or several, joined by molecule. Made by `molfm.load`."""
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self._tasks.to_html(index=False, max_rows=40)}"
+
+    @property
+    def molecules(self) -> pd.DataFrame:
+        """A copy of the table of molecules, one row each.
+
+        Columns: smiles (the key), datasets (the names of those that contain it), and `split:NAME` for each dataset, missing
+        where the dataset does not contain the molecule or puts it in no split.
+        """
+        return self._molecules.copy()
+
+    @cached_property
+    def _molecules(self) -> pd.DataFrame:
+        table = {
+            "smiles": self._of_molecules(molecules_of(shard.folder).smiles.to_numpy(object) for shard in self.shards)
+        }
+        table["datasets"] = self._dataset_names()
+        for number, item in enumerate(self.cards):
+            mine = np.flatnonzero(self.rows.dataset == number)[::-1]  # reversed: the first row of a molecule wins
+            split = np.full(len(self), UNUSED, np.int8)
+            split[self.rows.molecule[mine]] = self.rows.split[mine]
+            table[f"split:{item.name}"] = pd.Categorical.from_codes(split, categories=list(SPLITS))
+        return pd.DataFrame(table)
+
+    def _dataset_names(self) -> pd.Categorical:
+        bit = np.zeros(len(self), np.int64)
+        np.bitwise_or.at(bit, self.rows.molecule, 1 << self.rows.dataset.astype(np.int64))
+        seen, code = np.unique(bit, return_inverse=True)
+        names = [", ".join(c.name for i, c in enumerate(self.cards) if b >> i & 1) for b in seen]
+        return pd.Categorical.from_codes(code, categories=names)
+
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """A copy of the table of tasks, one row each.
+
+        Columns: task (the id), dataset, level, kind, domain, unit, classes (of ordinal tasks), n_train, n_val, n_test,
+        n_test_seen (labels per split), and statistics of the training labels: mean and std in the task's unit, or
+        positive_rate of a binary task.
+        """
+        return self._tasks.copy()
+
+    @cached_property
+    def _tasks(self) -> pd.DataFrame:
+        counts, n, mean, std = self._statistics()
+        binary = np.array([task.kind == "binary" for task in self.chosen], bool)
+        facts = ("dataset", "level", "kind", "domain", "unit")
+        return pd.DataFrame(
+            {
+                "task": [task.id for task in self.chosen],
+                **{name: [getattr(task, name) or "" for task in self.chosen] for name in facts},
+                "classes": pd.array([task.classes for task in self.chosen], dtype="Int64"),
+                **{f"n_{split}": counts[:, code] for code, split in enumerate(SPLITS)},
+                "mean": np.where((n > 0) & ~binary, mean, np.nan),
+                "std": np.where((n > 0) & ~binary, std, np.nan),
+                "positive_rate": np.where((n > 0) & binary, mean, np.nan),
+            }
+        )
+
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return labels per task and split (n_tasks, n_splits), and of the training labels number, mean and std (n_tasks,).
+
+        One pass over blocks of labels, whose means and squared deviations are combined (Chan, Golub and LeVeque, 1983).
+        """
+        n_tasks = len(self.chosen)
+        counts = np.zeros((n_tasks, len(SPLITS)), np.int64)
+        n, mean, square = np.zeros((3, n_tasks))  # square: summed squared deviations from the mean
+        for number, _, _, split, value in self.label_blocks():
+            counts += np.bincount(number * len(SPLITS) + split, minlength=counts.size).reshape(counts.shape)
+            number, value = number[split == 0], value[split == 0].astype(np.float64)
+            more = np.bincount(number, minlength=n_tasks)
+            block_mean = np.bincount(number, value, n_tasks) / np.maximum(more, 1)
+            shift, total = block_mean - mean, np.maximum(n + more, 1)
+            square += np.bincount(number, (value - block_mean[number]) ** 2, n_tasks) + shift**2 * n * more / total
+            mean += shift * more / total
+            n += more
+        return counts, n, mean, np.sqrt(square / np.maximum(n, 1))
+
+    def labels(self, task: str) -> pd.Series:
+        """Return one task's labels aligned with `molecules`, in the task's unit, missing where unmeasured.
+
+        For a node (edge) task each entry is a float32 array over the atoms (bonds) of `Chem.MolFromSmiles(smiles)`, or
+        None; a single unmeasured atom is NaN in it. Where a dataset lists a molecule twice, its first row counts (see `audit`).
+        """
+        number = self.task_number(task)
+        level = self.chosen[number].level
+        molecule, item, _, value = self.label_triples(number)
+        molecule, item, value = molecule[::-1], item[::-1], value[::-1]  # the first row is written last
+        if level == "graph":
+            out = np.full(len(self), np.nan, np.float32)
+            out[molecule] = value
+            return pd.Series(out, name=self.chosen[number].id)
+        sizes = self._sizes(level)
+        ptr = pointer(sizes)
+        flat = np.full(ptr[-1], np.nan, np.float32)
+        flat[ptr[molecule] + item] = value
+        blocks = np.empty(len(self), object)
+        for i in np.unique(molecule):
+            blocks[i] = flat[ptr[i] : ptr[i + 1]]
+        return pd.Series(blocks, name=self.chosen[number].id)
+
+    def audit(self) -> Audit:
+        """Return what a careful reader should know before trusting this mix; see `molfm.data.audit`."""
+        return audit(self)
+
+
+def load(
+    data: "str | Path | pd.DataFrame",
+    smiles: str = "smiles",
+    tasks: list[str] | dict[str, dict] | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    executor: Executor | None = None,
+) -> Mix:
+    """Open a dataset or mix; the first time, download it and featurize it into the cache, with progress bars.
+
+    Args:
+        data: the name of a shipped card, the path of a card of your own (`*.md`), or a table of your own: CSV, Parquet
+            or a DataFrame.
+        smiles, tasks: of a table of your own, see `tables.card_from_table`.
+        split: "official" (where a table's source has none: "random"), "scaffold", "random" (by constitution), or a
+            column of the table that says train, val or test; None: as each card says.
+        seed: of the split.
+        executor: featurizes large tables; any of `concurrent.futures`, such as `dask.distributed.Client(…).get_executor()`.
+            None: processes on this machine.
+
+    Raises:
+        CardError: an unknown name, a card that is wrong, or an unknown split.
+        DownloadError: a table or official split cannot be had; the message says how to place it by hand.
+        TableError: a table that does not hold what its card says.
+    """
+    own_table = is_table(data)
+    if own_table:
+        cards = [card_from_table(data, smiles, tasks, () if split in SPLIT_METHODS else (split,))]
+        name = cards[0].name
+    else:
+        cards, name = datasets_of(data), card(data).name
+    shards, dataset, codes = [], [], []
+    tables = [locate(item, progress) for item in cards]
+    with worker_pool() as pool:
+        for number, table in enumerate(tables):
+            opened = [
+                open_shard(folder) for folder in prepare(table, progress, (lambda: executor) if executor else pool)
+            ]
+            shards += opened
+            dataset += [number] * len(opened)
+            codes += split_codes(table, opened, split, seed, progress, pool)
+    located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
+    if located.endswith(".md"):
+        located = str(Path(located).resolve())  # so that it is found again from another working folder
+    origin = {"data": located, "split": split, "seed": seed}
+    if own_table:
+        origin |= {"smiles": smiles, "tasks": tasks}
+    cards = tuple(table.card for table in tables)
+    chosen = tuple(task for item in cards for task in item.tasks)
+    mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)
+    return mix.select(tasks) if tasks and not own_table else mix

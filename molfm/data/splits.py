@@ -1,0 +1,188 @@
+"""Train, val and test, as a property of the molecule or as the table's authors gave it.
+
+By scaffold or constitution: the group of a molecule (all molecules of a scaffold, all stereoisomers) is hashed with the
+seed, and the hash says where it goes. So the same molecule falls on the same side in every dataset that is split with the
+same method, seed and fractions, whatever other rows there are, and a table can be split while it streams by. The price:
+the sizes are right on average, not exactly; `data.tasks` shows the label counts that came out.
+
+Official: a file of row numbers, or a column of the table. It belongs to that one table; rows it does not name are in no
+split. `test_seen` are test molecules that another dataset of the mix has in training.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+
+from molfm.base.arrays import memory_map
+from molfm.base.files import home, whole
+from molfm.catalog.download import digest, fetch
+from molfm.catalog.http import DownloadError
+from molfm.catalog.schema import CardError
+from molfm.data.prepare import make_scaffolds
+from molfm.data.store import Shard, rejected_of
+from molfm.data.tables import Table, read_column
+
+SPLITS = ("train", "val", "test", "test_seen")
+UNUSED = -1  # the code of a row that is in no split
+GROUPS = ("random", "scaffold")  # methods that go by the molecule: its constitution, its scaffold
+
+
+def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
+    """Return numbers in [0, 1), (n,) float64, that look random and depend on hash (uint64) and seed alone (splitmix64)."""
+    with np.errstate(over="ignore"):  # the sums wrap around by design
+        x = hashes.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+
+
+def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float]) -> np.ndarray:
+    """Return 0, 1 or 2 (train, val, test) for each of `groups`, (n,) uint64 hashes; equal groups, equal split."""
+    return np.searchsorted(np.cumsum(fractions)[:2], uniform(groups, seed), side="right").astype(np.int8)
+
+
+def _row_numbers(numbers: object) -> np.ndarray:
+    found = np.asarray(numbers).ravel()
+    if len(found) and found.dtype.kind not in "iu":  # a mask or fractions would pass for row numbers
+        raise TypeError(f"row numbers are whole numbers, found {found[0]!r}")
+    return found.astype(np.int64)
+
+
+def read_official(path: Path) -> np.ndarray:
+    """Read a split file into a code for each row of its table, (n_rows,) int8 as in `SPLITS`; `UNUSED` where unnamed.
+
+    Args:
+        path: `.pt` (`torch.save` of a dict of lists; read with `weights_only=True`) or `.json` (the same as an object):
+            {"train": [row, …], "val": […], "test": […], "test_seen": […]}, the last optional.
+
+    Raises:
+        ValueError: the file is not that, or a row stands in two splits.
+    """
+    expected = f"expected {', '.join(SPLITS[:3])} and perhaps {SPLITS[3]}, each a list of row numbers"
+    try:
+        if path.suffix == ".json":
+            parts = json.loads(path.read_text("utf-8"))
+        else:
+            import torch  # once, when a table is first split; opening what is prepared never needs it
+
+            parts = torch.load(path, weights_only=True)
+        rows = {name: _row_numbers(numbers) for name, numbers in parts.items()}
+    except Exception as error:  # whatever a broken or foreign file raises
+        raise ValueError(f"{path}: {expected}, but it cannot be read as that: {error}") from error
+    if not set(SPLITS[:3]) <= set(rows) <= set(SPLITS):
+        raise ValueError(f"{path}: {expected}, found {', '.join(map(str, rows)) or 'nothing'}.")
+    every = np.concatenate(list(rows.values()))
+    if len(every) and every.min() < 0:
+        raise ValueError(f"{path}: {expected}, found row {every.min()}.")
+    codes = np.full(every.max() + 1 if len(every) else 0, UNUSED, np.int8)
+    for name, numbers in rows.items():
+        if len(again := numbers[codes[numbers] != UNUSED]) or len(np.unique(numbers)) < len(numbers):
+            row = again[0] if len(again) else np.sort(numbers)[np.flatnonzero(np.diff(np.sort(numbers)) == 0)[0]]
+            raise ValueError(f"{path}: row {row} stands in more than one place.")
+        codes[numbers] = SPLITS.index(name)
+    return codes
+
+
+def codes_of(names: np.ndarray, where: str) -> np.ndarray:
+    """Return the codes, (n,) int8, of a split column, (n,) of names or None; `UNUSED` where nothing stands.
+
+    Raises:
+        ValueError: a name that is no split; the message names the row.
+    """
+    known = {name: code for code, name in enumerate(SPLITS)} | {"valid": 1, "validation": 1, None: UNUSED}
+    for row, name in enumerate(names):
+        if name not in known:
+            raise ValueError(f"{where}, row {row}: expected one of {', '.join(SPLITS)} or nothing, found {name!r}.")
+    return np.array([known[name] for name in names], np.int8)
+
+
+def _cached_codes(table: Table, kind: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return row codes that `make()` gives, kept in the cache: so that opening a prepared dataset imports no torch."""
+    path = home() / "splits" / f"{table.card.name}-{kind}-{key[:16]}.npy"
+    if not path.exists():
+        with whole(path) as temporary:
+            np.save(temporary, make())
+    return memory_map(path)
+
+
+def official_split(table: Table, progress: bool = True) -> Path | None:
+    """Return the file of a table's official split, downloaded if need be; None where its source has none.
+
+    Raises:
+        DownloadError: it cannot be had.
+    """
+    card, source = table.card, table.source
+    if not source.splits:
+        return None
+    try:
+        [path] = fetch(source.splits, card.name, source.splits_sha256, card.folder, progress)
+    except DownloadError as error:
+        hint = 'or split by molecule: molfm.load(…, split="random") or split="scaffold".'
+        raise DownloadError(
+            f"The official split of {card.name} cannot be had.\n{error}\nPlace it as said, {hint}"
+        ) from error
+    return path
+
+
+def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
+    """Return the codes of a split that goes by row, (n_rows,) int8; None where the table's source has no official one."""
+    card = table.card
+    if method != "official":
+        names = table.columns()
+        if method not in names:
+            raise CardError(
+                f"Unknown split {method!r} of {card.name}; expected official, {', '.join(GROUPS)}, or a column of its "
+                f"table: {', '.join(names[:30])}."
+            )
+        content = "".join(digest(path, card.name) for path in table.paths)
+        where = f"{table.paths[0].name}, column {method!r}"
+        return _cached_codes(
+            table,
+            "column",
+            hashlib.sha256((content + method).encode()).hexdigest(),
+            lambda: codes_of(read_column(table, method), where),
+        )
+    if (path := official_split(table, progress)) is None:
+        return None
+    return _cached_codes(table, "official", digest(path, card.name), lambda: read_official(path))
+
+
+def split_codes(
+    table: Table,
+    shards: Sequence[Shard],
+    method: str | None,
+    seed: int,
+    progress: bool,
+    pool: Callable[[], Executor | None] = lambda: None,
+) -> list[np.ndarray]:
+    """Return the split of each molecule of a dataset's shards, codes of `splits.SPLITS`.
+
+    Args:
+        method: "official", "scaffold", "random", or a column of the table; None: as the card says.
+        pool: gives the executor that computes scaffolds, see `store.worker_pool`.
+
+    Raises:
+        CardError: an unknown method.
+        DownloadError: the official split cannot be had.
+        ValueError: the split file or column is not what it should be, or names rows that the table does not have.
+    """
+    method = method or table.card.split
+    codes = None if method in GROUPS else _row_codes(table, method, progress)
+    if codes is None:
+        if method == "scaffold":
+            make_scaffolds(shards, progress, pool)
+        groups = [shard.scaffold if method == "scaffold" else shard.identity[:, 1] for shard in shards]
+        return [assign(group, seed, table.card.fractions) for group in groups]
+    if len(codes) > max((int(shard.row[-1]) + 1 for shard in shards if len(shard.row)), default=0):
+        n_rows = sum(len(shard.row) + len(rejected_of(shard.folder)) for shard in shards)
+        if len(codes) > n_rows:
+            raise ValueError(
+                f"{table.card.name}: its split names row {len(codes) - 1:,}, but {table.paths[0].name} has {n_rows:,} rows, "
+                "counted from 0. One of the two belongs to another version of the dataset."
+            )
+    codes = np.append(codes, np.int8(UNUSED))  # for rows beyond those that the split names
+    return [codes[np.minimum(shard.row, len(codes) - 1)] for shard in shards]

@@ -1,0 +1,311 @@
+"""From a raw table to checked chunks: SMILES and label columns, numbers where numbers belong.
+
+Labels are checked here, once: a text, an infinity or an undeclared class is an error that names row and column. Whether
+a SMILES is a molecule is decided later (`featurize.py`), since that is no error but a rejected row.
+"""
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from molfm.catalog.download import fetch
+from molfm.catalog.http import DownloadError
+from molfm.catalog.schema import DataCard, Source, Task
+from molfm.catalog.shipped import expand_tasks
+
+CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
+_NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list in a text
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    UnicodeError,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+    pa.ArrowException,
+)
+
+
+class TableError(ValueError):
+    """A raw table does not hold what its card says; the message names row, column, expected and found."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A dataset's table on this disk: one file, or several that are read one after the other."""
+
+    card: DataCard  # its tasks are the columns that this table has, patterns replaced by names
+    source: Source
+    paths: tuple[Path, ...]
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns without reading rows."""
+        return column_names(self.paths[0])
+
+    def n_rows(self) -> int | None:
+        """Return the number of rows where the files say so by themselves (Parquet), else None."""
+        if any(path.suffix != ".parquet" for path in self.paths):
+            return None
+        return sum(pq.read_metadata(path).num_rows for path in self.paths)
+
+
+def locate(card: DataCard, progress: bool = True, download: bool = True) -> Table | None:
+    """Return the first of the card's sources that is on this disk, else the first that can be downloaded.
+
+    With `download` false the network is never asked, and what is not on this disk is None.
+
+    Raises:
+        DownloadError: none can be had, or a file is not what the card says; the message lists what was tried.
+        TableError: the table lacks columns of the card.
+
+    Warns:
+        UserWarning: an earlier source could not be had; another one has other rows, and no official split.
+    """
+    failures = []
+    # An unreachable first source must not be asked again while the second is here.
+    for ask in (False, True) if download else (False,):
+        for source in card.sources:
+            try:
+                paths = fetch(source.locations, card.name, source.sha256, card.folder, progress, ask)
+            except DownloadError as error:
+                failures.append(str(error))
+                continue
+            if not paths:
+                continue
+            if failures:
+                told = [f"{card.name} comes from {source.locations[0]}, since this failed:", *failures]
+                warnings.warn("\n".join(told), stacklevel=2)
+            return _described(card, source, tuple(paths))
+    if not download and not failures:
+        return None
+    raise DownloadError("\n".join(dict.fromkeys(failures)))
+
+
+def _described(card: DataCard, source: Source, paths: tuple[Path, ...]) -> Table:
+    """Reduce the card's tasks to what this source has, and check that its columns are there."""
+    found = column_names(paths[0])
+    known = [task for task in card.tasks if source.column(task.name) or task.name in source.atomization]
+    card = expand_tasks(replace(card, tasks=tuple(known)), found)
+    wanted = _wanted(card, source)
+    if missing := [name for name in wanted if name not in found]:
+        raise TableError(
+            f"{paths[0].name}: expected the columns {', '.join(wanted[:30])} of card {card.name}, "
+            f"but {', '.join(missing[:10])} {'is' if len(missing) == 1 else 'are'} not there. Found: {', '.join(found[:30])}."
+        )
+    return Table(card, source, paths)
+
+
+def _column(source: Source, task: Task) -> str:
+    computed = source.atomization.get(task.name)
+    return computed.column if computed else source.column(task.name)
+
+
+def _wanted(card: DataCard, source: Source) -> list[str]:
+    return list(dict.fromkeys([source.smiles, *(_column(source, task) for task in card.tasks)]))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever a broken or foreign file raises while it is read into a `TableError` that names the file."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise TableError(f"{path}: expected text in UTF-8, but {error}. Save it as UTF-8.") from error
+    except _UNREADABLE as error:
+        kind = "Parquet" if path.suffix == ".parquet" else "a table with a header and one row a line"
+        raise TableError(
+            f"{path}: expected {kind}, but it cannot be read as that: {str(error).strip().rstrip('.')}. Is it damaged or incomplete?"
+        ) from error
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a CSV (also .tsv, .gz) or Parquet file without reading its rows.
+
+    Raises:
+        TableError: it is no such file, or a damaged one.
+    """
+    with _reading(path):
+        if path.suffix == ".parquet":
+            return pq.read_schema(path).names
+        return pd.read_csv(path, nrows=0, sep=_separator(path)).columns.tolist()
+
+
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes else ","
+
+
+def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator[pd.DataFrame], int]:
+    """Return a Parquet file's chunks without the row groups that end before row `skip`, and how many rows are left to skip."""
+    # Read page by page: else a row group, which may be the whole file, is held at once.
+    file, first = pq.ParquetFile(path, buffer_size=2**16, pre_buffer=False), 0
+    while first < file.num_row_groups and file.metadata.row_group(first).num_rows <= skip:
+        skip -= file.metadata.row_group(first).num_rows
+        first += 1
+    batches = file.iter_batches(CHUNK_ROWS, columns=columns, row_groups=list(range(first, file.num_row_groups)))
+    return (batch.to_pandas() for batch in batches), skip
+
+
+def _text_chunks(path: Path, columns: list[str], texts: list[str]) -> Iterator[pd.DataFrame]:
+    """Read a text table; all its columns, since pandas overlooks a row with too many fields where it is told to skip some."""
+    names = column_names(path)
+    dtype = dict.fromkeys({*names} - {*columns} | {*texts}, object)
+    for chunk in pd.read_csv(path, sep=_separator(path), dtype=dtype, chunksize=CHUNK_ROWS):
+        if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # the surplus fields were taken for row names
+            raise TableError(
+                f"{path}: expected {len(names)} fields a row, as in its header, found more in its first row."
+            )
+        yield chunk[columns]
+
+
+def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
+    """Read files as one table from row `skip` on, exactly `CHUNK_ROWS` rows at a time but for the last chunk.
+
+    Columns in `texts` stay as they are written; others become numbers where a chunk holds nothing else.
+    """
+    waiting: list[pd.DataFrame] = []
+    for path in paths:
+        if path.suffix == ".parquet":
+            with _reading(path):
+                chunks, skip = _parquet_chunks(path, columns, skip)
+        else:
+            chunks = _text_chunks(path, columns, texts)
+        while True:
+            with _reading(path):
+                chunk = next(chunks, None)
+            if chunk is None:
+                break
+            start, skip = min(skip, len(chunk)), max(0, skip - len(chunk))
+            waiting.append(chunk.iloc[start:])
+            if sum(map(len, waiting)) >= CHUNK_ROWS:
+                joined = pd.concat(waiting, ignore_index=True) if len(waiting) > 1 else waiting[0]
+                yield joined.iloc[:CHUNK_ROWS]
+                waiting = [joined.iloc[CHUNK_ROWS:]]
+    if rest := [chunk for chunk in waiting if len(chunk)]:
+        yield pd.concat(rest, ignore_index=True)
+
+
+def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") -> np.ndarray:
+    """Return checked float64 values, NaN where unmeasured."""
+    if values.dtype.kind in "biuf":
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        wrong = np.abs(numbers) > np.finfo(np.float32).max  # an infinity, or one to be: labels are stored as float32
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
+        wrong = (np.isnan(numbers) & said) | (np.abs(numbers) > np.finfo(np.float32).max)
+    expected = "a finite number"
+    if task.kind != "regression":
+        classes = task.classes or 2
+        wrong |= ~np.isnan(numbers) & ~np.isin(numbers, np.arange(classes))
+        expected = "0 or 1" if classes == 2 else f"a class from 0 to {classes - 1}"
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise TableError(
+            f"{task.dataset}: {what} {first_row + i}, column {task.name!r}: expected {expected} or nothing, "
+            f"found {values.astype(object).iloc[i]!r}."
+        )
+    return numbers
+
+
+def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | None]:
+    """Return one checked array a row for a node or edge task, None where the row has no block."""
+    out: list[np.ndarray | None] = []
+    for row, value in enumerate(values, first_row):
+        block = value
+        if isinstance(value, str) and value.strip()[:1] == "[" and value.strip()[-1] == "]":
+            # In a CSV: a list as JSON, Python or NumPy writes it.
+            block = [None if word in _NOTHING else word for word in value.strip()[1:-1].replace(",", " ").split()]
+        if value is None or (np.isscalar(value) and pd.isna(value)):
+            out.append(None)
+        elif isinstance(block, (list, tuple, np.ndarray)):
+            entries = pd.Series(block if isinstance(block, np.ndarray) and block.dtype.kind in "biuf" else list(block))
+            out.append(_floats(entries, task, 0, f"row {row}, entry"))
+        else:
+            raise TableError(
+                f"{task.dataset}: row {row}, column {task.name!r}: expected a list with one number a "
+                f"{'bond' if task.level == 'edge' else 'atom'} ({task.level} level), found {value!r}."
+            )
+    return out
+
+
+def _atoms_energy(smiles: list, energies: dict[str, float]) -> np.ndarray:
+    """Return the summed energies (n,) of the molecules' isolated atoms, hydrogens included; NaN for what is no molecule."""
+    from rdkit import Chem, rdBase
+
+    def energy(text: object) -> float:
+        mol = Chem.MolFromSmiles(text) if isinstance(text, str) else None
+        atoms = Chem.AddHs(mol).GetAtoms() if mol else ()
+        return sum(energies.get(atom.GetSymbol(), np.nan) for atom in atoms) if mol else np.nan
+
+    with rdBase.BlockLogs():
+        return np.array([energy(text) for text in smiles])
+
+
+def read_chunks(table: Table, skip: int = 0) -> Iterator[tuple[int, list, dict[str, np.ndarray | list]]]:
+    """Read a dataset's table from row `skip` on, `CHUNK_ROWS` rows at a time.
+
+    Yields:
+        The first row's number, the SMILES, and the labels by task name: float64 (n,) for graph tasks, a list of n
+        arrays (or None) for node and edge tasks, each in the order of the input SMILES.
+
+    Raises:
+        TableError: a label is not what the card declares.
+    """
+    card, source, first_row = table.card, table.source, skip
+    for chunk in raw_chunks(table.paths, _wanted(card, source), [source.smiles], skip):
+        smiles = [None if pd.isna(text) else text for text in chunk[source.smiles]]
+        labels = {
+            task.name: (_floats if task.level == "graph" else _arrays)(chunk[_column(source, task)], task, first_row)
+            for task in card.tasks
+        }
+        isolated: dict[str, np.ndarray] = {}
+        for name, computed in source.atomization.items():
+            if name in labels:
+                key = str(sorted(computed.atoms.items()))
+                if key not in isolated:
+                    isolated[key] = _atoms_energy(smiles, computed.atoms)
+                labels[name] = (labels[name] - isolated[key]) * computed.factor
+        yield first_row, smiles, labels
+        first_row += len(chunk)
+
+
+def read_column(table: Table, name: str) -> np.ndarray:
+    """Return one column of a table as texts, (n_rows,) object, None where nothing stands; such as a split.
+
+    Raises:
+        TableError: no such column.
+    """
+    if name not in (found := table.columns()):
+        raise TableError(f"{table.paths[0].name}: no column {name!r}. Found: {', '.join(found[:30])}.")
+    parts = []
+    for path in table.paths:  # the other columns were checked when the table was prepared
+        with _reading(path):
+            if path.suffix == ".parquet":
+                parts.append(pd.read_parquet(path, columns=[name])[name].astype(object))
+            else:
+                parts.append(pd.read_csv(path, usecols=[name], dtype=object, sep=_separator(path))[name])
+    values = pd.concat(parts, ignore_index=True)
+    return values.where(values.notna(), None).to_numpy(object)
+
+
+def read_smiles(path: Path, column: str = "smiles") -> Iterator[str | None]:
+    """Yield one column of a CSV or Parquet file, None where nothing stands, without holding the file.
+
+    Raises:
+        TableError: no such file or column.
+    """
+    if not path.exists():
+        raise TableError(f"There is no table at {path}.")
+    if column not in (found := column_names(path)):
+        raise TableError(f"{path.name}: no column {column!r}. Found: {', '.join(found[:30])}.")
+    for chunk in raw_chunks((path,), [column], [column]):
+        values = chunk[column].astype(object)
+        yield from values.where(values.notna(), None)

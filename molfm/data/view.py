@@ -1,0 +1,252 @@
+"""A view of one dataset or several, joined by molecule: which tasks and labels count, and the arrays of a batch.
+
+A view is immutable. `select`, `keep` and `limit` return narrower views of the same files. A molecule that several datasets
+contain is one molecule; each dataset keeps its own rows, labels and split for it. Nothing here imports torch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from molfm.base.arrays import pointer, spans
+from molfm.base.names import resolve, resolve_one
+from molfm.catalog.schema import LEVELS, DataCard, Task
+from molfm.chem.encodings import WALK
+from molfm.data.join import Rows
+from molfm.data.prepare import make_scaffolds, worker_pool
+from molfm.data.splits import SPLITS, UNUSED, uniform
+from molfm.data.store import Shard, structure
+
+
+@dataclass(frozen=True)
+class View:
+    """What a training run or an audit reads of prepared datasets; `Mix` adds tables to look at."""
+
+    name: str
+    cards: tuple[DataCard, ...]
+    shards: tuple[Shard, ...]
+    rows: Rows
+    chosen: tuple[Task, ...]  # the tasks in force; their order is the numbering of tasks everywhere
+    kept: dict[int, np.ndarray] = field(default_factory=dict)  # task -> (n_molecules,) bool: where its labels are kept
+    origin: dict = field(default_factory=dict)  # the arguments of `load`, so that a run can say what it was trained on
+
+    def __len__(self) -> int:
+        return len(self.rows.ptr) - 1
+
+    def __getstate__(self) -> dict:
+        """What a loader process is sent: the fields, without the tables that were made from them to look at."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def __repr__(self) -> str:
+        names = ", ".join(c.name for c in self.cards)
+        return f"Mix({self.name}: {len(self):,} molecules, {len(self.chosen)} tasks of {names})"
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits in use: train, val, test, and test_seen if a dataset has it."""
+        return [split for split in SPLITS if split != "test_seen" or (self.rows.split == SPLITS.index(split)).any()]
+
+    # --------------------------------------------------------------------------------------- choosing tasks and labels
+
+    def numbers(self, names: str | Sequence[str]) -> list[int]:
+        """Return the numbers of the tasks that names stand for, each once; see `base.names.resolve`.
+
+        Raises:
+            UnknownName: a name matches nothing, or several tasks have it.
+        """
+        names = [names] if isinstance(names, str) else names
+        return list(dict.fromkeys(i for name in names for i in resolve(name, self.chosen, self.name)))
+
+    def expand(self, names: str | Sequence[str]) -> list[str]:
+        """Return the ids of the tasks that names stand for; see `numbers`."""
+        return [self.chosen[number].id for number in self.numbers(names)]
+
+    def task_number(self, name: str) -> int:
+        """Return the number of the one task that a name stands for.
+
+        Raises:
+            UnknownName: no task matches, or several do.
+        """
+        return resolve_one(name, self.chosen, self.name)
+
+    def task(self, name: str) -> Task:
+        """Return the one task that a name stands for; see `task_number`."""
+        return self.chosen[self.task_number(name)]
+
+    def select(self, names: str | Sequence[str]) -> Self:
+        """Return a view with these tasks only (see `numbers`). Molecules without any of their labels stay listed."""
+        numbers = self.numbers(names)
+        kept = {new: self.kept[old] for new, old in enumerate(numbers) if old in self.kept}
+        return replace(self, chosen=tuple(self.chosen[i] for i in numbers), kept=kept)
+
+    def keep(self, tasks: str | Sequence[str], molecules: np.ndarray) -> Self:
+        """Return a view that keeps labels of these tasks (see `numbers`) only for some molecules.
+
+        Args:
+            tasks: names of tasks, datasets or levels.
+            molecules: (n_molecules,) bool, whose labels are kept.
+        """
+        return replace(self, kept=self.kept | {i: self.kept.get(i, True) & molecules for i in self.numbers(tasks)})
+
+    def limit(self, task: str, n_labels: int, seed: int = 0) -> Self:
+        """Return the mix with only `n_labels` training labels of a graph task, and validation labels in proportion.
+
+        The choice depends on the molecules and the seed alone and is nested: 64 labels are among the 128 of one seed.
+
+        Raises:
+            ValueError: the task has fewer training labels than that, or is not at graph level.
+        """
+        number = self.task_number(task)
+        if self.chosen[number].level != "graph":
+            raise ValueError(
+                f"Only labels of graph tasks can be limited, {task} is at {self.chosen[number].level} level."
+            )
+        molecule, _, split, _ = self.label_triples(number)
+        molecule, first = np.unique(molecule, return_index=True)  # one that is listed twice counts once
+        split = split[first]
+        available = np.bincount(split, minlength=len(SPLITS))
+        if not 0 < n_labels <= available[0]:
+            raise ValueError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
+        mask = np.ones(len(self), bool)
+        quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
+        rank = uniform(self.key[molecule], seed)
+        for part, size in quota.items():
+            members = np.flatnonzero(split == part)
+            mask[molecule[members[np.argsort(rank[members], kind="stable")[size:]]]] = False
+        return self.keep([task], mask)
+
+    # ------------------------------------------------------------------------------------------- identity of molecules
+
+    @cached_property
+    def key(self) -> np.ndarray:
+        """(n_molecules,) uint64, a hash of each molecule's SMILES."""
+        return self._of_molecules(shard.identity[:, 0] for shard in self.shards)
+
+    @cached_property
+    def constitution(self) -> np.ndarray:
+        """(n_molecules,) uint64, equal for stereoisomers: what a bootstrap over the test set should resample."""
+        return self._of_molecules(shard.identity[:, 1] for shard in self.shards)
+
+    @cached_property
+    def scaffold(self) -> np.ndarray:
+        """(n_molecules,) uint64, equal for equal scaffolds; computed when it is first asked for."""
+        with worker_pool() as pool:
+            make_scaffolds(self.shards, True, pool)
+        return self._of_molecules(shard.scaffold for shard in self.shards)
+
+    def _of_molecules(self, of_shards: Iterable[np.ndarray]) -> np.ndarray:
+        """Return (n_molecules,) of what each shard has for its molecules, (n_molecules_of_shard,)."""
+        return np.concatenate(list(of_shards))[self.rows.order[self.rows.ptr[:-1]]]
+
+    def _sizes(self, level: str) -> np.ndarray:
+        """Return the number of atoms or bonds of every molecule."""
+        pointers = (shard.atom_ptr if level == "node" else shard.bond_ptr for shard in self.shards)
+        return self._of_molecules(map(np.diff, pointers))
+
+    # ---------------------------------------------------------------------------------------------------------- labels
+
+    def members(self, split: str, tasks: Sequence[str] | None = None) -> np.ndarray:
+        """Return the molecules that carry at least one label in a split, of these tasks (see `expand`) or of any."""
+        wanted = None if tasks is None else self.numbers(tasks)
+        code, found = SPLITS.index(split), np.zeros(len(self), bool)
+        for _, molecule, _, where, _ in self.label_blocks(wanted):
+            found[molecule[where == code]] = True
+        return np.flatnonzero(found)
+
+    def label_blocks(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the labels of some tasks (None: all) as this view keeps them, a shard and level at a time.
+
+        Each time (number of the task, molecule, item, split, value); labels of rows that are in no split are left out.
+        """
+        for index, shard in enumerate(self.shards):
+            row_of = self.rows.of_shard(index)
+            if not len(row_of):
+                continue
+            numbering = self._numbering[self.rows.dataset[row_of[0]]]
+            if wanted is not None:
+                numbering = np.where(np.isin(numbering, wanted), numbering, -1)
+            for level, labels in shard.labels.items():
+                if not any(self.chosen[number].level == level for number in numbering[numbering >= 0]):
+                    continue
+                number = numbering[labels.task]
+                hit = np.flatnonzero(number >= 0)
+                row = row_of[np.searchsorted(labels.ptr, hit, side="right") - 1]
+                number, molecule, split = number[hit], self.rows.molecule[row], self.rows.split[row]
+                here = split != UNUSED
+                for task, mask in self.kept.items():
+                    here &= (number != task) | mask[molecule]
+                found = (number, molecule, labels.item[hit], split, labels.value[hit])
+                yield tuple(array[here] for array in found)
+
+    def label_triples(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return all labels of one task as (molecule, item, split, value), as this view keeps them."""
+        empty = (np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int8, np.float32))
+        parts = [tuple(empty), *(found[1:] for found in self.label_blocks([number]))]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    def row_labels(self, level: str, row: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the labels that this view has of some rows, at one level: (place in `row`, item, task, value)."""
+        rows, nothing = self.rows, np.zeros(0, np.int64)
+        parts = [(nothing, nothing, nothing, np.zeros(0, np.float32))]
+        for s in np.unique(rows.shard[row]):
+            place = np.flatnonzero(rows.shard[row] == s)
+            local, labels = rows.local[row[place]], self.shards[s].labels[level]
+            counts = labels.ptr[local + 1] - labels.ptr[local]
+            at = spans(labels.ptr[local], counts)
+            task = self._numbering[rows.dataset[row[place[0]]]][labels.task[at]]
+            found = (np.repeat(place, counts), labels.item[at].astype(np.int64), task, labels.value[at])
+            chosen = task >= 0
+            parts.append(tuple(array[chosen] for array in found))
+        place, item, task, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        for number, mask in self.kept.items():
+            here = (task != number) | mask[rows.molecule[row[place]]]
+            place, item, task, value = place[here], item[here], task[here], value[here]
+        return place, item, task, value
+
+    @cached_property
+    def _numbering(self) -> list[np.ndarray]:
+        """For each dataset, the number in this mix of each of its card's tasks; -1: not chosen."""
+        number = {task.id: i for i, task in enumerate(self.chosen)}
+        return [np.array([number.get(task.id, -1) for task in item.tasks]) for item in self.cards]
+
+    # ----------------------------------------------------------------------------------------------- arrays of a batch
+
+    def gather(
+        self, molecules: np.ndarray, split: str, only: np.ndarray | None = None, encodings: Sequence[str] = (WALK,)
+    ) -> dict[str, np.ndarray]:
+        """Return the arrays of a batch: structures of `molecules` and their labels of one split.
+
+        Args:
+            molecules: (n,) numbers of molecules; they come back in the order of their shards, see `mol_id`.
+            only: (n,) dataset whose labels are wanted for each of them, by number; None: all.
+            encodings: positional encodings that come along, by their names in `encodings.py`.
+        """
+        rows = self.rows
+        sort = np.argsort(rows.shard[rows.ptr[molecules]], kind="stable")
+        molecules, only = molecules[sort], None if only is None else only[sort]
+        first = rows.ptr[molecules]
+        parts = [
+            structure(self.shards[s], rows.local[first[rows.shard[first] == s]], encodings)
+            for s in np.unique(rows.shard[first])
+        ]
+        out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        sizes = {"graph": np.ones_like(molecules), "node": out["num_atoms"], "edge": out["num_bonds"]}
+
+        counts = rows.ptr[molecules + 1] - first
+        row, place = spans(first, counts), np.repeat(np.arange(len(molecules)), counts)
+        wanted = rows.split[row] == SPLITS.index(split)
+        if only is not None:
+            wanted &= rows.dataset[row] == only[place]
+        row, place = row[wanted], place[wanted]
+        for level in LEVELS:
+            at, item, task, value = self.row_labels(level, row)
+            place_ = place[at]
+            by_molecule = np.argsort(place_, kind="stable")
+            out[f"{level}_item"] = (pointer(sizes[level])[place_] + item)[by_molecule]
+            out[f"{level}_task"] = task[by_molecule].astype(np.int64)
+            out[f"{level}_value"] = value[by_molecule].astype(np.float32)
+            out[f"{level}_counts"] = np.bincount(place_, minlength=len(molecules))
+        return out | {"mol_id": molecules}

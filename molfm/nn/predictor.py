@@ -1,0 +1,306 @@
+"""Prediction and embedding: from SMILES to tables or Parquet files, a few thousand molecules at a time.
+
+A file for millions of molecules takes no more memory than one chunk. Chunks are written to a hidden folder beside the
+file. Each is named by a hash of everything it was made from, so an interrupted call resumes. At the end they are joined
+into one file.
+"""
+
+import json
+import shutil
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from hashlib import blake2b
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from rdkit import Chem
+from torch import Tensor
+from torch_geometric.data import Batch
+from tqdm.auto import tqdm
+
+from molfm.base.files import whole
+from molfm.base.names import TaskName, resolve
+from molfm.batches.batch import to_batch
+from molfm.catalog.schema import LEVELS
+from molfm.chem.featurize import Molecules, Rejected, featurize
+from molfm.data.store import in_memory, structure
+from molfm.nn.config import ModelConfig
+
+PREDICT_BATCH = 256
+CHUNK = 4096  # molecules that are featurized together; one part of a file
+_PATIENCE = 2  # seconds before a progress bar is shown
+
+
+class Predictor(ABC):
+    """Base of everything that predicts and embeds: one model, or several that divide the tasks among them.
+
+    Attributes:
+        config: settings of the network; they say which encodings a batch must carry.
+        tasks: one row per task, as in `Mix.tasks`.
+        card: the model card in Markdown; "" if there is none.
+    """
+
+    config: ModelConfig
+    tasks: pd.DataFrame
+    card: str = ""
+
+    @abstractmethod
+    def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
+        """Predict tasks of one level, given as rows of `tasks`: (n_items, n_columns), ordered as `column_names`."""
+
+    @abstractmethod
+    def vectors(self, batch: Batch) -> Tensor:
+        """Return the embeddings that graph heads read, (n_graphs, channels)."""
+
+    @abstractmethod
+    def column_names(self, chosen: np.ndarray) -> list[str]:
+        """Return the names of the columns that `predict` makes for tasks, given as rows of `tasks`."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Return a hash of all weights."""
+
+    def predict(
+        self,
+        smiles: str | Iterable[str],
+        level: str = "graph",
+        tasks: str | Sequence[str] | None = None,
+        out: str | Path | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame | Path:
+        """Predict tasks of one level: physical units for regression, probabilities for binary tasks.
+
+        An ordinal task has a column with its expected class, Σ c p_c, followed by one column per class with its
+        probability, such as `l1000_vcap/geneID-16=0`.
+
+        Args:
+            smiles: one SMILES or several; with `out` also millions, from any iterable.
+            level: "graph" for one row per molecule, "node" for one per atom, "edge" for one per bond; atoms and bonds
+                are in the order of `Chem.MolFromSmiles(smiles)`.
+            tasks: task ids, names or datasets; None for all tasks of the level.
+            out: Parquet file to write instead of returning a table. If the call is interrupted, the same call resumes.
+            progress: show a progress bar if prediction takes more than two seconds.
+
+        Returns:
+            A DataFrame with `mol_id` (position in the input), `smiles`, at node level `atom` and `element`, at edge
+            level `begin` and `end` (the lower atom number first), then one float32 column per task. Invalid SMILES give
+            an empty row at graph level and no rows at other levels; a warning names the first one. With `out`, its path
+            is returned and invalid SMILES are listed beside it, in a file that ends in `.rejected.csv`.
+
+        Raises:
+            ValueError: the level or a task is unknown, or `out` does not end in .parquet.
+        """
+        if level not in LEVELS:
+            raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
+        chosen = self._chosen(level, tasks)
+        names = self.column_names(chosen)
+        places = {"graph": (), "node": ("node",), "edge": ("node", "edge")}[level]
+
+        def table(first: int, texts: list[str]) -> tuple[pd.DataFrame, list[Rejected]]:
+            found = featurize(texts, levels=places, as_labels=False)
+            values = self._by_batch(found, lambda batch: self.values(batch, level, chosen), len(names))
+            rows = _ROWS[level](found, texts, values, names)
+            rows["mol_id"] += first
+            return rows, found.rejected
+
+        if out is None:
+            return pd.concat(_in_memory(smiles, table, progress, "prediction"), ignore_index=True)
+
+        def as_arrow(first: int, texts: list[str]) -> tuple[pa.Table, list[Rejected]]:
+            rows, rejected = table(first, texts)
+            return pa.Table.from_pandas(rows, _schema(rows.columns), preserve_index=False), rejected
+
+        return _to_parquet(smiles, as_arrow, Path(out), [self.digest(), level, names], progress, "prediction")
+
+    def embed(
+        self, smiles: str | Iterable[str], out: str | Path | None = None, progress: bool = True
+    ) -> np.ndarray | Path:
+        """Return the vectors that the graph heads read, (n, pooled channels) float32; NaN for invalid SMILES.
+
+        Args:
+            smiles: one SMILES or several; with `out` also millions, from any iterable.
+            out: Parquet file to write instead of returning an array, with `mol_id`, `smiles` and `embedding` (a list of
+                fixed size, null for invalid SMILES). It resumes and lists invalid SMILES like `predict`.
+            progress: show a progress bar if embedding takes more than two seconds.
+
+        Raises:
+            ValueError: `out` does not end in .parquet.
+        """
+        channels = self.config.pooled_channels
+
+        def array(first: int, texts: list[str]) -> tuple[np.ndarray, list[Rejected]]:
+            found = featurize(texts, levels=())
+            vectors = np.full((len(texts), channels), np.nan, np.float32)
+            vectors[found.row] = self._by_batch(found, self.vectors, channels)
+            return vectors, found.rejected
+
+        if out is None:
+            return np.concatenate(_in_memory(smiles, array, progress, "embedding"))
+
+        def as_arrow(first: int, texts: list[str]) -> tuple[pa.Table, list[Rejected]]:
+            vectors, rejected = array(first, texts)
+            missing = pa.array(np.isnan(vectors[:, 0]))
+            lists = pa.FixedSizeListArray.from_arrays(vectors.ravel(), channels, mask=missing)
+            column = pa.array(texts, pa.string())
+            return pa.table({"mol_id": first + np.arange(len(texts)), "smiles": column, "embedding": lists}), rejected
+
+        return _to_parquet(smiles, as_arrow, Path(out), [self.digest(), "embedding"], progress, "embedding")
+
+    def _chosen(self, level: str, tasks: str | Sequence[str] | None) -> np.ndarray:
+        """Return the rows of `tasks` that names refer to at a level; None for all."""
+        of_level = self.tasks[self.tasks.level == level]
+        if not len(of_level):
+            raise ValueError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
+        if tasks is None:
+            return of_level.index.to_numpy(copy=True)
+        named = [TaskName(*row) for row in of_level[["task", "dataset", "level"]].itertuples(index=False)]
+        wanted, where = [tasks] if isinstance(tasks, str) else tasks, f"this model at {level} level"
+        places = dict.fromkeys(place for name in wanted for place in resolve(name, named, where))
+        return of_level.index.to_numpy()[list(places)]
+
+    @torch.inference_mode()
+    def _by_batch(self, found: Molecules, make: Callable[[Batch], Tensor], n_columns: int) -> np.ndarray:
+        """Apply `make` to featurized molecules batch by batch, and return all rows, (n_items, n_columns)."""
+        shard, parts = in_memory(found), [np.zeros((0, n_columns), np.float32)]
+        for start in range(0, len(found.row), PREDICT_BATCH):
+            local = np.arange(start, min(start + PREDICT_BATCH, len(found.row)))
+            parts.append(make(to_batch(structure(shard, local, self.config.encodings))).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+# ------------------------------------------------------------------------------------------------------ rows of a level
+
+
+def _frame(values: np.ndarray, names: list[str], **first: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame(values, columns=names)
+    for place, (name, column) in enumerate(first.items()):
+        frame.insert(place, name, column)
+    return frame
+
+
+def _schema(columns: Iterable[str]) -> pa.Schema:
+    types = dict.fromkeys(("mol_id", "atom", "begin", "end"), pa.int64()) | dict.fromkeys(
+        ("smiles", "element"), pa.string()
+    )
+    return pa.schema([(name, types.get(name, pa.float32())) for name in columns])
+
+
+def _graph_rows(found: Molecules, texts: list[str], values: np.ndarray, names: list[str]) -> pd.DataFrame:
+    table = np.full((len(texts), len(names)), np.nan, np.float32)
+    table[found.row] = values
+    return _frame(table, names, mol_id=np.arange(len(texts)), smiles=np.array(texts, object))
+
+
+def _in_input_order(found: Molecules, texts: list[str], ptr: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, dict]:
+    """Return the stored atom (or bond) of each row of a table, and the columns that name its molecule."""
+    sizes = np.diff(ptr)
+    back = np.empty(len(order), np.int64)
+    back[np.repeat(ptr[:-1], sizes) + order] = np.arange(len(order))
+    mol = np.repeat(found.row, sizes)
+    return back, {"mol_id": mol, "smiles": np.array(texts, object)[mol]}
+
+
+@cache
+def _symbols() -> np.ndarray:
+    table = Chem.GetPeriodicTable()
+    return np.array([table.GetElementSymbol(number) for number in range(119)], object)
+
+
+def _node_rows(found: Molecules, texts: list[str], values: np.ndarray, names: list[str]) -> pd.DataFrame:
+    order = found.places["node"].order
+    back, first = _in_input_order(found, texts, found.atom_ptr, order)
+    return _frame(values[back], names, **first, atom=order[back], element=_symbols()[found.atoms[back, 0]])
+
+
+def _edge_rows(found: Molecules, texts: list[str], values: np.ndarray, names: list[str]) -> pd.DataFrame:
+    back, first = _in_input_order(found, texts, found.bond_ptr, found.places["edge"].order)
+    starts = np.repeat(found.atom_ptr[:-1], np.diff(found.bond_ptr))
+    ends = np.sort(found.places["node"].order[starts[:, None] + found.bonds[:, :2]], axis=1)[back]
+    return _frame(values[back], names, **first, begin=ends[:, 0], end=ends[:, 1])
+
+
+_ROWS = {"graph": _graph_rows, "node": _node_rows, "edge": _edge_rows}
+
+
+# ----------------------------------------------------------------------------------------------------- chunks and files
+
+
+def _chunks(smiles: str | Iterable[str], progress: bool) -> Iterator[tuple[int, list[str]]]:
+    """Cut SMILES into chunks; each comes with the position of its first SMILES."""
+    known = [smiles] if isinstance(smiles, str) else smiles
+    total = len(known) if hasattr(known, "__len__") else None
+    waiting, first = iter(known), 0
+    with tqdm(total=total, unit=" molecules", disable=not progress, delay=_PATIENCE) as bar:
+        while given := list(islice(waiting, CHUNK)):
+            texts = [text if text is None or isinstance(text, str) else str(text) for text in given]
+            yield first, texts
+            first += len(texts)
+            bar.update(len(texts))
+
+
+def _warn(rejected: list[Rejected], n: int, what: str, where: str = "") -> None:
+    if rejected:
+        first = rejected[0]
+        warnings.warn(
+            f"{len(rejected)} of {n} SMILES have no {what}. The first is {first.smiles!r} at position {first.row}: "
+            f"{first.reason}.{where}",
+            stacklevel=4,
+        )
+
+
+def _in_memory(smiles: str | Iterable[str], make: Callable, progress: bool, what: str) -> list:
+    """Apply `make` to each chunk, or to an empty one if there is none, and return the parts."""
+    parts, rejected, n = [], [], 0
+    for first, texts in _chunks(smiles, progress):
+        part, bad = make(first, texts)
+        parts.append(part)
+        rejected += [item._replace(row=item.row + first) for item in bad]
+        n += len(texts)
+    _warn(rejected, n, what)
+    return parts or [make(0, [])[0]]
+
+
+def _to_parquet(
+    smiles: str | Iterable[str], make: Callable, out: Path, request: list, progress: bool, what: str
+) -> Path:
+    """Apply `make` to each chunk, write one Parquet file, and list invalid SMILES in a CSV file beside it."""
+    if out.suffix != ".parquet":
+        raise ValueError(f"Expected a file that ends in .parquet, found {out}.")
+    folder, asked = out.with_name(f".{out.name}.parts"), json.dumps(request).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    parts, n = [], 0
+    for first, texts in _chunks(smiles, progress):
+        digest = blake2b(asked + json.dumps([first, texts]).encode(), digest_size=12).hexdigest()
+        parts.append(folder / f"{digest}.parquet")
+        n += len(texts)
+        if not parts[-1].exists():
+            table, rejected = make(first, texts)
+            bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
+            _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
+    whole = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
+    _write(folder / "whole.parquet", whole)
+    (folder / "whole.parquet").replace(out)
+    rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
+    beside = out.with_suffix(".rejected.csv")
+    beside.unlink(missing_ok=True)
+    if rejected:
+        pd.DataFrame(rejected, columns=["mol_id", "smiles", "reason"]).to_csv(beside, index=False)
+    shutil.rmtree(folder)
+    _warn(rejected, n, what, f" All are listed in {beside}.")
+    return out
+
+
+def _write(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables to one file, whole or not at all."""
+    tables = iter(tables)
+    first = next(tables)
+    with whole(path) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)

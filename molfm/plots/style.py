@@ -1,0 +1,82 @@
+"""The look of all figures. Colours are Okabe and Ito's, which colour-blind people tell apart; never colour alone."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+DOMAIN_COLORS = {
+    "quantum": "#0072B2",
+    "physicochemical": "#009E73",
+    "biological": "#D55E00",
+    "transcriptomic": "#CC79A7",
+    "": "#999999",
+}
+REGIME_STYLE = {
+    "alone": ("#E69F00", "dash", "circle-open"),
+    "cotrain": ("#0072B2", "solid", "circle"),
+    "finetune": ("#009E73", "dashdot", "diamond"),
+    "probe": ("#CC79A7", "dot", "square"),
+}
+REFERENCE_STYLE = ("#777777", "longdash", "x-thin-open")
+SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
+METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}
+
+
+def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:
+    """Return a figure in the project's style, or give a figure that is there this style."""
+    figure = figure or go.Figure()
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title, "font": {"size": 15}},
+        height=height,
+        margin={"l": 70, "r": 20, "t": 50, "b": 50},
+        xaxis_title=x,
+        yaxis_title=y,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    )
+    return figure
+
+
+def legend_below(figure: go.Figure) -> go.Figure:
+    """Return a figure with its legend, of long or many names, where it leaves the title room."""
+    return figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
+
+
+def arm_name(regime: str, source: str) -> str:
+    """Return what a figure calls runs of one regime with one source."""
+    forms = {"alone": "alone", "cotrain": "with {}", "finetune": "after {}", "probe": "probe of {}"}
+    return forms[regime].format(source)
+
+
+def arm_style(regime: str, source: str, sources: Sequence[str]) -> tuple[str, str, str]:
+    """Return colour (a source, of all `sources` of a figure), dash and symbol (a regime) of runs."""
+    color, dash, symbol = REGIME_STYLE[regime]
+    return SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)] if source else color, dash, symbol
+
+
+PALE = "#f4f4f2"
+
+
+def matrix(figure: go.Figure, z, x, y, text, hover, colors: list, limit: float, unit: str) -> go.Figure:
+    """Add a matrix to a figure: colours from -limit to limit, and the same in words in each cell."""
+    figure.add_heatmap(
+        z=z,
+        x=x,
+        y=y,
+        text=text,
+        customdata=hover,
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f24"},
+        hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorscale=colors,
+        zmin=-limit,
+        zmax=limit,
+        xgap=3,
+        ygap=3,
+        colorbar={"title": unit},
+    )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed", tickfont_size=11)
+    return figure.update_layout(margin_l=190)

@@ -1,0 +1,286 @@
+"""The plan of a transfer study: checks the request, lists the comparisons, and plans the runs that they need."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from molfm import __version__
+from molfm.base.files import home
+from molfm.data.mix import Mix
+from molfm.data.reopen import contents_of
+from molfm.data.splits import SPLITS
+from molfm.study.comparison import Cell
+from molfm.study.jobs import Job
+from molfm.study.sources import HELD_OUT, TransferSource, fit_source, hide
+from molfm.study.statistics import too_few
+from molfm.training.config import TrainConfig, sort_settings
+from molfm.training.metrics import undefined
+from molfm.training.run import FORMAT
+
+REGIMES = ("alone", "cotrain", "finetune", "probe")
+_OWN = (
+    *("batch_size", "fractions", "temperature", "watch", "seed", "epochs", "freeze", "layer_decay"),
+    *("start_from", "start_digest", "start_tasks"),
+)
+_OF_FINETUNE = (
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup",
+    "gradient_clip",
+    "freeze",
+    "layer_decay",
+    "dropout",
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every run of a study is given; the same for all that are compared."""
+
+    seeds: int
+    steps: int
+    target_batch: int
+    pretrain_steps: int
+    source_batch: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seeds} paired seeds; every run takes {self.steps:,} steps that see {self.target_batch} target molecules "
+            f"each. cotrain: {self.source_batch} molecules of each source dataset beside them; finetune and probe: "
+            f"{self.pretrain_steps:,} steps on as many before. The target's validation loss chooses the weights."
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked request for a study. Made by `check_request`."""
+
+    mix: Mix
+    groups: list[tuple[str, ...]]  # ids of targets that are trained together
+    regimes: Sequence[str]
+    counts: list[int | None]  # training labels of a target; None for all
+    budget: Budget
+    held_out: str
+    shape: dict  # settings of the network
+    recipe: dict  # settings of training
+    finetune: dict  # settings of fine-tuning that differ
+
+
+def check_request(
+    mix: Mix,
+    targets: str | Sequence[str | Sequence[str]],
+    regimes: str | Sequence[str],
+    n_labels: int | Sequence[int | None] | None,
+    budget: Budget,
+    held_out: str,
+    finetune: dict,
+    settings: dict,
+) -> Request:
+    """Check the arguments of `molfm.transfer`; see there for their meaning and the errors."""
+    from molfm.nn.config import ModelConfig  # here, like all that imports torch: comparing finished runs does without
+    from molfm.training.presets import settings_of
+
+    groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
+    regimes = [regimes] if isinstance(regimes, str) else list(regimes)
+    # Plain numbers, since they are kept as JSON.
+    counts = [None if n is None else int(n) for n in ([n_labels] if np.ndim(n_labels) == 0 else n_labels)]
+    _check_numbers(budget, counts)
+    for name, found, known in (("regime", regimes, REGIMES), ("held_out", [held_out], HELD_OUT)):
+        if unknown := [word for word in found if word not in known]:
+            raise ValueError(f"Unknown {name} {unknown[0]!r}; expected {', '.join(known)}.")
+    if taken := [name for name in settings if name in _OWN]:
+        raise TypeError(f"The study sets {taken[0]} itself: see steps, target_batch, source_batch, seeds and finetune.")
+    if other := [name for name in finetune if name not in _OF_FINETUNE]:
+        raise TypeError(f"finetune cannot set {other[0]}, only {', '.join(_OF_FINETUNE)}: budgets are equal.")
+    _check_targets(mix, groups)
+    settings = dict(settings)
+    model = settings.pop("model", None)
+    shape, recipe = sort_settings((settings_of(model) if model else {}) | settings, ModelConfig, TrainConfig)
+    return Request(mix, groups, regimes, counts, budget, held_out, shape, recipe, finetune)
+
+
+def _check_numbers(budget: Budget, counts: Sequence[int | None]) -> None:
+    for name, value in asdict(budget).items():
+        if value < 1:
+            raise ValueError(f"Expected {name} of 1 or more, found {value}.")
+    if budget.seeds < 2:
+        raise ValueError(f"A comparison needs at least 2 seeds for an interval, found {budget.seeds}.")
+    if wrong := [count for count in counts if count is not None and count < 1]:
+        raise ValueError(f"Expected n_labels of 1 or more, or None for all labels, found {wrong[0]}.")
+
+
+def _check_targets(mix: Mix, groups: Sequence[Sequence[str]]) -> None:
+    if twice := [name for name, count in Counter(name for group in groups for name in group).items() if count > 1]:
+        raise ValueError(f"Target {twice[0]} is listed twice. List it once, alone or with others of its dataset.")
+    for group in groups:
+        tasks = [mix.task(name) for name in group]
+        if len({task.dataset for task in tasks}) > 1:
+            raise ValueError(f"Targets that are trained together must be of one dataset, found {', '.join(group)}.")
+        for task in tasks:
+            if task.kind == "ordinal" or task.level != "graph":
+                raise ValueError(
+                    f"{task.id} is {task.kind} at {task.level} level; a target must be a regression or binary task at graph "
+                    "level."
+                )
+
+
+def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> str | None:
+    """Return why a target cannot be judged, with so many training labels, or None where it can."""
+    task, number = mix.task(target), mix.task_number(target)
+    molecule, _, split, value = mix.label_triples(number)
+    train, val = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val"))
+    if not len(train) or not len(val):
+        return f"no {'validation' if len(train) else 'training'} labels"
+    if len(train) < (n_labels or 0):
+        return f"{len(train)} training labels, {n_labels} were asked for"
+    tested = split == SPLITS.index("test")
+    measured, groups = value[tested], mix.constitution[molecule[tested]]
+    if reason := undefined(task.kind, measured) or too_few(task.kind, measured, groups):
+        return f"{reason} in the test set"
+    for seed in range(seeds if n_labels else 1):
+        view = mix.limit(target, n_labels, seed) if n_labels else mix
+        _, _, where, labels = view.label_triples(number)
+        if reason := undefined(task.kind, labels[where == SPLITS.index("train")]):
+            return f"{reason} in training" + (f" (seed {seed})" if n_labels else "")
+    return None
+
+
+def _run_name(mix: Mix, label: str, settings: dict) -> str:
+    """Name a run after everything that shapes it, so that a study finds again what it has trained before."""
+    kept = {number: hashlib.sha256(np.packbits(mask)).hexdigest() for number, mask in sorted(mix.kept.items())}
+    facts = [__version__, FORMAT, mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    readable = f"{label}-seed{settings['seed']}".replace("/", ".").replace(" ", "")
+    return f"transfer/{readable[-80:]}-{digest}"
+
+
+class Study:
+    """The comparisons of a request and the runs that they need. A run that several comparisons need is trained once.
+
+    Attributes:
+        cells: the comparisons.
+        jobs: all runs, by name.
+        seen: (target, source) -> constitutions that the source was trained on, where they are reported apart.
+    """
+
+    def __init__(self, request: Request, alternatives: Sequence[TransferSource]):
+        self.request, self.mix, self.budget = request, request.mix, request.budget
+        self.cells: list[Cell] = []
+        self.jobs: dict[str, Job] = {}
+        self.seen: dict[tuple, np.ndarray] = {}
+        self._names: dict[
+            tuple, str
+        ] = {}  # (target, source, regime, n_labels, seed) -> run, for runs that see a target
+        self._of_groups: dict[tuple, str] = {}
+        n_train = dict(zip(self.mix.tasks.task, self.mix.tasks.n_train, strict=True))
+        for group in request.groups:
+            # A count that is all of a target's labels, and None, are the same.
+            pairs = [pair for t in group for pair in {n or n_train[t]: (t, n) for n in request.counts}.values()]
+            reasons = {pair: why_undefined(self.mix, *pair, self.budget.seeds) for pair in pairs}
+            for alternative in alternatives:
+                self._compare_with(fit_source(self.mix, group, alternative), group, reasons, n_train)
+        if not self.cells:
+            raise ValueError("Nothing to compare: expected a source, and a regime other than alone that can use it.")
+
+    def _compare_with(
+        self, source: TransferSource, group: tuple[str, ...], reasons: dict[tuple, str | None], n_train: dict[str, int]
+    ) -> None:
+        """Add the comparisons of one group of targets with one source."""
+        hidden = hide(self.mix, group, source.tasks, self.request.held_out)
+        if source.tasks and self.request.held_out == "nothing":
+            constitutions = np.unique(hidden.constitution[hidden.members("train", source.tasks)])
+            self.seen |= {(target, source): constitutions for target in group}
+        left = hidden.select(source.tasks).tasks if source.tasks else None
+        n_source = None if left is None else left.n_train.sum()
+        for ((target, count), undefined_because), regime in product(reasons.items(), self.request.regimes):
+            if regime == "alone" or (regime == "cotrain" and not source.tasks):
+                continue
+            reason = undefined_because or (None if left is None else _why_not(left, regime))
+            cell = Cell(target, group, source, regime, count, count or n_train[target], n_source, reason)
+            self.cells.append(cell)
+            if not reason:
+                self._plan(cell, hidden)
+
+    def _plan(self, cell: Cell, hidden: Mix) -> None:
+        """Plan the runs of a comparison.
+
+        Args:
+            hidden: the mix, without what its source must not know.
+        """
+        for source, regime in ((None, "alone"), (cell.source, cell.regime)):
+            for seed in range(self.budget.seeds):
+                of_group = (cell.group, source, regime, cell.count, seed)
+                if of_group not in self._of_groups:
+                    self._of_groups[of_group] = self._run(cell, source, regime, seed, hidden)
+                key = (cell.target, source.label if source else "", regime, cell.n_labels, seed)
+                self._names[key] = self._of_groups[of_group]
+
+    def _run(self, cell: Cell, source: TransferSource | None, regime: str, seed: int, hidden: Mix) -> str:
+        group, tasks = list(cell.group), source.tasks if source else ()
+        sources = dict.fromkeys(map(_dataset, tasks), self.budget.source_batch)
+        settings = {
+            **self._recipe_of(group if regime != "cotrain" else [*group, *tasks]),
+            "steps": self.budget.steps,
+            "batch_size": {_dataset(cell.target): self.budget.target_batch},
+            "n_labels": self._limits(cell),
+            "watch": group,
+            "seed": seed,
+        }
+        label = f"{cell.target if len(group) == 1 else _dataset(cell.target)}-{regime}-{source.label if source else ''}"
+        if regime == "alone":
+            return self._job(self.mix.select(group), label, self.request.shape | settings)
+        if regime == "cotrain":
+            settings["batch_size"] |= sources
+            return self._job(hidden.select([*group, *tasks]), label, self.request.shape | settings)
+        start, before = {"start_from": source.checkpoint, "start_digest": source.digest}, None
+        if tasks:
+            pretrain = {"steps": self.budget.pretrain_steps, "batch_size": sources, "seed": seed}
+            recipe = self.request.shape | self._recipe_of(tasks)
+            before = self._job(hidden.select(tasks), f"before-{source.label}", recipe | pretrain)
+            start = {"start_from": before}
+        how = self.request.finetune if regime == "finetune" else {"freeze": "all", "head_channels": 0}
+        return self._job(self.mix.select(group), label, settings | how | start, before)
+
+    def _recipe_of(self, tasks: Sequence[str]) -> dict:
+        """Return the settings of a run of these tasks: of `dataset_weights` those of its own datasets."""
+        given, datasets = self.request.recipe.get("dataset_weights"), set(map(_dataset, tasks))
+        own = {name: weight for name, weight in (given or {}).items() if name in datasets}
+        return self.request.recipe | ({"dataset_weights": own} if given else {})
+
+    def _limits(self, cell: Cell) -> dict[str, int] | None:
+        """Return how many training labels to keep of each target; one that has fewer keeps them, and is not judged."""
+        if not cell.count:
+            return None
+        n = {target: len(self.mix.members("train", [target])) for target in cell.group}
+        return {target: cell.count for target in cell.group if n[target] >= cell.count}
+
+    def _job(self, mix: Mix, label: str, settings: dict, needs: str | None = None) -> str:
+        name = _run_name(mix, label, settings)
+        self.jobs[name] = Job(name, mix, settings, needs)
+        return name
+
+    def runs(self) -> pd.DataFrame:
+        """Return the runs that see a target, one row each: `TransferResult.runs` without the values."""
+        table = pd.DataFrame(self._names.keys(), columns=["target", "source", "regime", "n_labels", "seed"])
+        return table.assign(folder=[str(home() / "runs" / name) for name in self._names.values()])
+
+
+def _dataset(task: str) -> str:
+    return task.split("/")[0]
+
+
+def _why_not(left: pd.DataFrame, regime: str) -> str | None:
+    """Return why nothing can be learned from a source, given its remaining tasks and labels, or None if it can."""
+    by_dataset = left.groupby("dataset", sort=False).n_train.sum()
+    if not by_dataset.all():
+        return f"no training labels of {by_dataset.index[by_dataset == 0][0]}, a source, are left"
+    if regime != "cotrain" and not left.n_val.sum():
+        return "no validation labels of the source are left"
+    return None

@@ -1,0 +1,133 @@
+"""Simple models on fixed descriptions of molecules: ridge, logistic regression, random forest. Nothing here imports torch."""
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from molfm.data.mix import Mix
+from molfm.data.splits import SPLITS
+from molfm.training.metrics import score
+
+# (train, y, test, seed) -> predictions of test; train and test are numbers of molecules in the mix, y the labels of train.
+Arm = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+
+BASELINE = "Morgan + forest"
+MORGAN_BITS, MORGAN_RADIUS = 2048, 2
+METRICS = {"regression": ("r2", "mae"), "binary": ("auroc",)}
+FOLDS = 5  # of training labels, in which a logistic regression's penalty is chosen
+_PENALTIES = np.logspace(-1, 6, 29)  # of the ridge
+_STRENGTHS = np.logspace(-5, 1, 13)  # 1 / penalty, of the logistic regression
+_SHIPPED = "checkpoint_files/minimol/logbb_fingerprints.parquet"
+
+
+def labelled(mix: Mix, task: str) -> pd.Series:
+    """Return the SMILES of the molecules that a graph task has labels of, indexed by their numbers in the mix."""
+    return mix.molecules.smiles[mix.labels(task).notna().to_numpy()]
+
+
+def morgan(smiles: pd.Series) -> pd.DataFrame:
+    """Return Morgan fingerprints of radius 2 as log(1 + count), (n, 2048) float32, indexed as `smiles`."""
+    from rdkit import Chem
+    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+    generator = GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_BITS)
+    counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(text)) for text in smiles]
+    return pd.DataFrame(np.log1p(np.array(counts, np.float32)), smiles.index)
+
+
+def descriptors(smiles: pd.Series, progress: bool = True) -> pd.DataFrame:
+    """Return all of RDKit's descriptors, some 200 (n, d) float32, indexed as `smiles`; too large a value becomes the largest."""
+    from rdkit import Chem
+    from rdkit.Chem.Descriptors import CalcMolDescriptors
+
+    bar = tqdm(smiles, desc="RDKit descriptors", unit=" molecules", disable=not progress)
+    values = [list(CalcMolDescriptors(Chem.MolFromSmiles(text)).values()) for text in bar]
+    largest = np.finfo(np.float32).max
+    return pd.DataFrame(np.clip(np.array(values, float), -largest, largest).astype(np.float32), smiles.index)
+
+
+def shipped_fingerprints(smiles: pd.Series) -> pd.DataFrame:
+    """Return the published model's fingerprints of molecules with a logBB, (n, 512) float32, indexed as `smiles`.
+
+    They are a file of the package, in half precision: what `molfm.pretrained("minimol").embed` gives. `benchmarks/probe.py`
+    writes it.
+
+    Raises:
+        KeyError: a molecule that is not among them.
+    """
+    table = pq.read_table(files("molfm") / _SHIPPED)
+    values = table["fingerprint"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+    return pd.DataFrame(values.astype(np.float32), table["smiles"].to_pandas()).loc[smiles].set_axis(smiles.index)
+
+
+def linear(mix: Mix, task: str, features: pd.DataFrame) -> Arm:
+    """Return an arm: ridge regression, or logistic regression for a binary task, on features (n, d) by molecule."""
+    from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    binary = _kind(mix, task) == "binary"
+
+    def arm(train: np.ndarray, y: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
+        x = features.loc[train].to_numpy()
+        if not binary:
+            return RidgeCV(_PENALTIES).fit(x, y).predict(features.loc[test].to_numpy())
+        # Stereoisomers are near-duplicates: apart, they would choose too weak a penalty.
+        folds = list(StratifiedGroupKFold(FOLDS).split(x, y, mix.constitution[train]))
+        model = LogisticRegressionCV(
+            Cs=_STRENGTHS,
+            l1_ratios=(0.0,),
+            cv=folds,
+            scoring="neg_log_loss",
+            max_iter=1000,
+            use_legacy_attributes=False,
+        )
+        return model.fit(x, y).predict_proba(features.loc[test].to_numpy())[:, 1]
+
+    return arm
+
+
+def forest(mix: Mix, task: str, features: pd.DataFrame, trees: int = 500) -> Arm:
+    """Return an arm: a random forest on features (n, d) by molecule, with a third of them (class: the root) at each split."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    binary = _kind(mix, task) == "binary"
+
+    def arm(train: np.ndarray, y: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
+        x, unseen = features.loc[train].to_numpy(), features.loc[test].to_numpy()
+        if binary:
+            model = RandomForestClassifier(trees, random_state=seed, n_jobs=-1)
+            return model.fit(x, y).predict_proba(unseen)[:, 1]
+        model = RandomForestRegressor(trees, max_features=1 / 3, random_state=seed, n_jobs=-1)
+        return model.fit(x, y).predict(unseen)
+
+    return arm
+
+
+def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> list[tuple[str, int, int, float]]:
+    """Return what the baseline, a forest on Morgan fingerprints, makes of a task: (task, n_labels, seed, value on test).
+
+    Args:
+        runs: (n_labels, seed) of each; the labels are those that `Mix.limit` leaves.
+    """
+    number, n_train = mix.task_number(task), len(mix.members("train", [task]))
+    metric, name = METRICS[_kind(mix, task)][0], mix.chosen[number].name
+    arm = forest(mix, task, morgan(labelled(mix, task)))
+    values: dict[tuple[int, int], float] = {}
+    for n, seed in tqdm(runs, desc=f"Random forests of {name}", unit=" fits", leave=False):
+        drawn = (n, seed if n < n_train else 0)  # of all labels there is one draw
+        if drawn not in values:
+            # Label by label, since a molecule may be listed twice, in training and in the test set too.
+            molecule, _, split, y = (mix.limit(task, n, seed) if n < n_train else mix).label_triples(number)
+            train, test = (split == SPLITS.index(part) for part in ("train", "test"))
+            preds = arm(molecule[train], y[train], molecule[test], seed)
+            values[drawn] = score(metric, preds, y[test].astype(float))
+        values[n, seed] = values[drawn]
+    return [(task, int(n), int(seed), values[n, seed]) for n, seed in runs]
+
+
+def _kind(mix: Mix, task: str) -> str:
+    return mix.task(task).kind

@@ -1,0 +1,166 @@
+"""Validates a training request before it starts, and keeps everything that the check opened."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+
+from molfm.base.files import write_json
+from molfm.base.names import listed
+from molfm.batches.loaders import MixDataModule
+from molfm.data.mix import Mix, load
+from molfm.data.reopen import read_mix, write_mix
+from molfm.nn.checkpoints import check_weights, open_checkpoint
+from molfm.nn.config import ModelConfig
+from molfm.training.config import TrainConfig, sort_settings
+from molfm.training.losses import choose
+from molfm.training.presets import settings_of
+from molfm.training.run import new_folder
+
+_VALIDATIONS = 20  # in a run with a given number of steps
+_FREE = ("dropout", "head_channels", "three_classes")  # settings of a network that fine-tuning may change
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked training request. Made by `make_plan` for a new run, by `read_plan` for one that resumes."""
+
+    mix: Mix
+    model: str  # the layer or preset that was requested
+    shape: ModelConfig
+    config: TrainConfig  # with numbers in place of None for its length, and task ids in `watch`
+    n_labels: dict[str, int] | None
+    data: MixDataModule  # loaders of `mix`
+    weights: dict[str, float]  # dataset -> weight of its heads in the loss
+
+
+def make_plan(
+    data: str | Mix,
+    model: str | None,
+    tasks: Sequence[str] | None,
+    epochs: int | None,
+    seed: int,
+    n_labels: dict[str, int] | None,
+    progress: bool,
+    settings: dict,
+) -> Plan:
+    """Check the arguments of `molfm.train`; see there for arguments and errors."""
+    named = {} if model is None else settings_of(model)
+    requested = named | ({} if epochs is None else {"epochs": epochs}) | {"seed": seed} | settings
+    of_model, of_training = sort_settings(requested, ModelConfig, TrainConfig)
+    config = TrainConfig(**of_training)
+    if config.start_from is not None:
+        shape, config = _like_checkpoint(of_model, config)
+    elif (shape := ModelConfig(**of_model)).network != "multitask":
+        raise ValueError(f"network={shape.network!r} can only be fine-tuned: add start_from={shape.network!r}.")
+    choose(config.losses)
+    if config.num_nodes > 1 and not launched():
+        raise ValueError(f"num_nodes={config.num_nodes}: start the run on every node, with torchrun or SLURM's srun.")
+    mix = data if isinstance(data, Mix) else load(data, progress=progress)
+    if tasks is not None:
+        mix = mix.select(tasks)
+    for task, count in (n_labels or {}).items():
+        mix = mix.limit(task, count, seed)
+    weights = _head_weights(mix, config.dataset_weights)
+    watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
+    if not len(mix.members("train")):
+        raise ValueError(f"{mix!r} has no training labels.")
+    if not len(mix.members("val", watched)):
+        raise ValueError(f"No validation labels for {listed(watched)}, so the best weights cannot be chosen.")
+    config = replace(config, watch=watched)
+    loaders = _loaders(mix, shape, config)
+    epoch = loaders.steps_per_epoch()
+    steps = config.steps or config.epochs * epoch
+    every = config.validate_every or (max(1, steps // _VALIDATIONS) if config.steps else epoch)
+    loaders.steps = steps
+    return Plan(
+        mix, model or shape.layer, shape, replace(config, steps=steps, validate_every=every), n_labels, loaders, weights
+    )
+
+
+def read_plan(folder: Path, settings: dict) -> Plan:
+    """Read the plan of an existing run.
+
+    Args:
+        folder: the run folder.
+        settings: the content of its config.json.
+
+    Raises:
+        ValueError: its data cannot be opened again or has changed.
+    """
+    shape, config = (
+        kind(**{item.name: settings[item.name] for item in fields(kind) if item.name in settings})
+        for kind in (ModelConfig, TrainConfig)
+    )
+    mix = read_mix(folder, settings)
+    weights = _head_weights(mix, config.dataset_weights)
+    return Plan(mix, settings["model"], shape, config, settings["n_labels"], _loaders(mix, shape, config), weights)
+
+
+def make_folder(plan: Plan, name: str | None) -> Path:
+    """Make the run folder of a plan, with config.json in it.
+
+    Raises:
+        FileExistsError: a run with this name exists.
+    """
+    folder = new_folder(name, f"{plan.mix.name}-{plan.model}")
+    packages = ("molfm", "torch", "torch-geometric", "rdkit", "lightning")
+    settings = {
+        **write_mix(folder, plan.mix),
+        "model": plan.model,
+        "n_labels": plan.n_labels,
+        **asdict(plan.config),
+        **asdict(plan.shape),
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in packages} | {"python": platform.python_version()},
+    }
+    write_json(folder / "config.json", settings)
+    return folder
+
+
+def _like_checkpoint(of_model: dict, config: TrainConfig) -> tuple[ModelConfig, TrainConfig]:
+    """Return the settings of the checkpoint's network with new heads, and the training settings with its digest."""
+    found = open_checkpoint(config.start_from)
+    shape = asdict(found.config)
+    for name, value in of_model.items():
+        if name not in _FREE and value != shape[name]:
+            raise ValueError(
+                f"{name} is {shape[name]!r} in {found.origin} and cannot become {value!r}: fine-tuning may only change "
+                f"{', '.join(_FREE)}."
+            )
+    if config.freeze != "all" and config.freeze > found.config.num_layers:
+        raise ValueError(f"freeze={config.freeze}: {found.origin} has {found.config.num_layers} layers.")
+    return ModelConfig(**shape | of_model), replace(
+        config,
+        start_from=found.origin,
+        start_digest=check_weights(found, config.start_digest),
+        start_tasks=list(dict.fromkeys([*found.tasks.task, *found.learned_before])),
+    )
+
+
+def _loaders(mix: Mix, shape: ModelConfig, config: TrainConfig) -> MixDataModule:
+    """Return the loaders of a run."""
+    names = ("batch_size", "steps", "seed", "fractions", "temperature", "watch", "num_workers", "accumulate")
+    return MixDataModule(mix, encodings=shape.encodings, **{name: getattr(config, name) for name in names})
+
+
+def _head_weights(mix: Mix, given: dict[str, float] | None) -> dict[str, float]:
+    """Return the weight of every dataset: 1 unless given."""
+    datasets = list(dict.fromkeys(task.dataset for task in mix.chosen))
+    if unknown := [name for name in given or {} if name not in datasets]:
+        raise ValueError(f"Unknown dataset {unknown[0]!r} in dataset_weights; expected {', '.join(datasets)}.")
+    weights = {name: float((given or {}).get(name, 1.0)) for name in datasets}
+    if not sum(weights.values()):
+        raise ValueError(f"Expected at least one weight above 0, found dataset_weights={given}.")
+    return weights
+
+
+def launched() -> bool:
+    """Return whether this process is one of several that torchrun or SLURM started."""
+    if SLURMEnvironment.detect():
+        return SLURMEnvironment().world_size() > 1
+    return LightningEnvironment().creates_processes_externally

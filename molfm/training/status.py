@@ -1,0 +1,76 @@
+"""The status of a run: status.json, and whether its process is alive."""
+
+import os
+import platform
+import subprocess
+import time
+import traceback
+from pathlib import Path
+
+from molfm.base.files import write_json
+
+ALIVE = ("starting", "running")
+LOG_TAIL = 4000  # characters of the log that an error quotes
+
+
+class Stopped(Exception):
+    """Raised inside a run that was asked to stop, once its checkpoint is on disk."""
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, in the system's own format; None if it has ended or never existed.
+
+    Together with the number, it distinguishes a process from a later one with the same number.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if facts[0] in "ZX" else facts[19]
+    found = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.split()
+    return None if not found or found[0].startswith("Z") else " ".join(found[1:])
+
+
+class Reporter:
+    """Writes a run's status.json; as a context manager it records how the run ended, and catches `Stopped`.
+
+    Args:
+        folder: the run folder.
+        total_steps: number of steps of the whole run.
+        silent: write nothing; for all but one of several processes.
+    """
+
+    def __init__(self, folder: Path, total_steps: int, silent: bool = False):
+        self.folder, self.total_steps, self.silent = folder, total_steps, silent
+        self.step, self.written = 0, 0.0
+
+    def say(self, state: str, error: str = "", pid: int | None = None) -> None:
+        """Write the status of a process; `pid` None means this one."""
+        if self.silent:
+            return
+        self.written = time.time()
+        pid = pid or os.getpid()
+        facts = {"state": state, "step": self.step, "total_steps": self.total_steps, "updated": self.written}
+        facts |= {"error": error, "pid": pid, "process_start": process_start(pid), "host": platform.node()}
+        write_json(self.folder / "status.json", facts)
+
+    def tick(self, step: int) -> None:
+        """Note a finished step, and write the status at most twice per second."""
+        self.step = step
+        if time.time() - self.written > 0.5:
+            self.say("running")
+
+    def __enter__(self) -> "Reporter":
+        self.say("running")
+        return self
+
+    def __exit__(self, kind, error, _) -> bool:
+        if kind is None or kind is Stopped:
+            self.say("stopped" if kind else "finished")
+            return kind is Stopped
+        try:
+            self.say("failed", "".join(traceback.format_exception(error)))
+        except OSError as unwritten:  # a full disk, most likely the cause of the error too
+            error.add_note(f"{self.folder / 'status.json'} could not be written either: {unwritten}")
+        return False
