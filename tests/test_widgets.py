@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import traitlets
-from molfm.widgets import LabelAtlas, MoleculeBrowser, Selection
+from molfm.widgets import LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
 from molfm.widgets.shared import SHARED, packed
+from rdkit import Chem
 
 import molfm
+from molfm.chem.conformers import conformer
 from molfm.explore.label_map import LabelMap
 from molfm.explore.lookup import Lookup
 from molfm.nn.config import ModelConfig
@@ -94,7 +96,7 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
-    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS}
+    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS, *molecule3d.SCRIPTS}
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name
@@ -364,3 +366,26 @@ def test_a_million_molecules_are_looked_at_in_seconds_and_little_memory():
     assert found["seconds"]["single"] < 3
     assert found["peak_MB"] < 400
     assert found["bytes"] <= 256 * 100 * 4
+
+
+# ------------------------------------------------------------------------------------------------------------ Molecule3D
+
+
+def test_the_mol_block_of_a_conformer_is_the_molecule():
+    for smiles in ("CC(=O)Oc1ccccc1C(=O)O", "C#N", "CCO.O"):
+        block = molecule3d._mol_block(conformer(smiles))
+        assert Chem.MolToSmiles(Chem.MolFromMolBlock(block)) == smiles
+
+
+def test_a_molecule_in_3d_is_a_self_contained_cell_with_a_drawing_for_pages_without_scripts():
+    page = Molecule3D("CCO", [0.1, -0.2, np.nan], "e</script>")._repr_html_()
+    assert "<svg" in page and "showCell(" in page and '"values": [0.1, -0.2, null]' in page
+    assert "e</script>" not in page
+    assert "src=" not in re.sub(r"<script type='module'>.*", "", page, flags=re.S).replace("tag.src = uri", "")
+
+
+def test_a_molecule_in_3d_says_what_is_wrong_with_its_input():
+    with pytest.raises(ValueError, match="Invalid SMILES 'junk'"):
+        Molecule3D("junk")
+    with pytest.raises(ValueError, match="one value per heavy atom of CCO, 3, found 2"):
+        Molecule3D("CCO", [1.0, 2.0])

@@ -1,0 +1,113 @@
+"""Molecule3D: one molecule in three dimensions, in the output of a notebook cell."""
+
+import html
+import json
+from collections.abc import Sequence
+from uuid import uuid4
+
+import numpy as np
+import py3Dmol
+from molfm.widgets.shared import source
+from rdkit import Chem
+
+from molfm.chem.conformers import Conformer, conformer
+from molfm.chem.drawing import draw_smiles
+
+_NEGATIVE, _MIDDLE, _POSITIVE = (0, 114, 178), (250, 250, 250), (213, 94, 0)  # the light palette of shared_colors.js
+SCRIPTS = ("molecule3d", "molecule3d_cell")
+
+
+def _color(t: float) -> str:
+    """Return the colour of a value from -1 (blue) to 1 (orange)."""
+    pole, share = (_POSITIVE if t > 0 else _NEGATIVE), min(1.0, abs(t))
+    return "#" + "".join(f"{round(m + (p - m) * share):02x}" for m, p in zip(_MIDDLE, pole, strict=True))
+
+
+def _mol_block(shape: Conformer) -> str:
+    """Return a conformer as a V2000 mol block."""
+    lines = [
+        "",
+        f"{'':2}{'molfm':8}{'':10}3D",
+        "",
+        f"{len(shape.elements):3}{len(shape.orders):3}  0  0  0  0  0  0  0  0999 V2000",
+    ]
+    symbol = Chem.GetPeriodicTable().GetElementSymbol
+    for element, (x, y, z) in zip(shape.elements.tolist(), shape.xyz.tolist(), strict=True):
+        lines.append(f"{x:10.4f}{y:10.4f}{z:10.4f} {symbol(element):3} 0  0  0  0  0  0  0  0  0  0  0  0")
+    for (begin, end), order in zip(shape.bonds.tolist(), shape.orders.tolist(), strict=True):
+        lines.append(f"{begin + 1:3}{end + 1:3}{4 if order == 1.5 else int(order):3}  0")
+    return "\n".join([*lines, "M  END", ""])
+
+
+class Molecule3D:
+    """Show one plausible conformer of a molecule, its atoms coloured by values if there are any.
+
+    With a network, py3Dmol shows it: its viewer (3Dmol.js) is loaded from a content delivery network. Without one, molfm's own
+    canvas does. Where scripts do not run, such as on GitHub, the flat drawing remains.
+
+    Args:
+        smiles: the molecule.
+        values: one value per heavy atom, in the order of `Chem.MolFromSmiles(smiles)`, such as predicted charges; NaN for
+            unknown values; None to colour by element.
+        unit: of the values.
+        width, height: in pixels.
+
+    Raises:
+        ValueError: the SMILES is invalid, or the number of values is not the number of heavy atoms.
+    """
+
+    def __init__(
+        self, smiles: str, values: Sequence[float] | None = None, unit: str = "", width: int = 420, height: int = 300
+    ):
+        mol = Chem.MolFromSmiles(smiles)
+        if mol is None:
+            raise ValueError(f"Invalid SMILES {smiles!r}.")
+        if values is not None and len(values) != mol.GetNumAtoms():
+            raise ValueError(
+                f"Expected one value per heavy atom of {smiles}, {mol.GetNumAtoms()}, found {len(values)}."
+            )
+        self.smiles, self.unit, self.size = smiles, unit, (width, height)
+        self.values = None if values is None else np.asarray(values, float)
+        self.conformer = conformer(smiles)
+
+    def view(self) -> py3Dmol.view:
+        """Return the molecule as a py3Dmol view, to style it further."""
+        view = py3Dmol.view(width=self.size[0], height=self.size[1])
+        view.addModel(_mol_block(self.conformer), "sdf")
+        view.setStyle({"stick": {"radius": 0.12}, "sphere": {"scale": 0.25}})
+        if self.values is not None:
+            largest = np.nanmax(np.abs(self.values), initial=0) or 1.0
+            for atom, value in enumerate(self.values.tolist()):
+                color = _color(value / largest) if np.isfinite(value) else "#dddddd"
+                style = {"stick": {"radius": 0.12, "color": color}, "sphere": {"scale": 0.3, "color": color}}
+                view.setStyle({"index": atom}, style)
+        view.zoomTo()
+        return view
+
+    def _repr_html_(self) -> str:
+        view, root, (width, height) = self.view(), f"molfm-{uuid4().hex}", self.size
+        viewer = view.write_html()
+        shape = {
+            "elements": self.conformer.elements.tolist(),
+            "xyz": np.round(self.conformer.xyz, 3).ravel().tolist(),
+            "bonds": self.conformer.bonds.ravel().tolist(),
+            "orders": self.conformer.orders.tolist(),
+        }
+        values = None if self.values is None else [v if np.isfinite(v) else None for v in self.values.tolist()]
+        label = f"3D structure of {self.smiles}. Rotate with the arrow keys, zoom with plus and minus."
+        facts = {
+            "shape": shape,
+            "values": values,
+            "unit": self.unit,
+            "label": label,
+            "height": height,
+            "viewer": view.uniqueid,
+        }
+        told = json.dumps(facts).replace("<", "\\u003c")
+        return (
+            f"<div id='{root}' class='molfm' style='width:{width + 26}px'><style>{source('css', 'molecule3d')}</style>"
+            f"<div class='molfm-3dmol' hidden>{viewer}</div>"
+            f"<div class='molfm-own' role='img' aria-label='{html.escape(self.smiles, quote=True)}'>"
+            f"{draw_smiles(self.smiles, width, height)}</div></div>"
+            f"<script type='module'>{source('js', *SCRIPTS)}\nshowCell(document.getElementById('{root}'), {told});</script>"
+        )
