@@ -1,14 +1,15 @@
-"""How fast are the positional encodings of a whole table, beside one molecule at a time?
+"""How fast are positional encodings of a whole table, compared with one molecule at a time?
 
     python benchmarks/encodings.py [--fast]
 
-Three ways to the 16-step random walk and the 8 Laplacian vectors of the same molecules, in turn, on one thread:
-`molfm.chem.encodings`; a plain NumPy function of one molecule; and PyTorch Geometric's transforms. They start from the arrays
-of the store, so no SMILES is parsed on anybody's clock, and PyG's `Data` objects are made beforehand. Each table is timed
-as it is and with its distinct graphs only, since a graph that occurs twice is encoded once.
+Computes the 16-step random walk and the 8 Laplacian vectors of the same molecules in three ways, in turn, on one
+thread: `molfm.chem.encodings`, a plain NumPy function of one molecule, and PyTorch Geometric's transforms. All start
+from the arrays of the store, so parsing SMILES is not timed, and PyG's `Data` objects are made beforehand. Each table
+is timed as it is and with its distinct graphs only, because `molfm.chem.encodings` encodes a repeated graph once.
 
-The last line is one JSON object: molecules per CPU second and ratios, both medians over the rounds, the ratios with their
-range; and the share of molecules with a repeated value among their 8, where vectors are ambiguous beyond their sign.
+The last line is one JSON object: molecules per CPU second and ratios, both medians over the rounds, the ratios with
+their range; and the share of molecules with a repeated value among their 8, whose vectors are ambiguous beyond their
+sign.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def walk_of_one(graph: Graph) -> np.ndarray:
 
 
 def laplacian_of_one(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n, 8) vectors and (8,) values of the whole graph, connected or not."""
+    """Return (n, 8) vectors and (8,) values of the whole graph, even if it is not connected."""
     n = graph[0]
     adjacency = adjacency_matrix(graph)
     degree = adjacency.sum(1)
@@ -68,7 +69,7 @@ def chosen(shard: object, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def seconds(function: Callable) -> float:
-    start = time.process_time()  # of this process only: other work on the machine does not count
+    start = time.process_time()  # of this process only, so other work on the machine does not count
     function()
     return time.process_time() - start
 
@@ -80,7 +81,7 @@ def measure(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], rounds: int) -> d
     graphs: list[Graph] = list(zip(np.diff(atom_ptr).tolist(), ends, strict=True))
     data = [Data(edge_index=torch.from_numpy(np.vstack([e, e[:, ::-1]]).T.copy()), num_nodes=n) for n, e in graphs]
     pyg_walk = AddRandomWalkPE(16)
-    # PyG leaves the trivial vector out, and raises for molecules that do not have as many others as asked for.
+    # PyG leaves out the trivial vector, and raises for molecules that have too few other vectors.
     pyg_laplacian = [AddLaplacianEigenvectorPE(k, is_undirected=True) for k in range(9)]
     ways = {
         "walk": lambda: random_walk(*arrays),

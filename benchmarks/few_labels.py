@@ -1,10 +1,11 @@
-"""Which recipe should a target with few labels be trained by, alone? Chosen on validation labels, never on test.
+"""Which recipe is best for training a target with few labels alone? Chosen on validation labels, never on test labels.
 
     python benchmarks/few_labels.py [--counts 32 128] [--seeds 5] [--fast]
 
-logBB and BBB of MiniMix, with the network that `molfm.train` has by default. As in a study, the validation labels that choose
-a run's weights shrink with its training labels; those that are left over judge the recipe. R² and AUROC on these, mean and
-standard deviation over seeds; the step is that of the chosen weights. The last line is one JSON object.
+Trains logBB and BBB of MiniMix with the default network of `molfm.train`. As in a study, the validation labels that
+choose a run's weights are reduced with its training labels. The remaining validation labels judge the recipe. Prints R²
+and AUROC on these, as mean and standard deviation over seeds, and the median step of the chosen weights. The last line
+is one JSON object.
 """
 
 import argparse

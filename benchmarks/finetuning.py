@@ -1,11 +1,11 @@
-"""The published model fine-tuned on few labels, beside its frozen fingerprints and forests: logBB and BBB of B3DB.
+"""The published model fine-tuned on few labels, compared with its frozen fingerprints and forests (logBB and BBB).
 
     python benchmarks/finetuning.py [--draws 5] [--tasks logBB BBB] [--steps 200] [--fast]
 
-As `probe.py`: a split by scaffold and a draw of training labels each, the same for all arms. A fifth of the labels that an arm
-is given (by molecule, at random) chooses the best weights of a fine-tuning; the other arms learn from all of them. Recipe, not
-tuned: 200 steps of 32 molecules, AdamW at 1e-4 under the heads, a factor of 0.8 from each layer to the one below. Runs are run
-folders under `finetuning/`; those that are there are used again. The last line is one JSON object.
+As in `probe.py`, each draw has its own scaffold split and training labels, the same for all arms. Fine-tuning sets
+aside a fifth of its labels (random molecules) to choose the best weights; the other arms learn from all labels. The
+recipe was not tuned: 200 steps of 32 molecules, AdamW at 1e-4 under the heads, a factor of 0.8 from each layer to the
+one below. Runs are run folders under `finetuning/`; finished runs are reused. The last line is one JSON object.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--fast", action="store_true", help="logBB, 2 draws of 32 labels, 2 steps: only to see it run")
+    parser.add_argument("--fast", action="store_true", help="logBB, 2 draws of 32 labels, 2 steps: only to check")
     given = parser.parse_args()
     draws, trees, steps = (2, 20, 2) if given.fast else (given.draws, 500, given.steps)
     mixes, out, start = [molfm.load("minimix", seed=k, progress=False) for k in range(draws)], [], time.time()

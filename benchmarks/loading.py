@@ -1,17 +1,18 @@
-"""From SMILES to batches, beside PyTorch Geometric and chemprop: speed of one core and bytes a molecule.
+"""From SMILES to batches, compared with PyTorch Geometric and chemprop: speed of one core and bytes per molecule.
 
     pip install chemprop && python benchmarks/loading.py [--fast]
 
-Featurizing: SMILES to a store on disk (without labels), beside `torch_geometric.utils.from_smiles` and chemprop's default
-featurizer, which make objects in memory and canonicalize nothing, and beside RDKit's bare `Chem.MolFromSmiles`, which all of
-them need. Encodings are timed apart: 16 random-walk probabilities and 8 Laplacian vectors of every atom.
+Featurizing: SMILES to a store on disk (without labels), compared with `torch_geometric.utils.from_smiles` and
+chemprop's default featurizer, which make objects in memory and do not canonicalize, and with bare `Chem.MolFromSmiles`
+of RDKit, which all of them need. Encodings are timed separately: 16 random-walk probabilities and 8 Laplacian vectors
+of every atom.
 
-Batches: 512 molecules in random order, from the memory-mapped store; from PyG's `InMemoryDataset` and `DataLoader`, and
-from PyG's `Batch.from_data_list` on a list of ready `Data`; from chemprop's cached `MoleculeDataset` and its collate function.
-Without labels: those are the same numbers for everybody.
+Batches: 512 molecules in random order, from the memory-mapped store; from PyG's `InMemoryDataset` and `DataLoader`;
+from PyG's `Batch.from_data_list` on a list of ready `Data`; and from chemprop's cached `MoleculeDataset` and its
+collate function. Labels are left out, because they are the same numbers for all.
 
-All on one thread, in turn, in CPU seconds of this process, so that other work on the machine counts little. Rates are medians
-over the rounds. The last line is one JSON object. chemprop is left out where it is not installed.
+All ways run on one thread, in turn, in CPU seconds of this process, so other work on the machine counts little. Rates
+are medians over the rounds. The last line is one JSON object. chemprop is left out if it is not installed.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def seconds(function: Callable) -> float:
 
 
 def rates(ways: dict[str, Callable], items: int, rounds: int) -> dict[str, float]:
-    """Return items per CPU second of each way, the median over rounds in which they take turns."""
+    """Return items per CPU second for each way, the median over rounds in which the ways take turns."""
     found = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -108,8 +109,8 @@ def measure(smiles: list[str], folder: Path, rounds: int) -> dict:
     chosen = [order.permutation(len(smiles))[:BATCH] for _ in range(20)]
     items = [from_smiles(text) for text in smiles]
     in_memory = InMemory(items)
-    few = [chosen[0]]  # enough for what takes a hundred times as long
-    shard.encoding(WALK)  # once; its making is timed above
+    few = [chosen[0]]  # one batch is enough for ways that take a hundred times as long
+    shard.encoding(WALK)  # computed here once; the computation is timed above
     batches = {
         "molfm, arrays": (lambda c: [structure(shard, i, ()) for i in c], chosen),
         "molfm": (lambda c: [to_batch(structure(shard, i, ())) for i in c], chosen),
@@ -158,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, rdBase.BlockLogs():
         for name in ("b3db", "qm9_mini"):
             smiles = molfm.load(name).molecules.smiles.tolist()[:: 5 if fast else 1]
-            # As a table would have them: spelled in another order of atoms, so that nothing is canonical by luck.
+            # Spelled in a random order of atoms, as in a table, so none is canonical by luck.
             spelled = [Chem.MolToSmiles(Chem.MolFromSmiles(text), doRandom=True) for text in smiles]
             for title, texts in ((f"{name}, canonical", smiles), (f"{name}, random spellings", spelled)):
                 results[title] = measure(texts, Path(temporary) / "shard", rounds=1 if fast else 3)

@@ -1,15 +1,16 @@
-"""The published model of LargeMix on molfm's layers: how fast, how faithful from SMILES, and in which units.
+"""The published model of LargeMix on molfm's layers: its speed, its fidelity from SMILES, and its units.
 
     python benchmarks/minimol.py [--molecules 500] [--rounds 5] [--data FOLDER] [--write] [--fast]
 
-Speed: end to end from SMILES of B3DB's molecules in batches of 100, wall time, and which part of it goes where; then the peak
-memory of writing fingerprints to Parquet, for two numbers of molecules. The original code, minimol 1.3.5 on graphium 2.4.7,
-did 76 molecules a second on two cores of such a machine (its featurizing alone 166, its network alone 135), on another day; it
-needs compiled extensions and is not run here.
+Speed: wall time from SMILES of B3DB's molecules to fingerprints in batches of 100, and the share of each part. Then
+the peak memory of writing fingerprints to Parquet, for two numbers of molecules. The original code, minimol 1.3.5 on
+graphium 2.4.7, processed 76 molecules per second on two cores of such a machine (its featurizing alone 166, its network
+alone 135), on another day. It needs compiled extensions and is not run here.
 
-With FOLDER (or MOLFM_TEST_DATA), which holds `minimol_reference/reference.npz` (outputs of the original code for 115
-molecules) and `pcqm4m_sample/PCQM4M_G25_N4_10rows.parquet` (ten published rows with their DFT labels): what the choice of
-eigenvectors does to fingerprints, and the fit of physical units. --write keeps that fit in the package.
+FOLDER (or MOLFM_TEST_DATA) holds `minimol_reference/reference.npz` (outputs of the original code for 115 molecules) and
+`pcqm4m_sample/PCQM4M_G25_N4_10rows.parquet` (ten published rows with their DFT labels). With it, the script also
+measures how the choice of eigenvectors changes fingerprints, and fits physical units. --write stores that fit in the
+package.
 
 The last line is one JSON object.
 """
@@ -39,12 +40,12 @@ from molfm.nn import predictor as inference
 from molfm.nn.minimol import unit_fits
 from molfm.plots.predictions import atom_agreement
 
-ORIGINAL = 76  # molecules a second, end to end at batch 100
+ORIGINAL = 76  # molecules per second, end to end in batches of 100
 UNITS = Path(__file__).parents[1] / "molfm" / "checkpoint_files" / "minimol" / "units.csv"
 
 
 def speed(model, smiles: list[str], rounds: int) -> dict[str, float]:
-    """Return molecules a second and the parts of the time, medians over rounds."""
+    """Return molecules per second and the share of each part in the time, medians over rounds."""
     inference.PREDICT_BATCH = 100
     found = []
     for _ in range(rounds):
@@ -70,7 +71,7 @@ def speed(model, smiles: list[str], rounds: int) -> dict[str, float]:
 
 
 def bare_product(rounds: int = 20) -> float:
-    """Return GFLOP/s of the matrix product that the trunk is made of, so that machines can be compared."""
+    """Return GFLOP/s of the matrix product that dominates the trunk, to compare machines."""
     left, right = torch.randn(2500, 336), torch.randn(336, 336)
     times = []
     for _ in range(rounds):
@@ -82,7 +83,7 @@ def bare_product(rounds: int = 20) -> float:
 
 
 def operations(model, smiles: list[str]) -> float:
-    """Return GFLOP a molecule, counted by torch."""
+    """Return GFLOP per molecule, counted by torch."""
     with FlopCounterMode(display=False) as counter:
         model.embed(smiles, progress=False)
     return round(counter.get_total_flops() / len(smiles) / 1e9, 3)
@@ -106,7 +107,7 @@ def memory(smiles: list[str], n: int) -> float:
 
 
 def from_smiles(model, path: Path) -> dict[str, float]:
-    """Return how far fingerprints are from the original code's, in standard deviations of these."""
+    """Return the errors of fingerprints against the original code's, in standard deviations of the latter."""
     with np.load(path, allow_pickle=False) as packed:
         smiles, expected = packed["smiles"].tolist(), packed["fingerprint"]
     found = featurize(smiles, levels=())
@@ -123,7 +124,7 @@ def from_smiles(model, path: Path) -> dict[str, float]:
 
 
 def ten_rows(path: Path) -> molfm.Mix:
-    """Open the ten published rows as the dataset that they are from."""
+    """Open the ten published rows with the card of their dataset."""
     with tempfile.TemporaryDirectory() as folder:
         mirror = Path(folder)
         pd.read_parquet(path).to_parquet(mirror / "PCQM4M_G25_N4.parquet")
@@ -139,7 +140,7 @@ def ten_rows(path: Path) -> molfm.Mix:
 
 
 def charges(model, mix: molfm.Mix) -> pd.DataFrame:
-    """Return the Mulliken charges of all atoms, by DFT and as predicted."""
+    """Return the Mulliken charges of all atoms, from DFT and as predicted."""
     table = model.predict(mix.molecules.smiles, level="node", tasks=["charges_mulliken"], progress=False)
     table = table.rename(columns={"pcqm4m_g25_n4/charges_mulliken": "predicted"})
     return table.assign(DFT=np.concatenate(mix.labels("charges_mulliken").tolist()))
@@ -150,9 +151,9 @@ def main() -> None:
     parser.add_argument("--molecules", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path, default=os.environ.get("MOLFM_TEST_DATA"))
-    parser.add_argument("--write", action="store_true", help="keep the fit of units in the package")
-    parser.add_argument("--figure", type=Path, help="write the picture of the charges here, a page")
-    parser.add_argument("--fast", action="store_true", help="few molecules, one round: only to see that it runs")
+    parser.add_argument("--write", action="store_true", help="store the fit of units in the package")
+    parser.add_argument("--figure", type=Path, help="write the figure of the charges to this HTML file")
+    parser.add_argument("--fast", action="store_true", help="few molecules, one round: only to check that it runs")
     given = parser.parse_args()
     if given.fast:
         given.molecules, given.rounds = 100, 1

@@ -1,15 +1,16 @@
-"""How often trained networks are said to be helped, or hurt, by sources that are noise.
+"""How often does a study of trained networks say that a source of noise helps or hurts?
 
     python benchmarks/noise.py [--targets b3db/logBB b3db/BBB] [--seeds 20] [--fast]
 
-The sources are three columns of drawn numbers, one for each molecule of B3DB; the targets logBB and BBB, with 128 labels. The
-study is trained once, with many seeds. A repetition is then what a study with three or five of them would have said, at
-p < .05 for itself. "other seeds" compares the target alone with itself, under other seeds, unpaired: there nothing can differ,
-and every verdict is wrong. That noise makes no difference is only likely: training on it is more training, and what it does to
-this target's test set is the mean over all seeds and columns, which stands beside (its standard error is that over seeds).
+The sources are three columns of random numbers, one number for each molecule of B3DB. The targets are logBB and BBB
+with 128 labels. The study is trained once, with many seeds. A repetition asks what a study with three or five of these
+seeds would have said, at p < .05 without correction. "other seeds" compares the target alone with itself under other
+seeds, unpaired: there can be no difference, so every verdict is wrong. Noise probably makes no difference, but training
+on it is more training. Its mean effect on this target's test set, over all seeds and columns, is printed too, with the
+standard error over seeds.
 
-Repetitions share runs: twenty seeds make six separate studies of three or four of five for each column (and half as many of
-"other seeds"), so a share is known no better than from so few. The last line is one JSON object.
+Repetitions share runs. Twenty seeds make six separate studies of three seeds or four of five for each column (half as
+many for "other seeds"), so the shares are only as certain as that. The last line is one JSON object.
 """
 
 import argparse
@@ -30,11 +31,11 @@ from molfm.training.metrics import PRIMARY, score
 TARGETS = ("b3db/logBB", "b3db/BBB")
 COLUMNS = ("first", "second", "third")
 BUDGET = {"n_labels": 128, "steps": 300, "regimes": ["cotrain", "finetune"]}
-OF = (3, 5)  # seeds of a repetition
+OF = (3, 5)  # numbers of seeds in a repetition
 
 
 def mix_with_noise(folder: Path) -> molfm.Mix:
-    """Return B3DB beside the dataset `noise`, whose card and table are written into the folder."""
+    """Return a mix of B3DB and the dataset `noise`, whose card and table are written to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"smiles": molfm.load("b3db", progress=False).molecules.smiles})
     drawn = np.random.default_rng(0).normal(size=(len(table), len(COLUMNS)))
@@ -57,7 +58,7 @@ def test_predictions(arm: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: int) -> list[dict]:
-    """Return how often so many seeds come to a verdict, a row for each number of them; regime "other seeds": see above."""
+    """Return how often studies reach a verdict, one row per number of seeds; "other seeds": see the module's text."""
     rng, metric = np.random.default_rng(0), PRIMARY[result.mix.task(target).kind]
     alone, of = test_predictions(result.arm(target, "", "alone"))
     measured, groups = of.measured.to_numpy(float), of.constitution.to_numpy()
@@ -65,7 +66,7 @@ def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: 
     if regime != "other seeds":
         arms = [test_predictions(result.arm(target, f"noise/{name}", regime))[0] for name in COLUMNS]
     before, *after = np.array([[score(metric, preds, measured) for preds in arm] for arm in [alone, *arms]])
-    differences = np.mean(after, axis=0) - before  # the mean over sources, which share a seed's baseline
+    differences = np.mean(after, axis=0) - before  # mean over sources, because they share the baseline of a seed
     facts = {"target": target, "metric": metric, "regime": regime, "alone": before.mean()}
     if regime != "other seeds":
         error = differences.std(ddof=1) / np.sqrt(len(differences))
@@ -88,10 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", nargs="+", default=TARGETS, choices=TARGETS)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--fast", action="store_true", help="5 steps, 10 seeds: only to see that it runs")
+    parser.add_argument("--fast", action="store_true", help="5 steps, 10 seeds: only to check that it runs")
     given = parser.parse_args()
     if given.seeds < 2 * max(OF):
-        parser.error(f"--seeds: expected {2 * max(OF)} or more, for {max(OF)} and as many others, found {given.seeds}.")
+        parser.error(
+            f"--seeds: expected {2 * max(OF)} or more, to compare {max(OF)} with {max(OF)}, found {given.seeds}."
+        )
     budget = BUDGET | ({"steps": 5, "seeds": 10} if given.fast else {"seeds": given.seeds})
     mix = mix_with_noise(home() / "noise")
     result = molfm.transfer(mix, given.targets, [f"noise/{name}" for name in COLUMNS], **budget)

@@ -1,9 +1,9 @@
-"""The operations of a training step that molfm does otherwise than the plain way, each alone, forward and backward.
+"""Operations of a training step that molfm implements differently from the plain way, each timed forward and backward.
 
     python benchmarks/operations.py [--fast]
 
-Shapes are those of 256 molecules of QM9 at width 96; one thread, CPU milliseconds, medians of rounds in which both ways take turns.
-The last line is one JSON object.
+Shapes are those of 256 molecules of QM9 at width 96. Times are CPU milliseconds on one thread, medians over rounds in
+which both ways take turns. The last line is one JSON object.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def milliseconds(way: Callable, repeats: int) -> float:
 
 
 def pairs() -> dict[str, tuple[Callable, Callable]]:
-    """Return for each operation the plain way and ours, both with their gradients."""
+    """Return the plain way and molfm's way for each operation, both with gradients."""
     torch.manual_seed(0)
     h = torch.randn(ATOMS, WIDTH, requires_grad=True)
     of_atoms, of_bonds = torch.randn(ATOMS, WIDTH), torch.randn(BONDS, WIDTH)

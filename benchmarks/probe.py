@@ -1,12 +1,12 @@
-"""What frozen fingerprints of the published model give where labels are few: logBB and BBB of the embedded B3DB.
+"""How well do frozen fingerprints of the published model predict with few labels? logBB and BBB of the embedded B3DB.
 
     python benchmarks/probe.py [--draws 10] [--tasks logBB BBB] [--one-split] [--ship] [--fast]
 
-Every draw splits MiniMix by scaffold with a seed of its own and draws training labels, nested and the same for all arms; the
-whole test set is predicted. With `--one-split` all draws have the mix's own split (seed 0). Rules and arms are those of
-`molfm.study.label_efficiency`, which the quickstart uses too. Fingerprints and descriptors are computed once and kept under
+Every draw splits MiniMix by scaffold with its own seed and draws nested training labels, the same for all arms. All
+arms predict the whole test set. With `--one-split`, all draws have the mix's own split (seed 0). The comparison is made
+by `molfm.study.label_efficiency`, as in the quickstart. Fingerprints and descriptors are computed once and kept under
 `$MOLFM_HOME/probe`. `--ship` writes the fingerprints that come with the package. Each comparison is drawn as
-`benchmarks/images/probe-….png`, through Chromium. The last line is one JSON object.
+`benchmarks/images/probe-….png`, with Chromium. The last line is one JSON object.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def minimol(smiles: pd.Series) -> pd.DataFrame:
 
 
 def kept(compute: Callable[[pd.Series], pd.DataFrame], smiles: pd.Series) -> pd.DataFrame:
-    """Return what `compute` makes of these molecules, from the cache if it was computed before."""
+    """Return `compute(smiles)`, from the cache if it was computed before."""
     digest = blake2b("\n".join(smiles).encode(), digest_size=8).hexdigest()
     path = home() / "probe" / f"{compute.__name__}-{digest}.npy"
     if not path.exists():
@@ -50,7 +50,7 @@ def kept(compute: Callable[[pd.Series], pd.DataFrame], smiles: pd.Series) -> pd.
 
 
 def arms(mix: Mix, task: str, trees: int) -> dict[str, Arm]:
-    """Return the arms by name; the features of each are computed, or read, here."""
+    """Return name -> arm; computes the features of each, or reads them from the cache."""
     smiles = labelled(mix, task)
     bits, learned = morgan(smiles), kept(minimol, smiles)
     return {
@@ -64,7 +64,7 @@ def arms(mix: Mix, task: str, trees: int) -> dict[str, Arm]:
 
 
 def ship(mix: Mix) -> None:
-    """Write the fingerprints of the logBB molecules, in half precision beside their SMILES, as the quickstart reads them."""
+    """Write SMILES and fingerprints (in half precision) of the logBB molecules, as the quickstart reads them."""
     found = kept(minimol, labelled(mix, "logBB"))
     lists = pa.FixedSizeListArray.from_arrays(pa.array(found.to_numpy(np.float16).ravel()), found.shape[1])
     table = pa.table({"smiles": mix.molecules.smiles[found.index].to_numpy(), "fingerprint": lists})
@@ -73,7 +73,7 @@ def ship(mix: Mix) -> None:
 
 
 def draw(found, path: Path) -> None:
-    """Write the figure as a picture, through Chromium."""
+    """Write the figure as an image, with Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as browsers:
@@ -89,12 +89,12 @@ def draw(found, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=10, help="of splits and training labels")
+    parser.add_argument("--draws", type=int, default=10, help="number of draws of split and training labels")
     parser.add_argument("--tasks", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     parser.add_argument("--one-split", action="store_true", help="the mix's own split in every draw")
     parser.add_argument("--ship", action="store_true", help="only write the fingerprints that come with the package")
     parser.add_argument(
-        "--fast", action="store_true", help="logBB, 2 counts, 2 draws, 20 trees: only to see that it runs"
+        "--fast", action="store_true", help="logBB, 2 counts, 2 draws, 20 trees: only to check that it runs"
     )
     given = parser.parse_args()
     mix, out, start = molfm.load("minimix"), [], time.time()

@@ -1,16 +1,16 @@
-"""A million molecules on two cores: memory, speed and disk of preparing, opening, reading and training.
+"""A million molecules on two cores: memory, speed and disk use of preparing, opening, reading and training.
 
     python benchmarks/scale.py [--rows 1000000] [--fast] [--again]
 
-The molecules are the training set of MOSES, real drug-like ones, taken from a wheel of the package index. The labels are
-toys that are counted from the SMILES text, since only their number matters here. Each stage is a process of its own,
-and its memory is what the system says about it and its children every fifth of a second: USS is what would be freed if
-that process ended; PSS adds its share of what several use. Both include the pages of memory-mapped files that happen
-to be in memory, which the system takes back when it needs them; "own" is the memory without
-them (Linux; what processes share after a fork counts in each).
+The molecules are the training set of MOSES: real drug-like molecules, from a wheel of the package index. The labels
+are toy values counted from the SMILES text, because only their number matters here. Each stage runs in its own process.
+The system reports the memory of this process and its children every fifth of a second. USS is what would be freed if
+the process ended; PSS adds its share of memory that several processes use. Both include the pages of memory-mapped
+files that happen to be in memory, which the system takes back when it needs them. "own" is the memory without such
+pages (Linux; memory that processes share after a fork counts in each).
 
-Table and store lie under `$MOLFM_HOME` and are kept: a run that was interrupted goes on, and a later one only opens and
-trains, unless `--again`. The speed of preparing is told by a run that did all of it.
+Table and store are kept under `$MOLFM_HOME`. An interrupted run resumes, and a later run only opens and trains, unless
+`--again` is given. Only a run that did all of the preparing reports its speed.
 """
 
 import argparse
@@ -48,7 +48,7 @@ tasks:
 """
 PROCESSES = 2
 BATCH = 512
-# (stage, figure, most that it may be)
+# stage -> figure -> upper limit
 TARGETS = {
     "prepare": {"peak_parent_mb": 1500, "peak_worker_mb": 600},
     "open": {"open_s": 1.0},
@@ -57,7 +57,7 @@ TARGETS = {
 
 
 def write_table(rows: int) -> Path:
-    """Write the first `rows` molecules with their toy labels to Parquet, and the card of that table; return the card."""
+    """Write the first `rows` molecules with toy labels to Parquet, and a card of that table; return the card's path."""
     folder = home() / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     card, table = folder / f"scale-{rows}.md", folder / f"scale-{rows}.parquet"
@@ -79,7 +79,7 @@ def write_table(rows: int) -> Path:
                 break
         writer.close()
         if left:
-            raise ValueError(f"MOSES has {rows - left:,} training molecules, {rows:,} were asked for.")
+            raise ValueError(f"MOSES has only {rows - left:,} training molecules; {rows:,} were asked for.")
         card.write_text(CARD.format(file=table.name))
     return card
 
@@ -120,7 +120,7 @@ def encode(card: str, fast: bool) -> dict:
 
 def open_again(card: str, fast: bool) -> dict:
     start = time.perf_counter()
-    import molfm.mix
+    import molfm.data.mix
 
     imported = time.perf_counter() - start
     start = time.perf_counter()
@@ -148,7 +148,7 @@ def open_again(card: str, fast: bool) -> dict:
 
 
 def read(card: str, fast: bool) -> dict:
-    """Graphs a second of the loader alone, in random order: gathered as arrays, as PyG batches, and from processes."""
+    """Return graphs per second of the loader alone, in random order: as arrays, as PyG batches, and from processes."""
     import molfm
     from molfm.batches.loaders import MixDataModule
     from molfm.chem.encodings import WALK
@@ -158,7 +158,7 @@ def read(card: str, fast: bool) -> dict:
     order = np.random.default_rng(0).permutation(len(mix))[: BATCH * batches].reshape(-1, BATCH)
     found = {}
     for name, encodings in (("structures", ()), ("with_encodings", (WALK,))):
-        for part in order:  # once unmeasured, so that the disk does not count
+        for part in order:  # a first pass without timing, so reading from disk does not count
             mix.gather(part, "train", encodings=encodings)
         start = time.perf_counter()
         for part in order:
@@ -195,7 +195,7 @@ STAGES = {"prepare": prepare, "encode": encode, "open": open_again, "read": read
 
 
 def measured(stage: str, card: Path, fast: bool) -> dict:
-    """Run a stage in a process and sample its memory and its children's, in MB."""
+    """Run a stage in its own process, and sample the memory of this process and its children, in MB."""
     command = [sys.executable, __file__, "--stage", stage, "--card", str(card), *(["--fast"] if fast else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = {"peak_parent_mb": 0.0, "peak_worker_mb": 0.0, "peak_all_mb": 0.0, "peak_own_mb": 0.0}
@@ -206,7 +206,7 @@ def measured(stage: str, card: Path, fast: bool) -> dict:
             for item in [root, *root.children(recursive=True)]:
                 used[item.pid] = item.memory_full_info()
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            pass  # one that ended in between; the others are in the next sample
+            pass  # a process has just ended; the next sample has the others
         workers = [memory.uss for pid, memory in used.items() if pid != root.pid]
         now = {
             "peak_parent_mb": used[root.pid].uss if root.pid in used else 0,
@@ -229,7 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int)
     parser.add_argument("--fast", action="store_true", help="20,000 rows and few steps")
-    parser.add_argument("--again", action="store_true", help="prepare anew what is prepared")
+    parser.add_argument("--again", action="store_true", help="delete the prepared store and prepare it again")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--card", help=argparse.SUPPRESS)
     given = parser.parse_args()

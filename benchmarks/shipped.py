@@ -1,11 +1,11 @@
-"""Train the checkpoints that come with molfm, and write them with their model cards into the package.
+"""Train the checkpoints that come with molfm, and write them and their model cards to the package.
 
     python benchmarks/shipped.py minimix-gine [--seeds 3] [--fast]
     python benchmarks/shipped.py toymix-gine-40      # its runs are those of `toymix.py --recipe balanced --epochs 40`
 
-The weights of seed 0 are those that ship; the other seeds say how far chance goes. A card has, for every task, the test
-metric of the shipped weights with a 95% interval (bootstrap over test constitutions). Runs that are there are used again.
-The last line is one JSON object.
+The weights of seed 0 are shipped; the other seeds show the variation between runs. A card has, for every task, the test
+metric of the shipped weights with a 95% interval (bootstrap over test constitutions). Finished runs are reused. The
+last line is one JSON object.
 """
 
 import argparse
@@ -67,7 +67,7 @@ CHECKPOINTS = {
 
 
 def intervals(run: Run) -> pd.DataFrame:
-    """Return a row a task and metric: the value on test, low and high, unit and label counts."""
+    """Return one row per task and metric: the value on test, low and high, unit and label counts."""
     table, rows = run.predictions().query("split == 'test'"), []
     for task in run.model.tasks.itertuples():
         mine = table[table.task == task.task]
@@ -77,7 +77,7 @@ def intervals(run: Run) -> pd.DataFrame:
         preds, target = mine.preds.to_numpy(float), mine.measured.to_numpy(float)
         for metric in SHOWN[task.kind]:
             value = score(metric, preds, target)
-            # A few at a time: of a task at atom level there are tens of thousands of labels.
+            # A few resamples at a time, because a task at atom level has tens of thousands of labels.
             parts = [WEIGHTED[metric](preds, target, draws[i : i + 20, group]) for i in range(0, RESAMPLES, 20)]
             low, high = np.nanquantile(np.concatenate(parts), [0.025, 0.975])
             unit = (task.unit or "") if metric == "mae" else ""
@@ -87,7 +87,7 @@ def intervals(run: Run) -> pd.DataFrame:
 
 
 def spread(runs: list[Run]) -> pd.DataFrame:
-    """Return the averages over each dataset's tasks, their mean and standard deviation over seeds."""
+    """Return averages over the tasks of each dataset and level: mean and standard deviation over seeds."""
     parts = [averages(run.results).query("split == 'test'").assign(seed=i) for i, run in enumerate(runs)]
     keys = ["dataset", "level", "metric"]
     found = pd.concat(parts).groupby(keys, sort=False).value.agg(["mean", "std", "count"]).reset_index()
@@ -95,7 +95,7 @@ def spread(runs: list[Run]) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table as Markdown, numbers with four significant digits."""
+    """Return a table as Markdown, with four significant digits."""
 
     def text(value: object) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -106,7 +106,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def card(name: str, runs: list[Run], rows: pd.DataFrame, averages: pd.DataFrame) -> str:
-    """Return the model card: front matter, then what it is, its limits and its figures."""
+    """Return the text of a model card: front matter, description, limitations and results."""
     _, data, recipe, limits = CHECKPOINTS[name]
     model, config = runs[0].model, runs[0].config
     size = sum(w.numel() for w in model.parameters())
@@ -149,8 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=list(CHECKPOINTS), nargs="?", default="minimix-gine")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=FILES, help="where the folder of the checkpoint is written")
-    parser.add_argument("--fast", action="store_true", help="one epoch, one seed, into a folder of its own")
+    parser.add_argument("--out", type=Path, default=FILES, help="write the checkpoint's folder here")
+    parser.add_argument("--fast", action="store_true", help="one epoch, one seed, written to a separate folder")
     given = parser.parse_args()
     if given.fast:
         given.seeds, given.out = 1, home() / "shipped-fast"

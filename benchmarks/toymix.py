@@ -1,15 +1,17 @@
-"""The paper's ToyMix baselines: GCN, GIN and GINE, each dataset alone and all together, beside the published figures.
+"""The paper's ToyMix baselines: GCN, GIN and GINE, each dataset alone and all together, next to the published figures.
 
-    python benchmarks/toymix.py [--epochs 300] [--seeds 3] [--models gcn gin gine] [--recipe paper|small-batches|ours|balanced] [--fast]
+    python benchmarks/toymix.py [--epochs 300] [--seeds 3] [--models gcn gin gine]
+        [--recipe paper|small-batches|ours|balanced] [--fast]
 
-With the official files at hand (or `MOLFM_MIRROR` set to a folder of them) the full recipe is this command as it stands:
-300 epochs, learning rate 1e-4 after 10 epochs of warm-up, linear decay. Fewer epochs keep the shape of that schedule. The
-recipes beside `paper` (see RECIPES) change neither network, data nor splits. Every run is a run folder under
-`runs/toymix`; one that was interrupted is resumed, and one that is finished is only read. Two processes of one thread each
-share two cores.
+Without options, this command runs the paper's full recipe: 300 epochs, learning rate 1e-4 after 10 epochs of warm-up,
+linear decay. It needs the official files (downloaded, or in the folder `MOLFM_MIRROR`). Fewer epochs keep the shape of
+the schedule. The other recipes (see RECIPES) change neither network, data nor splits. Every run is a run folder under
+`runs/toymix`; interrupted runs are resumed and finished runs are reused. Two processes of one thread each share two
+cores.
 
-Test-set figures at the weights of the best validation loss, mean and standard deviation over seeds: MAE in z-units averaged
-over a dataset's tasks, AUROC and average precision averaged over the assays. The last line is one JSON object.
+Prints test-set figures at the weights of the best validation loss, as mean and standard deviation over seeds: MAE in
+z-units averaged over a dataset's tasks, AUROC and average precision averaged over the assays. The last line is one JSON
+object.
 """
 
 import argparse
@@ -36,16 +38,16 @@ PUBLISHED = {  # arXiv 2310.04292: (alone, together)
 }
 OURS = {"learning_rate": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup": 0.1, "batch_size": 128}
 RECIPES = {
-    "paper": {},  # as the preset has it
-    "small-batches": {"batch_size": 17},  # as many molecules of Tox21 as there are in a batch of 320 of all ToyMix
+    "paper": {},  # the preset's own recipe
+    "small-batches": {"batch_size": 17},  # as many Tox21 molecules as in a batch of 320 from all of ToyMix
     "ours": OURS,
-    "balanced": OURS
-    | {"fractions": {"qm9": 0.2}},  # an epoch has a fifth of QM9: the small datasets come five times as often
+    # An epoch has a fifth of QM9, so the small datasets come five times as often.
+    "balanced": OURS | {"fractions": {"qm9": 0.2}},
 }
 
 
 def one(model: str, tasks: str, seed: int, epochs: int, recipe: str) -> str:
-    """Train a run, or go on with it, or only find it; return its folder."""
+    """Train, resume or find a run, and return its folder."""
     import torch
 
     torch.set_num_threads(1)
@@ -60,7 +62,7 @@ def one(model: str, tasks: str, seed: int, epochs: int, recipe: str) -> str:
 
 
 def table(folders: dict[tuple, str]) -> pd.DataFrame:
-    """Return a row a model and metric: ours alone and together, beside what was published."""
+    """Return one row per model and metric: our values alone and together, and the published ones."""
     rows = []
     for (model, tasks, seed), folder in folders.items():
         found = averages(Run(folder).results)
@@ -93,11 +95,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--tasks", nargs="+", choices=[*DATASETS, "all"], default=["all", *DATASETS])
     parser.add_argument("--recipe", choices=list(RECIPES), default="paper")
-    parser.add_argument("--fast", action="store_true", help="1 epoch, 1 seed, without QM9: only to see that it runs")
+    parser.add_argument("--fast", action="store_true", help="1 epoch, 1 seed, without QM9: only to check that it runs")
     given = parser.parse_args()
     if given.fast:
         given.epochs, given.seeds, given.tasks = 1, 1, ["zinc12k", "tox21"]
-    molfm.load("toymix").molecules  # noqa: B018  prepared before the processes ask for it
+    molfm.load("toymix").molecules  # noqa: B018  prepare the data before the processes start
     jobs = [(m, t, s) for s in range(given.seeds) for t in given.tasks for m in given.models]
     start, folders = time.time(), {}
     with loky.ProcessPoolExecutor(loky.cpu_count()) as pool:

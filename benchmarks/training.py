@@ -1,17 +1,18 @@
-"""How fast is a training epoch, beside the same network through PyTorch Geometric, and where does its time go?
+"""How fast is a training epoch, compared with the same network in PyTorch Geometric, and where does the time go?
 
     python benchmarks/training.py [--data qm9] [--figure training.html] [--fast]
 
 GINE of width 96 with 4 layers on the graph tasks of QM9, batches of 256, one thread, in CPU seconds of this process:
 
-- molfm: its loader, its network, loss and optimizer, as `molfm.train` uses them;
-- PyG: `InMemoryDataset`, `DataLoader` and a plain network of the same shape: `GINEConv` as it is, `nn.Embedding`,
-  `nn.Dropout`, pooling and optimizer as they come, labels as a dense table;
-- PyG's loader alone, and ours.
+- molfm: loader, network, loss and optimizer as in `molfm.train`;
+- PyG: `InMemoryDataset`, `DataLoader` and a plain network of the same shape, with unmodified `GINEConv`,
+  `nn.Embedding`, `nn.Dropout`, pooling and optimizer, and labels as a dense table;
+- each loader alone.
 
-An epoch is `--batches` random batches (all of a table take long and tell the same). The ways take turns; rates are medians over
-rounds. The network's work is counted in floating-point operations of its matrix products and compared with a bare product of
-the layers' shape. `--figure` draws rate and peak memory against batch size, width and number of molecules.
+An epoch is `--batches` random batches; a whole table would take longer and show the same. The ways take turns; rates
+are medians over rounds. The floating-point operations of the network's matrix products are counted, and their speed is
+compared with a bare product of the layers' shape. `--figure` draws rate and peak memory against batch size, width and
+number of molecules.
 
 The last line is one JSON object.
 """
@@ -49,8 +50,8 @@ from molfm.nn.multitask import MultiTaskModel
 from molfm.training.losses import task_sums, total_loss
 
 WIDTH, LAYERS, BATCH = 96, 4, 256
-GRAPHIUM = 556  # graphs a second that Graphium 2.4.7 trains on this kind of machine, two cores
-KINDS = {  # what a profiled operation is, by words of its name
+GRAPHIUM = 556  # graphs per second that Graphium 2.4.7 trains on two cores of this kind of machine
+KINDS = {  # kind of a profiled operation -> words in its name
     "matrix products": ("mm", "addmm", "bmm"),
     "gather and sum": ("index", "scatter", "gather", "embedding"),
     "activations": ("gelu", "relu", "threshold", "clamp_min"),
@@ -61,7 +62,7 @@ KINDS = {  # what a profiled operation is, by words of its name
 
 
 class Plain(nn.Module):
-    """The default network of molfm for graph tasks, written with PyG's and torch's layers as they are."""
+    """The default network of molfm for graph tasks, written with unmodified layers of PyG and torch."""
 
     def __init__(self, n_tasks: int, width: int = WIDTH):
         super().__init__()
@@ -92,7 +93,7 @@ class InMemory(InMemoryDataset):
 
 
 def pyg_items(mix: Mix) -> list:
-    """Return the training molecules as PyG `Data`, with a dense row of normalized labels, NaN where unmeasured."""
+    """Return the training molecules as PyG `Data`, each with a dense row of normalized labels (NaN if not measured)."""
     mean, std = (torch.tensor(mix.tasks[name].to_numpy(np.float32)) for name in ("mean", "std"))
     items = []
     for batch in MixDataModule(mix, batch_size=4096).train_dataloader():
@@ -151,7 +152,7 @@ def compare(mix: Mix, n_batches: int, rounds: int) -> dict:
     def epoch(loader, step: Callable) -> Callable:
         return lambda: [step(next(loader)) for _ in range(n_batches)]
 
-    half = torch.autocast("cpu", torch.bfloat16)  # ours in bf16, as `precision="bf16-mixed"` does it
+    half = torch.autocast("cpu", torch.bfloat16)  # the same as `precision="bf16-mixed"`
     ways = {
         "molfm": epoch(our_loader, ours),
         "molfm, bf16": half(epoch(our_loader, ours)),
@@ -181,7 +182,7 @@ def compare(mix: Mix, n_batches: int, rounds: int) -> dict:
 
 
 def work(step: Callable, batch) -> dict:
-    """Return how many floating-point operations a step's matrix products do, and how fast, beside a bare product."""
+    """Return the floating-point operations of a step's matrix products, their speed, and that of a bare product."""
     with FlopCounterMode(display=False) as counter:
         step(batch)
     flops = counter.get_total_flops()
@@ -196,7 +197,7 @@ def work(step: Callable, batch) -> dict:
 
 
 def shares(step: Callable, batch) -> dict[str, float]:
-    """Return the parts of a step's time by kind of operation."""
+    """Return the share of a step's time per kind of operation."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(10):
             step(batch)
@@ -211,16 +212,16 @@ def shares(step: Callable, batch) -> dict[str, float]:
 
 
 def one(data: str, molecules: int, batch_size: int, width: int) -> dict:
-    """Train some batches in this process; return rate and peak memory (the system's word for this process)."""
+    """Train on some batches in this process; return the rate and the peak memory that the system reports."""
     mix = graph_tasks(data)
     rng = np.random.default_rng(0)
-    members = rng.permutation(mix.members("train"))[:molecules]  # in their order they grow larger
+    members = rng.permutation(mix.members("train"))[:molecules]  # shuffled: molecules grow larger along the table
     model = MultiTaskModel(ModelConfig(width, LAYERS), mix.tasks, 0).train()
     step = our_step(model, torch.optim.AdamW(model.parameters(), 1e-3, fused=True))
     draw = [rng.choice(members, min(batch_size, len(members)), replace=False) for _ in range(12)]
     step(to_batch(mix.gather(draw[0], "train")))
     seconds = cpu_seconds(lambda: [step(to_batch(mix.gather(ids, "train"))) for ids in draw])
-    status = Path("/proc/self/status")  # else the peak of the process that started this one counts too (Linux)
+    status = Path("/proc/self/status")  # on Linux, getrusage would include the peak of the parent process
     if status.exists():
         peak = next(int(line.split()[1]) / 1e3 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     else:
@@ -260,7 +261,7 @@ def draw(rows: list[dict], path: str) -> None:
             )
         figure.update_xaxes(type="log", tickvals=[row["value"] for row in mine], col=column)
         figure.update_xaxes(title_text=axis.replace("_", " "), row=2, col=column)
-    figure.update_yaxes(title_text="graphs a CPU second", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="graphs per CPU second", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="peak memory, MB", rangemode="tozero", row=2, col=1)
     figure.update_yaxes(rangemode="tozero").update_layout(title="Training GINE on one core", template="plotly_white")
     figure.write_html(path, include_plotlyjs=True)
@@ -273,10 +274,10 @@ def graph_tasks(data: str) -> Mix:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="qm9", help="a card with graph tasks of regression")
+    parser.add_argument("--data", default="qm9", help="a card with regression tasks at graph level")
     parser.add_argument("--batches", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--figure", help="write rate and memory against size here, as HTML")
+    parser.add_argument("--figure", help="write a figure of rate and memory against size to this HTML file")
     parser.add_argument("--fast", action="store_true", help="the embedded part of QM9, few batches")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -1,22 +1,23 @@
-"""Does quantum chemistry help biology? Transfer studies on real data, with every comparison's interval and counts.
+"""Does quantum chemistry help biology? Transfer studies on real data, with an interval and counts for every comparison.
 
     python benchmarks/transfer.py minimix|minimix-few|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …]
         [--seeds 5] [--steps N] [--table NAME] [--fast]
 
-minimix       logBB and BBB, with all their labels, from DFT (QM9-mini) and from xTB at graph, atom and bond level, each alone
-              and all together: trained together, before, and probed
-minimix-few   the same with 32 to 512 labels, and a quarter of the steps: by validation labels better for logBB alone, and no worse
-              for BBB (`few_labels.py`)
-checkpoints   the same targets from networks that were trained elsewhere: the published model of LargeMix, and toymix-gine-40. Their
-              networks are others than the baseline's, so this asks what such a model is worth, not what its data is
-toymix        Tox21, all twelve assays in one network, with QM9, with ZINC12K and with both, under a recipe of ours
+minimix       logBB and BBB with all their labels. Sources: DFT (QM9-mini) and xTB at graph, atom and bond level, each
+              alone and all together. Regimes: trained together, fine-tuned and probed
+minimix-few   the same with 32 to 512 labels and a quarter of the steps, which is better on validation labels for logBB
+              alone and no worse for BBB (`few_labels.py`)
+checkpoints   the same targets. Sources: two networks that were trained elsewhere, the published model of LargeMix and
+              toymix-gine-40. Their networks differ from the baseline's, so this asks what such a model is worth, not
+              what its data is worth
+toymix        all twelve assays of Tox21 in one network, with QM9, with ZINC12K and with both, under our own recipe
 toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), shortened to `--steps`
 
-Nothing here was chosen by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
-otherwise. A study that was interrupted goes on, and one with more `--seeds` re-uses what is there; its runs are under
-`runs/transfer`. Two processes of one thread each share two cores. The table is written to `benchmarks/transfer/NAME.csv`
-(none given: the study's), what a random forest makes of the same labels and the report beside it (not with `--fast`). The
-last line is one JSON object.
+No choice was made by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
+otherwise. An interrupted study resumes, and a study with more `--seeds` reuses finished runs, which are under
+`runs/transfer`. Two processes of one thread each share two cores. Unless `--fast` is given, the table is written to
+`benchmarks/transfer/NAME.csv`, next to the scores of a random forest on the same labels and the report. The last line
+is one JSON object.
 """
 
 import argparse
@@ -84,8 +85,8 @@ def main() -> None:
     parser.add_argument("--n-labels", nargs="+", help="numbers, or all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--table", help="name of the table that is written")
-    parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to see that it runs")
+    parser.add_argument("--table", help="name of the table to write; default: name of the study")
+    parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to check that it runs")
     given = parser.parse_args()
     chosen = {name: getattr(given, name) for name in ("targets", "sources", "regimes", "seeds", "steps")}
     if given.n_labels:

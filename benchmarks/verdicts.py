@@ -1,18 +1,18 @@
-"""How often a transfer study says "helps" or "hurts" where a source does nothing, and how often it sees what is there.
+"""How often does a transfer study see an effect where there is none, and how often does it see one that is there?
 
     python benchmarks/verdicts.py [--repetitions 2000] [--fast]
 
-Predictions are drawn, nothing is trained: a target on 150 test labels in 120 constitutions, what both arms of a pair get
-wrong alike, and each run's own error, either from label to label only or, as seeds do it, with some runs better than others
-throughout. `paired_interval` and `add_verdicts` are what `molfm.transfer` calls. A wrong verdict in 5 of 100 comparisons is
-what 0.05 promises; of a study of ten targets, one with any wrong verdict in 5 of 100.
+Predictions are simulated; nothing is trained. A target has 150 test labels in 120 constitutions. Both arms of a pair
+share one error, and each run has its own error: either independent for each label, or, as with real seeds, larger in
+some runs than in others. The simulation calls `paired_interval` and `add_verdicts`, as `molfm.transfer` does. The level
+of 0.05 allows a wrong verdict in 5 of 100 comparisons, and any wrong verdict in 5 of 100 studies of ten targets.
 
-The interval counts an error from label to label twice, in its seeds and in its test set, and so promises less than it keeps
-there; where some runs are better than others, the seeds alone know of it.
+The interval counts errors that are independent for each label twice, over seeds and over test sets, so it is wider than
+necessary for these. If some runs are better than others, only the variation over seeds shows it.
 
-A second table has test sets with few actives among 150 inactives, where each arm has learned something else that every seed
-knows and that tells nothing of activity: what the bootstrap over test molecules is there for. It says how many actives a
-verdict needs (`statistics.FEWEST`).
+A second table is of test sets with few actives among 150 inactives. Each arm has learned something different that all
+its seeds share and that says nothing about activity; the bootstrap over test molecules has to cover this. The table
+shows how many actives a verdict needs (`statistics.FEWEST`).
 
 The last line is one JSON object.
 """
@@ -27,17 +27,15 @@ import pandas as pd
 from molfm.study.statistics import add_verdicts, paired_interval
 
 SEEDS = (3, 5, 10)
-TARGETS = 10  # of a study
+TARGETS = 10  # per study
 LABELS, CONSTITUTIONS = 150, 120
 ACTIVES = (1, 2, 3, 5, 10, 20, 40)
-SPREADS = {
-    "labels": 0.0,
-    "runs": 0.5,
-}  # what a run's own error varies by: standard deviation of its logarithm over runs
+# What a run's own error varies with -> standard deviation of its logarithm over runs
+SPREADS = {"labels": 0.0, "runs": 0.5}
 
 
 def cell(rng: np.random.Generator, metric: str, seeds: int, spread: float, gain: float) -> dict:
-    """Return one comparison, in which the source makes each run's own error smaller by a part `gain`."""
+    """Return one comparison, in which the source reduces each run's own error by the fraction `gain`."""
     target = rng.normal(size=LABELS)
     shared = target + rng.normal(0, 0.7, LABELS)
     sizes = 0.7 * np.exp(rng.normal(0, spread, (2, seeds))) * np.array([[1.0], [1 - gain]])
@@ -47,7 +45,7 @@ def cell(rng: np.random.Generator, metric: str, seeds: int, spread: float, gain:
 
 
 def shares(rng: np.random.Generator, metric: str, seeds: int, spread: str, repetitions: int) -> dict:
-    """Return how often comparisons and whole studies come to a verdict."""
+    """Return how often comparisons and whole studies reach a verdict."""
     nothing = pd.DataFrame([cell(rng, metric, seeds, SPREADS[spread], 0.0) for _ in range(repetitions)])
     there = pd.DataFrame([cell(rng, metric, seeds, SPREADS[spread], 0.5) for _ in range(repetitions // 4)])
     studies = [add_verdicts(nothing[i : i + TARGETS].assign(verdict=None)) for i in range(0, repetitions, TARGETS)]
@@ -65,7 +63,7 @@ def shares(rng: np.random.Generator, metric: str, seeds: int, spread: str, repet
 
 
 def few_actives(rng: np.random.Generator, actives: int, repetitions: int) -> dict:
-    """Return how often a verdict is wrong with so many actives in the test set; an AUROC, three seeds."""
+    """Return how often a verdict is wrong with few actives in the test set, for an AUROC and three seeds."""
     target, wrong = np.repeat([1.0, 0.0], [actives, LABELS]), 0
     for _ in range(repetitions):
         shared = target + rng.normal(size=len(target))
@@ -78,7 +76,7 @@ def few_actives(rng: np.random.Generator, actives: int, repetitions: int) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--fast", action="store_true", help="40 repetitions: only to see that it runs")
+    parser.add_argument("--fast", action="store_true", help="40 repetitions: only to check that it runs")
     given = parser.parse_args()
     repetitions, rng = 40 if given.fast else given.repetitions, np.random.default_rng(0)
     cases = product(("r2", "auroc"), SEEDS, SPREADS)

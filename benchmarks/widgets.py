@@ -1,14 +1,15 @@
-"""How long do the widgets take to answer, and how much memory, where there are very many molecules?
+"""How much time and memory do the widgets need to answer for very many molecules?
 
     python benchmarks/widgets.py [--fast] [--molecules N] [--tasks T] [--labels L]
 
-The table of labels is synthetic and 99% empty, like that of PCBA_1328: every molecule has L labels of T binary tasks,
-fewer from the first task to the last. They lie in memory-mapped files, as in a store. The questions are those that the
-JavaScript asks: the whole picture, a tile three levels down and one of single molecules, the distribution of a task, a
-region's molecules, the pairs of the first 100 tasks. `--fast`: a million molecules, 100 tasks, 5 labels each.
+The table of labels is synthetic and 99% empty, like PCBA_1328: every molecule has L labels of T binary tasks, with
+fewer labels from the first task to the last. The labels are in memory-mapped files, as in a store. The questions are
+those of the JavaScript: the whole map, a tile three levels down and a tile of single molecules, the distribution of a
+task, the molecules of a region, the pairs of the first 100 tasks. `--fast`: a million molecules, 100 tasks, 5 labels
+each.
 
-The last line is one JSON object: seconds an answer, the longest part of one in which the kernel was busy, and the peak of
-what Python allocated beyond the label arrays, in MB.
+The last line is one JSON object: seconds per answer, the longest part of an answer during which the kernel was busy,
+and the peak of Python's memory beyond the label arrays, in MB.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def mapped(folder: Path, name: str, array: np.ndarray) -> np.ndarray:
 
 
 def synthetic(folder: Path, n: int, n_tasks: int, n_labels: int) -> Mix:
-    """Return a mix of n molecules with n_labels labels each; its molecules have labels, and no atoms."""
+    """Return a mix of n molecules with n_labels labels each and no atoms."""
     random, shards, splits = np.random.default_rng(0), [], []
     nothing = np.zeros(0, np.int64)
     for number, start in enumerate(range(0, n, SHARD)):

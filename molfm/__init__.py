@@ -1,6 +1,6 @@
 """molfm: multi-task molecular foundation models, notebook-first.
 
-Names are loaded when first used, so that `import molfm` stays fast and browsing data never imports torch.
+Names are loaded at first use, so `import molfm` stays fast and browsing data never imports torch.
 """
 
 import os
@@ -26,9 +26,9 @@ _HOME = {  # public name -> the module it lives in
 __all__ = sorted(_HOME)
 __version__ = version("molfm")
 
-# Read once, when torch's libraries for the CPU are loaded. Threads that spin while they wait for each other make training
-# in a notebook ten times slower as soon as another process wants a core. And a compiled kernel kept for each of the last
-# 1,024 shapes is some 400 MB that are never used again, since every batch of molecules has shapes of its own.
+# Torch's CPU libraries read these once, when they are loaded. Without the first, waiting threads spin, which makes
+# training in a notebook ten times slower as soon as another process needs a core. Without the second, compiled kernels
+# are kept for the last 1,024 shapes: about 400 MB that are never reused, because every batch has its own shapes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 

@@ -23,7 +23,7 @@ LABELS = [f"{level}_{name}" for level in LEVELS for name in ("item", "task", "va
 
 @pytest.fixture(scope="module")
 def molecules(toy):
-    """Ring, atom without bonds, salt-free ion, chain: in no particular order."""
+    """Molecules of different kinds, in no particular order: ring, single atom, salt-free ion, chain."""
     return np.array([25, 0, 33, 8, 1, 25])
 
 
@@ -34,19 +34,19 @@ def batch(toy, molecules):
 
 @pytest.fixture(scope="module")
 def singles(toy, molecules):
-    """The same molecules, a batch each."""
+    """The same molecules, one batch each."""
     return [to_batch(toy.gather(molecules[i : i + 1], "train")) for i in range(len(molecules))]
 
 
 def drawn(sampler):
-    """What a sampler asks for, as lists."""
+    """Return the requests of a sampler as lists."""
     return [[None if part is None else part.tolist() for part in request] for request in sampler]
 
 
 # ----------------------------------------------------------------------------------------------------------------- batches
 
 
-def test_a_batch_equals_what_pyg_makes_of_its_parts(batch, singles):
+def test_a_batch_equals_the_one_that_pyg_makes_from_its_parts(batch, singles):
     parts = [Data(**{name: single[name] for name in ("x", "walk", "edge_index", "edge_attr")}) for single in singles]
     expected = Batch.from_data_list(parts)
     for name in STRUCTURE:
@@ -66,7 +66,7 @@ def test_a_batch_comes_apart_into_its_molecules(batch, singles, molecules):
         assert part.mol_id.tolist() == [molecules[i]]
 
 
-def test_parts_that_pyg_puts_together_again_are_the_batch(batch):
+def test_pyg_joins_the_parts_into_the_same_batch(batch):
     again = Batch.from_data_list(batch.to_data_list())
     for name in (*STRUCTURE, "mol_id", *(name for name in LABELS if not name.endswith("item"))):
         assert torch.equal(again[name], batch[name]), name
@@ -94,7 +94,7 @@ def test_a_batch_carries_the_encodings_that_were_gathered_and_comes_apart_with_t
     assert {"walk", "laplacian"}.isdisjoint(bare.keys())
 
 
-def test_loaders_gather_the_encodings_of_the_model(toy):
+def test_loaders_gather_the_requested_encodings(toy):
     loaders = MixDataModule(toy, batch_size=8, encodings=("laplacian-8-none",))
     for loader in (loaders.train_dataloader(), loaders.val_dataloader()):
         batch = next(iter(loader))
@@ -102,7 +102,7 @@ def test_loaders_gather_the_encodings_of_the_model(toy):
         assert batch.laplacian.shape[1] == 16
 
 
-def test_both_directions_of_a_bond_follow_each_other():
+def test_the_two_directions_of_a_bond_are_adjacent():
     found = featurize(["CC=O", "C", "C#N"])
     batch = to_batch(structure(in_memory(found), np.arange(3)))
     assert batch.edge_index.tolist() == [[0, 1, 1, 2, 4, 5], [1, 0, 2, 1, 5, 4]]
@@ -124,8 +124,8 @@ def test_items_are_numbered_within_the_batch(toy):
     assert batch.edge_value.tolist() == [1, 1]
 
 
-def test_every_label_meets_its_own_atom_bond_or_molecule(toy):
-    """The toy labels are properties of the item itself, so the codes of the item must agree with them."""
+def test_every_label_belongs_to_its_own_atom_bond_or_molecule(toy):
+    """The toy labels are properties of the items themselves, so they must agree with the items' codes."""
     batch = to_batch(toy.gather(toy.members("train"), "train"))
     element = batch.x[batch.node_item, 0]
     assert batch.node_value.tolist() == element.tolist()
@@ -146,7 +146,7 @@ def test_molecules_without_bonds_make_a_batch(toy):
     assert len(batch.to_data_list()) == 3
 
 
-def test_a_batch_moves_and_is_copied_like_any_other(batch):
+def test_a_batch_can_be_moved_and_copied_like_any_pyg_batch(batch):
     doubled = copy.copy(batch).to(torch.device("cpu"))
     assert torch.equal(doubled.x, batch.x)
     assert len(doubled.to_data_list()) == 6
@@ -170,7 +170,7 @@ def test_an_epoch_covers_each_molecule_once_in_a_new_order():
     assert drawn(EpochSampler(np.arange(10, 33), batch_size=5, seed=1, shuffle=True)) != first
 
 
-def test_an_epoch_that_is_not_shuffled_keeps_the_order():
+def test_an_epoch_without_shuffling_keeps_the_order():
     sampler = EpochSampler(np.array([5, 3, 8]), batch_size=2, seed=0, shuffle=False)
     assert drawn(sampler) == [[[5, 3], None], [[8], None]]
 
@@ -185,7 +185,7 @@ def of_dataset(requests, number):
     return [[m for m, d in zip(molecules, datasets, strict=True) if d == number] for molecules, datasets in requests]
 
 
-def test_a_target_sees_the_same_molecules_whatever_is_trained_beside_it():
+def test_a_target_sees_the_same_molecules_whatever_else_is_trained():
     alone = of_dataset(stream({"target": 4}), 0)
     assert of_dataset(stream({"target": 4, "source": 6}), 0) == alone
     assert of_dataset(stream({"other": 2, "source": 9, "target": 4}), 0) == alone
@@ -197,7 +197,7 @@ def test_a_stream_is_deterministic():
     assert stream({"target": 4, "source": 6}) == stream({"target": 4, "source": 6})
 
 
-def test_a_stream_takes_each_molecule_once_before_any_twice():
+def test_a_stream_yields_each_molecule_once_before_any_twice():
     seen = [number for drawn in of_dataset(stream({"target": 4}, steps=10), 0) for number in drawn]
     assert len(seen) == 40
     laps = [seen[start : start + 10] for start in range(0, 40, 10)]
@@ -214,7 +214,7 @@ def test_a_batch_larger_than_its_dataset_repeats_it():
 # ----------------------------------------------------------------------------------------------------------------- loaders
 
 
-def test_the_training_loader_gives_every_training_molecule_once_with_training_labels(toy):
+def test_the_training_loader_yields_every_training_molecule_once_with_training_labels(toy):
     loader = MixDataModule(toy, batch_size=7).train_dataloader()
     batches = list(loader)
     assert len(batches) == len(loader)
@@ -225,7 +225,7 @@ def test_the_training_loader_gives_every_training_molecule_once_with_training_la
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_the_other_loaders_give_the_labels_of_their_split(toy, split):
+def test_the_other_loaders_yield_the_labels_of_their_split(toy, split):
     batches = list(getattr(MixDataModule(toy), f"{split}_dataloader")())
     assert torch.cat([batch.mol_id for batch in batches]).tolist() == toy.members(split).tolist()
     counts = sum(torch.bincount(batch[f"{level}_task"], minlength=4) for batch in batches for level in LEVELS)
@@ -249,7 +249,7 @@ def two_datasets(make_card, tmp_path_factory, toy_table):
     return molfm.load(folder / "two.md", progress=False)
 
 
-def test_a_molecule_drawn_for_one_dataset_carries_its_labels_only(two_datasets):
+def test_a_molecule_drawn_for_one_dataset_carries_only_its_labels(two_datasets):
     batches = list(MixDataModule(two_datasets, batch_size={"right": 3, "left": 5}, steps=4).train_dataloader())
     assert len(batches) == 4
     for batch in batches:
@@ -258,21 +258,21 @@ def test_a_molecule_drawn_for_one_dataset_carries_its_labels_only(two_datasets):
         assert sorted(batch.graph_item.tolist()) == list(range(8))
 
 
-def test_a_stream_of_a_dataset_without_training_labels_is_an_error(two_datasets):
+def test_a_dataset_without_training_labels_cannot_be_a_stream(two_datasets):
     with pytest.raises(ValueError, match="right has no training labels"):
         MixDataModule(
             two_datasets.keep(["right"], np.zeros(len(two_datasets), bool)), batch_size={"left": 3, "right": 3}, steps=2
         ).train_dataloader()
 
 
-def test_loader_processes_give_the_same_batches(toy):
+def test_loader_processes_yield_the_same_batches(toy):
     here, there = (list(MixDataModule(toy, batch_size=16, num_workers=n).train_dataloader()) for n in (0, 1))
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(mine[name], theirs[name]) for name in (*STRUCTURE, "mol_id", *LABELS))
     pd.testing.assert_series_equal(toy.labels("heavy"), toy.labels("heavy"))
 
 
-def test_the_batches_of_a_step_share_its_molecules_and_know_its_label_counts(toy):
+def test_the_batches_of_a_step_divide_its_molecules_and_carry_its_label_counts(toy):
     whole = list(MixDataModule(toy, batch_size=9).train_dataloader())
     parts = list(MixDataModule(toy, batch_size=9, accumulate=4).train_dataloader())
     assert len(parts) == 4 * len(whole) == len(MixDataModule(toy, batch_size=9, accumulate=4).train_dataloader())
@@ -286,7 +286,7 @@ def test_the_batches_of_a_step_share_its_molecules_and_know_its_label_counts(toy
         assert len(mine[0].to_data_list()) == mine[0].num_graphs
 
 
-def test_a_part_of_a_step_without_a_molecule_of_its_own_has_one_without_labels(toy):
+def test_a_batch_without_molecules_of_its_own_gets_one_without_labels(toy):
     first, *others = MixDataModule(toy, batch_size=1, accumulate=3).train_dataloader()
     for batch in others[:2]:
         assert batch.mol_id.tolist() == first.mol_id.tolist()
@@ -298,7 +298,7 @@ def test_a_part_of_a_step_without_a_molecule_of_its_own_has_one_without_labels(t
 @pytest.mark.parametrize(
     "settings", [{}, {"steps": 11}, {"fractions": {"toy": 0.5}}, {"batch_size": {"toy": 4}, "steps": 7}]
 )
-def test_a_loader_goes_on_where_the_state_of_another_was_taken(toy, settings, num_workers):
+def test_a_loader_resumes_from_the_state_of_another(toy, settings, num_workers):
     settings = {"batch_size": 4, "accumulate": 2, **settings}
     loader = MixDataModule(toy, **settings).train_dataloader()
     expected = [batch.mol_id.tolist() for batch in loader]
@@ -310,13 +310,13 @@ def test_a_loader_goes_on_where_the_state_of_another_was_taken(toy, settings, nu
         again = MixDataModule(toy, **settings, num_workers=num_workers).train_dataloader()
         again.load_state_dict(state)
         assert [batch.mol_id.tolist() for batch in again] == expected[state["handed_out"] :]
-        assert [batch.mol_id.tolist() for batch in again] == expected  # and from the start the time after
+        assert [batch.mol_id.tolist() for batch in again] == expected  # the next pass starts from the beginning
 
 
 # -------------------------------------------------------------------------------------------------- shares of datasets
 
 
-def test_a_large_set_is_shuffled_in_windows_of_random_blocks_and_nothing_is_lost(monkeypatch):
+def test_a_large_set_is_shuffled_in_windows_of_random_blocks_without_losing_any(monkeypatch):
     monkeypatch.setattr(samplers, "WINDOW", 64)
     monkeypatch.setattr(samplers, "BLOCK", 4)
     members = np.arange(1000, 1403)
@@ -326,7 +326,7 @@ def test_a_large_set_is_shuffled_in_windows_of_random_blocks_and_nothing_is_lost
     order = np.concatenate(pieces)
     assert sorted(order) == members.tolist()
     assert not np.array_equal(order, members)
-    for piece in pieces:  # what is read together lies in whole blocks of neighbours
+    for piece in pieces:  # a window consists of whole blocks of neighbours
         blocks, counts = np.unique((piece - 1000) // 4, return_counts=True)
         assert all(count == 4 or block == 100 for block, count in zip(blocks, counts, strict=True))
 
@@ -349,12 +349,12 @@ def test_shares_follow_fractions_and_temperature():
 
 
 @pytest.mark.parametrize(("fractions", "temperature"), [({"other": 0.5}, 1), ({"large": 0}, 1), ({}, 0.5)])
-def test_shares_that_make_no_sense_are_errors(fractions, temperature):
+def test_invalid_shares_are_errors(fractions, temperature):
     with pytest.raises(ValueError, match=r"Unknown dataset 'other'|above 0 and a temperature of 1 or more"):
         shares({"large": 900, "small": 100}, fractions, temperature)
 
 
-def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_drawn_for(two_datasets):
+def test_an_epoch_holds_each_datasets_share_and_each_molecule_only_the_labels_it_was_drawn_for(two_datasets):
     settings = {"batch_size": 8, "fractions": {two_datasets.cards[0].name: 0.5}, "seed": 3}
     loader = MixDataModule(two_datasets, **settings).train_dataloader()
     seen = []
@@ -365,16 +365,16 @@ def test_datasets_come_in_their_shares_and_each_molecule_with_the_labels_it_was_
         n = [len(two_datasets.members("train", [card.name])) for card in two_datasets.cards]
         assert counts.tolist() == [round(n[0] / 2), n[1]]
         seen += [m for m, d in drawn if d == 0]
-    assert len(set(seen)) == len(seen)  # the second epoch goes on where the first stopped
+    assert len(set(seen)) == len(seen)  # the second epoch continues where the first stopped
     for batch, (_, datasets) in zip(loader, loader.sampler, strict=True):
         assert np.bincount(batch.graph_task, minlength=2).tolist() == np.bincount(datasets, minlength=2).tolist()
 
 
-def test_a_loader_that_is_closed_before_its_end_leaves_no_process(toy):
+def test_closing_a_loader_before_its_end_leaves_no_process(toy):
     before = set(multiprocessing.active_children())
     data = MixDataModule(toy, batch_size=2, num_workers=2)
     next(iter(data.train_dataloader()))
-    assert set(multiprocessing.active_children()) <= before  # nothing holds the batches any more
+    assert set(multiprocessing.active_children()) <= before  # the discarded iterator left no process
     batches = iter(data.train_dataloader())
     next(batches)
     assert len(set(multiprocessing.active_children()) - before) == 2

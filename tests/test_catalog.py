@@ -42,7 +42,7 @@ def text_of(**changes):
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\nProse.\n\n---\nMore prose.\n"
 
 
-def test_card_says_what_its_front_matter_says():
+def test_a_parsed_card_has_the_facts_of_its_front_matter():
     found = parse_card(text_of(), "mine.md")
     assert (found.name, found.split, found.fractions) == ("mine", "scaffold", (0.5, 0.25, 0.25))
     assert [task.id for task in found.tasks] == ["mine/pKi", "mine/active", "mine/bare"]
@@ -85,7 +85,7 @@ def test_card_says_what_its_front_matter_says():
         ({"tasks": {"pKi": {"kind": "binary", "classes": 2}}}, "no other kind has it"),
         ({"tasks": {"pKi": {"kind": "ordinal", "classes": 1}}}, "classes of task pKi: expected a whole number from 2"),
         ({"tasks": {"pKi-*": {"count": 0}, "pKi": {}}}, "count of task pKi-*: expected a whole number from 1, found 0"),
-        ({"tasks": {"pKi": {"count": 3}}}, "task pKi: `count` belongs to a name with a `*`"),
+        ({"tasks": {"pKi": {"count": 3}}}, "task pKi: `count` needs a name with a `*`"),
         ({"split": "best"}, "split: expected one of official, scaffold, random, found 'best'"),
         ({"split": "official"}, "split: official needs a source with `splits`, and none has them"),
         ({"fractions": [0.5, 0.5]}, "three fractions that add up to 1"),
@@ -101,14 +101,14 @@ def test_card_says_what_its_front_matter_says():
         ({"tasks": "absent", "sources": "absent"}, "either `tasks` and `sources`"),
     ],
 )
-def test_a_wrong_card_is_an_error_that_names_file_and_entry(changes, message):
+def test_an_invalid_card_is_an_error_that_names_file_and_entry(changes, message):
     with pytest.raises(CardError) as error:
         parse_card(text_of(**changes), "mine.md")
     assert "mine.md" in str(error.value)
     assert message in str(error.value)
 
 
-def test_a_source_says_where_its_file_is_and_what_is_true_of_it_alone():
+def test_each_source_has_its_own_locations_hashes_columns_and_splits():
     official, packaged = parse_card(text_of(sources=[OFFICIAL, PACKAGED], split="official"), "mine.md").sources
     assert official.locations == ("https://example.org/mine.csv.gz", "doi:10.5281/zenodo.1/mine.csv.gz")
     assert (official.sha256, official.rows) == ("0" * 64, 100)
@@ -124,7 +124,7 @@ def test_a_source_says_where_its_file_is_and_what_is_true_of_it_alone():
     assert packaged.atomization["bare"].factor == 627.5
 
 
-def test_the_rows_of_a_card_are_those_of_the_first_source_that_says():
+def test_a_card_takes_its_rows_from_the_first_source_that_gives_them():
     assert parse_card(text_of(sources=[PACKAGED, OFFICIAL]), "mine.md").rows == 100
     assert parse_card(text_of(), "mine.md").rows is None
 
@@ -136,7 +136,7 @@ GLOBS = {
 }
 
 
-def test_a_name_with_a_star_stands_for_the_columns_that_match_in_the_order_of_the_file():
+def test_a_name_with_a_star_stands_for_the_matching_columns_in_file_order():
     mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv", "smiles": "gene-smiles"}]), "mine.md")
     assert mine.n_tasks == 5
     found = expand_tasks(mine, ["gene-smiles", "gene-9", "dose", "gene-7", "gene-10", "gene-1"])
@@ -148,25 +148,25 @@ def test_a_name_with_a_star_stands_for_the_columns_that_match_in_the_order_of_th
     assert found.tasks[3].description == "the one that counts"
 
 
-def test_a_star_that_matches_nothing_is_an_error_that_says_what_is_there():
+def test_a_star_that_matches_nothing_is_an_error_that_lists_the_columns():
     mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv"}]), "mine.md")
     with pytest.raises(CardError, match=r"mine: expected columns gene-\*, found smiles, dose, gene-7, Gene-1"):
         expand_tasks(mine, ["smiles", "dose", "gene-7", "Gene-1"])
 
 
-def test_a_star_that_matches_another_number_of_columns_than_published_is_a_warning():
+def test_a_star_that_matches_an_unexpected_number_of_columns_is_a_warning():
     mine = parse_card(text_of(tasks=GLOBS, sources=[{"location": "file:x.csv"}]), "mine.md")
-    with pytest.warns(UserWarning, match=r"mine: 2 columns are gene-\*, its card says 3"):
+    with pytest.warns(UserWarning, match=r"mine: 2 columns match gene-\*, but the card says 3"):
         found = expand_tasks(mine, ["smiles", "dose", "gene-7", "gene-1", "gene-2"])
     assert found.n_tasks == 4
 
 
-def test_a_column_with_a_star_in_its_own_name_is_taken_as_it_stands():
+def test_a_column_with_a_star_in_its_own_name_is_taken_literally():
     mine = parse_card(text_of(tasks={"p[*]": {}}, sources=[{"location": "file:x.csv"}]), "mine.md")
     assert expand_tasks(mine, ["smiles", "p[*]", "p[x]"]) == mine
 
 
-def test_a_card_without_a_star_is_left_as_it_is():
+def test_expanding_a_card_without_a_star_changes_nothing():
     mine = parse_card(text_of(), "mine.md")
     assert expand_tasks(mine, ["anything"]) == mine
 
@@ -187,14 +187,14 @@ def test_a_card_whose_front_matter_is_a_list_is_an_error():
 
 
 @pytest.mark.parametrize("ask", [card, molfm.load])
-def test_an_unknown_name_lists_what_exists_and_the_nearest(ask):
+def test_an_unknown_name_is_an_error_that_lists_known_names_and_the_nearest(ask):
     with pytest.raises(CardError) as error:
         ask("b3bd")
     assert "Unknown dataset 'b3bd'. Did you mean 'b3db'?" in str(error.value)
     assert all(name in str(error.value) for name in cards().name)
 
 
-def test_a_name_like_no_other_gets_no_hint():
+def test_a_name_unlike_any_other_gets_no_hint():
     with pytest.raises(CardError) as error:
         card("zzzzzzzz")
     assert "Did you mean" not in str(error.value)
@@ -214,7 +214,7 @@ def test_cards_lists_every_shipped_card_and_each_of_them_opens():
         assert sum(member.n_tasks for member in datasets_of(row.name)) == row.tasks > 0
 
 
-def test_a_mix_of_ones_own_takes_cards_beside_it_first_and_shipped_ones_else(tmp_path):
+def test_a_users_mix_prefers_cards_beside_it_to_shipped_ones(tmp_path):
     (tmp_path / "mine.md").write_text(text_of())
     (tmp_path / "all.md").write_text("---\nname: all\ndatasets: [mine, b3db]\n---\n")
     members = datasets_of(tmp_path / "all.md")
@@ -250,7 +250,7 @@ PROSE = """# How
 """
 
 
-def test_the_prose_of_a_card_is_rendered_and_cannot_smuggle_anything_in():
+def test_the_prose_of_a_card_is_rendered_without_scripts_images_or_unsafe_links():
     card_text = text_of().split("Prose.")[0] + PROSE
     shown = parse_card(card_text, "mine.md")._repr_html_()
     for part in ("<h1>How</h1>", "<strong>Made</strong>", "<code>care</code>", "<td>1</td>", "<li>"):
@@ -278,14 +278,14 @@ def test_a_long_list_of_tasks_is_folded_and_a_very_long_one_cut(number, folded, 
     assert (f"and {number - 60:,} more" in shown) == (number > 60)
 
 
-def test_a_star_is_one_row_of_html_that_says_how_many_columns_it_is():
+def test_a_star_is_one_row_of_html_with_its_number_of_columns():
     shown = card("pcba_1328")._repr_html_()
     assert "<summary>1,328 tasks</summary>" in shown
     assert shown.count("pcba_1328/assayID-*") == 1
     assert "<td>1328</td>" in shown
 
 
-def test_the_command_renders_the_prose_on_a_terminal_and_leaves_it_alone_in_a_pipe(monkeypatch):
+def test_the_command_renders_the_prose_on_a_terminal_but_not_in_a_pipe(monkeypatch):
     piped = CliRunner().invoke(cli.app, ["cards", "tox21"]).stdout
     assert card("tox21").text in piped
     assert "rows: 7,831\n" in piped
@@ -307,7 +307,7 @@ def test_the_table_of_a_card_has_one_row_per_task():
     pd.testing.assert_frame_equal(parse_card(text_of(), "mine.md").table(), expected)
 
 
-def test_the_table_of_a_card_with_a_star_says_how_many_columns_and_classes():
+def test_the_table_of_a_card_with_a_star_has_the_numbers_of_columns_and_classes():
     table = card("l1000_vcap").table()
     assert table.loc[0, ["task", "columns", "kind"]].tolist() == ["l1000_vcap/geneID-*", 978, "ordinal, 5 classes"]
 
@@ -353,7 +353,7 @@ def test_every_task_of_a_shipped_card_has_a_domain_and_a_description():
     assert not [task.id for task in tasks if task.domain is None or not task.description]
 
 
-def test_every_shipped_card_names_licence_citation_and_how_it_must_not_be_used():
+def test_every_shipped_card_names_licence_citation_and_limitations():
     for name in cards().name:
         found = card(name)
         assert found.license, name
@@ -361,7 +361,7 @@ def test_every_shipped_card_names_licence_citation_and_how_it_must_not_be_used()
         assert found.datasets or "**Limitations.**" in found.text, name
 
 
-def test_every_official_source_names_its_split_file_where_it_names_its_table():
+def test_official_split_files_lie_beside_their_tables():
     for name in ("qm9", "tox21", "zinc12k", "l1000_vcap", "l1000_mcf7", "pcba_1328", "pcqm4m_g25_n4", "pm6_83m"):
         source = card(name).sources[0]
         places = [[place.rsplit("/", 1)[0] for place in group] for group in (source.locations, source.splits)]
@@ -396,7 +396,7 @@ def test_tasks_of_the_published_datasets_have_their_units(name):
     assert {task: units[task] for task in UNITS[name]} == UNITS[name]
 
 
-def test_pcqm4m_names_its_columns_in_the_order_of_the_file_misspelling_included():
+def test_pcqm4m_names_its_columns_in_file_order_including_a_misspelling():
     found = card("pcqm4m_g25_n4")
     columns = [found.sources[0].column(task.name) for task in found.tasks]
     assert columns == [f"graph_{task.name}" for task in found.tasks[:25]] + [f"node_{t.name}" for t in found.tasks[25:]]
@@ -408,7 +408,7 @@ def test_pcqm4m_names_its_columns_in_the_order_of_the_file_misspelling_included(
     ]
 
 
-def test_the_atomization_energies_of_packaged_qm9_are_those_published_for_methane():
+def test_atomization_energies_of_packaged_qm9_match_the_published_ones_of_methane():
     official, packaged = card("qm9").sources
     energies = {"u0_atom": -40.47893, "u298_atom": -40.476062, "h298_atom": -40.475117, "g298_atom": -40.498597}
     published = {"u0_atom": -395.9999, "u298_atom": -398.6436, "h298_atom": -401.0149, "g298_atom": -372.4721}
@@ -421,7 +421,7 @@ def test_the_atomization_energies_of_packaged_qm9_are_those_published_for_methan
     assert official.splits
 
 
-def test_packaged_qm9_is_described_as_the_embedded_part_of_it_was_built():
+def test_the_card_of_packaged_qm9_agrees_with_the_build_of_qm9_mini():
     minimix = pytest.importorskip("molfm.minimix.build")
     packaged = card("qm9").sources[1]
     assert {column: task for task, column in packaged.columns.items() if column} == minimix.QM9_COLUMNS

@@ -28,7 +28,7 @@ def succeeded(result):
 
 
 def refused(result):
-    """The one line that a command says when its input is bad."""
+    """Return the one line that a command prints when its input is bad."""
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert "Traceback" not in result.output
@@ -38,7 +38,7 @@ def refused(result):
 
 
 def cells(out):
-    """The rows of a printed table, a list of texts each."""
+    """Return the rows of a printed table, each a list of texts."""
     rows = [[cell.strip() for cell in re.split("[│┃]", line)] for line in out.splitlines() if re.search("[│┃]", line)]
     return [row[1:-1] for row in rows]
 
@@ -62,14 +62,14 @@ def test_a_card_is_shown_with_its_licence_tasks_and_text(molfm_command):
         assert task.id in names
 
 
-def test_an_unknown_card_is_one_line_that_names_the_nearest(molfm_command):
+def test_an_unknown_card_is_refused_in_one_line_that_suggests_the_nearest_name(molfm_command):
     line = refused(molfm_command("cards", "b3bd"))
     assert "Unknown dataset 'b3bd'. Did you mean 'b3db'?" in line
     assert all(name in line for name in molfm.cards().name)
     assert "Did you mean" not in refused(molfm_command("cards", "zzzzzz"))
 
 
-def test_the_names_of_the_commands_are_listed(molfm_command):
+def test_help_lists_every_command(molfm_command):
     out = succeeded(molfm_command("--help"))
     for name in ("cards", "prepare", "train", "transfer", "predict", "embed", "quickstart", "lab"):
         assert re.search(rf"\b{name}\b", out), name
@@ -78,7 +78,7 @@ def test_the_names_of_the_commands_are_listed(molfm_command):
 # ------------------------------------------------------------------------------------------------------------------- fetch
 
 
-def test_fetch_brings_table_and_split_without_preparing_them(molfm_command, tmp_path, own_home, monkeypatch):
+def test_fetch_downloads_table_and_split_without_preparing_them(molfm_command, tmp_path, own_home, monkeypatch):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / "t.csv").write_text("smiles,y\nCO,1\n")
@@ -110,22 +110,22 @@ def test_prepare_shows_the_tasks_and_the_rejected_rows_of_a_table(molfm_command,
     assert re.search(r"Rejected rows\n.*\n\s*mine\s+2\s+C\(C\)\(C\)\(C\)\(C\)C\s+RDKit cannot parse this SMILES", out)
 
 
-def test_a_table_without_the_smiles_column_is_one_line_with_expected_and_found_columns(molfm_command, tmp_path):
+def test_a_table_without_the_smiles_column_is_refused_in_one_line(molfm_command, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("structure,y\nCCO,1.5\n")
     assert refused(molfm_command("prepare", path)) == (
-        "molfm: mine.csv: expected the columns smiles; 'smiles' is not there. Found: structure, y."
+        "molfm: mine.csv: expected the columns smiles; 'smiles' is missing. Found: structure, y."
     )
 
 
-def test_a_table_that_is_not_there_is_one_line(molfm_command, tmp_path):
+def test_a_missing_table_is_refused_in_one_line(molfm_command, tmp_path):
     assert f"There is no table at {tmp_path / 'none.csv'}" in refused(molfm_command("prepare", tmp_path / "none.csv"))
 
 
 # ------------------------------------------------------------------------------------------------------- train and predict
 
 
-def test_train_shows_the_test_results_and_where_the_run_is(molfm_command, toy_card, own_home):
+def test_train_prints_the_test_results_and_the_run_folder(molfm_command, toy_card, own_home):
     words = ["--steps", 2, "--batch-size", 16, "--task", "toy/graph", "--task", "order", "--seed", 3, "--name", "mine"]
     out = succeeded(molfm_command("train", toy_card, *words, "--learning-rate", 0.002))
     run = molfm.Run("mine")
@@ -142,7 +142,7 @@ def test_train_shows_the_test_results_and_where_the_run_is(molfm_command, toy_ca
     assert run.config["tasks"] == ["toy/heavy", "toy/oxygen", "toy/order"]
 
 
-def test_a_run_is_resumed_by_name_as_it_was_set(molfm_command, toy, own_home):
+def test_a_run_is_resumed_by_name_with_its_own_settings(molfm_command, toy, own_home):
     run = molfm.start(
         toy, epochs=100_000, validate_every=20, batch_size=16, hidden_channels=8, num_layers=1, name="mine"
     )
@@ -156,7 +156,7 @@ def test_a_run_is_resumed_by_name_as_it_was_set(molfm_command, toy, own_home):
     assert "cannot be resumed: it has finished" in refused(molfm_command("train", "--resume", "mine"))
 
 
-def test_a_preset_brings_its_recipe_and_what_is_named_wins(molfm_command, toy_card, own_home):
+def test_a_preset_sets_its_recipe_and_options_override_it(molfm_command, toy_card, own_home):
     words = ("--model", "toymix-gin", "--epochs", 1, "--batch-size", 16, "--name", "published")
     succeeded(molfm_command("train", toy_card, *words))
     config = molfm.Run("published").config
@@ -175,18 +175,18 @@ def test_train_fine_tunes_a_checkpoint(molfm_command, toy_card, toy_run, own_hom
     assert "found 'most'" in refused(molfm_command(*words, "--freeze", "most"))
 
 
-def test_train_wants_data_or_a_run_and_not_both(molfm_command, toy_card):
+def test_train_needs_either_data_or_a_run_to_resume(molfm_command, toy_card):
     for words in ([], [toy_card, "--resume", "toy"]):
-        assert "Expected what to train on, or --resume" in refused(molfm_command("train", *words))
+        assert "Expected either data to train on, or --resume" in refused(molfm_command("train", *words))
 
 
-def test_an_existing_run_and_an_unknown_task_are_one_line_each(molfm_command, toy_card, toy_run):
+def test_an_existing_run_name_and_an_unknown_task_are_refused_in_one_line(molfm_command, toy_card, toy_run):
     line = refused(molfm_command("train", toy_card, "--steps", 1, "--name", "toy"))
     assert "There is already a run at" in line
     assert "No task 'heavvy'" in refused(molfm_command("train", toy_card, "--task", "heavvy"))
 
 
-def test_predict_shows_a_column_a_molecule_at_graph_level(molfm_command, toy_run):
+def test_predict_prints_one_column_per_molecule_at_graph_level(molfm_command, toy_run):
     rows = cells(succeeded(molfm_command("predict", toy_run.folder, "CCO", "c1ccccc1")))
     found = toy_run.model.predict(["CCO", "c1ccccc1"])
     assert [row[0] for row in rows[1:]] == found.columns.tolist()
@@ -195,7 +195,7 @@ def test_predict_shows_a_column_a_molecule_at_graph_level(molfm_command, toy_run
         assert [float(value) for value in row[1:]] == pytest.approx(found[row[0]].tolist(), rel=0.01)
 
 
-def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, tmp_path):
+def test_predictions_and_embeddings_of_a_table_are_written_to_a_file(molfm_command, toy_run, tmp_path):
     table, out = tmp_path / "mine.csv", tmp_path / "p.parquet"
     table.write_text("name,structure\nethanol,CCO\nnothing,\nbenzene,c1ccccc1\n")
     assert "Add --out" in refused(molfm_command("predict", "toy", table, "--smiles", "structure"))
@@ -211,7 +211,7 @@ def test_a_table_is_predicted_and_embedded_into_a_file(molfm_command, toy_run, t
     assert pd.read_parquet(out).embedding[0] == pytest.approx(toy_run.model.embed("CCO")[0], rel=1e-4, abs=1e-6)
 
 
-def test_predict_shows_a_row_an_atom_at_node_level(molfm_command, toy_run):
+def test_predict_prints_one_row_per_atom_at_node_level(molfm_command, toy_run):
     rows = cells(succeeded(molfm_command("predict", "toy", "CCO", "N", "--level", "node")))
     assert rows[0] == ["mol_id", "smiles", "atom", "element", "toy/element"]
     assert [row[:4] for row in rows[1:]] == [
@@ -241,7 +241,7 @@ def test_an_unknown_run_level_or_option_is_refused(molfm_command, toy_run):
 # ---------------------------------------------------------------------------------------------------------------- transfer
 
 
-def test_a_target_as_its_own_source_and_a_single_seed_are_one_line_each(molfm_command, toy_card, toy):
+def test_a_source_of_the_targets_dataset_and_a_single_seed_are_refused_in_one_line(molfm_command, toy_card, toy):
     line = refused(molfm_command("transfer", toy_card, "--target", "heavy", "--source", "oxygen,heavy", "--seeds", 2))
     assert "has tasks of the target's own dataset toy" in line
     assert "at least 2 seeds" in refused(
@@ -288,15 +288,15 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
 
 @pytest.fixture
 def started(monkeypatch):
-    """JupyterLab is installed, and what would have been started in place of this process is noted down."""
+    """Pretend that JupyterLab is installed, and record the command that would replace this process."""
     calls = []
     monkeypatch.setattr(cli, "find_spec", lambda name: object())
     monkeypatch.setattr(cli.os, "execv", lambda *call: calls.append(call))
-    monkeypatch.setenv("PLOTLY_RENDERER", "as it was")  # `lab` sets it where nobody else did
+    monkeypatch.setenv("PLOTLY_RENDERER", "as it was")  # `lab` sets it only if it is unset
     return calls
 
 
-def test_lab_without_jupyterlab_says_how_to_install_it_and_copies_nothing(
+def test_lab_without_jupyterlab_explains_how_to_install_it_and_copies_nothing(
     molfm_command, started, tmp_path, monkeypatch
 ):
     asked = []
@@ -308,7 +308,7 @@ def test_lab_without_jupyterlab_says_how_to_install_it_and_copies_nothing(
     assert started == []
 
 
-def test_lab_opens_the_first_notebook_of_a_working_copy(molfm_command, started, tmp_path):
+def test_lab_copies_the_notebooks_and_opens_the_first(molfm_command, started, tmp_path):
     succeeded(molfm_command("lab", "--folder", tmp_path / "new" / "mine"))
     copied = {path.name: path.read_bytes() for path in (tmp_path / "new" / "mine").iterdir()}
     assert copied == {path.name: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")}
@@ -317,7 +317,7 @@ def test_lab_opens_the_first_notebook_of_a_working_copy(molfm_command, started, 
     assert json.loads(Path(first).read_text("utf-8"))["nbformat"] == 4
 
 
-def test_lab_never_overwrites_a_copy_that_was_worked_on(molfm_command, started, tmp_path):
+def test_lab_never_overwrites_existing_notebooks(molfm_command, started, tmp_path):
     notebook = tmp_path / "00_quickstart.ipynb"
     notebook.write_text("my own work")
     (tmp_path / "notes.txt").write_text("mine")
@@ -334,7 +334,9 @@ def test_lab_passes_further_options_to_jupyterlab(molfm_command, started, tmp_pa
     assert command[4:] == ["--no-browser", "--port", "9999"]
 
 
-def test_lab_saves_figures_without_plotlys_library_unless_told_otherwise(molfm_command, started, tmp_path, monkeypatch):
+def test_lab_sets_a_renderer_that_saves_no_plotly_library_unless_one_is_set(
+    molfm_command, started, tmp_path, monkeypatch
+):
     succeeded(molfm_command("lab", "--folder", tmp_path))
     assert os.environ["PLOTLY_RENDERER"] == "as it was"
     monkeypatch.delenv("PLOTLY_RENDERER")
@@ -342,5 +344,5 @@ def test_lab_saves_figures_without_plotlys_library_unless_told_otherwise(molfm_c
     assert os.environ["PLOTLY_RENDERER"] == "plotly_mimetype"
 
 
-def test_a_smiles_with_brackets_is_shown_as_it_is(molfm_command, toy_run):
+def test_a_smiles_with_brackets_is_printed_unchanged(molfm_command, toy_run):
     assert "c1cc[nH]c1" in succeeded(molfm_command("predict", toy_run.folder, "c1cc[nH]c1"))

@@ -14,7 +14,7 @@ WHEEL = "mine-1.0-py3-none-any.whl"
 
 
 def described(*sources, tasks="{y: {unit: eV, description: a number}}", name="mine"):
-    """The Croissant of a card with these sources, each a YAML flow mapping."""
+    """Return the Croissant of a card with these sources, each a YAML flow mapping."""
     text = "\n".join(f"  - {source}" for source in sources)
     return to_croissant(parse_card(f"---\nname: {name}\nsources:\n{text}\ntasks: {tasks}\n---\nMine.\n", "mine.md"))
 
@@ -37,7 +37,7 @@ def test_every_shipped_card_is_accepted_by_the_reference_validator(name):
     assert all(any(text in warning for text in RECOMMENDED) for warning in issues.warnings)
 
 
-def test_what_a_caller_does_to_the_dictionary_stays_with_the_caller():
+def test_changing_the_returned_dictionary_does_not_change_the_context():
     to_croissant(card("tox21"))["@context"]["data"]["@id"] = "mine"
     assert to_croissant(card("tox21"))["@context"] == CONTEXT
     assert CONTEXT["data"]["@id"] == "cr:data"
@@ -53,7 +53,7 @@ def test_the_context_is_the_standard_one(caplog):
     assert "not standard" in caplog.text
 
 
-def test_a_loader_that_knows_croissant_alone_reads_the_rows(toy_card, toy_table):
+def test_a_loader_that_knows_only_croissant_reads_the_rows(toy_card, toy_table):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed: pip install mlcroissant")
     path = toy_card.with_suffix(".json")
     path.write_text(json.dumps(to_croissant(card(toy_card))))
@@ -65,7 +65,7 @@ def test_a_loader_that_knows_croissant_alone_reads_the_rows(toy_card, toy_table)
     assert rows[4]["toy/order"] == [1]
 
 
-def test_facts_of_the_card_are_facts_of_the_croissant():
+def test_the_croissant_has_the_facts_of_the_card():
     found = to_croissant(card("qm9_mini"))
     assert found["name"] == "qm9_mini"
     assert found["license"] == ["https://spdx.org/licenses/CC0-1.0"]
@@ -92,12 +92,12 @@ def test_a_licence_in_words_stays_as_it_is_written():
         ("package:minimix/mine.csv", "minimix/mine.csv"),
     ],
 )
-def test_a_location_becomes_an_address(location, url):
+def test_a_location_becomes_a_url_or_path(location, url):
     [file] = described(f"{{location: '{location}'}}")["distribution"]
     assert (file["@id"], file["contentUrl"], file["encodingFormat"]) == ("mine.csv", url, "text/csv")
 
 
-def test_a_table_in_a_wheel_lies_in_an_archive_whose_hash_is_known():
+def test_a_table_in_a_wheel_is_in_an_archive_whose_hash_is_known():
     found = described(f"{{location: 'pypi:mine==1.0#data/part*.csv', sha256: '{'1' * 64}'}}")
     archive, table = found["distribution"]
     assert archive["contentUrl"] == f"https://files.pythonhosted.org/packages/py3/m/mine/{WHEEL}"
@@ -124,7 +124,7 @@ def test_shards_are_a_set_of_files_in_their_record():
     assert splits["contentUrl"] == "https://zenodo.org/records/8427533/files/pm6_random_splits.pt"
 
 
-def test_a_dataset_is_live_where_a_hash_is_unknown_and_only_there():
+def test_a_dataset_is_live_only_if_a_hash_is_unknown():
     known = described(f"{{location: 'https://example.org/mine.csv', sha256: '{'1' * 64}'}}")
     assert files(known)["mine.csv"]["sha256"] == "1" * 64
     assert "isLiveDataset" not in known
@@ -164,7 +164,7 @@ def test_columns_behind_a_star_are_counted_and_become_fields_once_they_are_known
     assert columns(found, "l1000_vcap") == {"smiles": "SMILES"}
     assert "geneID-*: 978 columns" in found["recordSet"][0]["description"]
     assert "classes 0 to 4 in order" in found["recordSet"][0]["description"]
-    with pytest.warns(UserWarning, match="its card says 978"):
+    with pytest.warns(UserWarning, match="the card says 978"):
         expanded = expand_tasks(card("l1000_vcap"), ["SMILES", "geneID-16", "geneID-23"])
     assert set(columns(to_croissant(expanded), "l1000_vcap")) == {"smiles", "geneID-16", "geneID-23"}
 
@@ -174,7 +174,7 @@ def test_published_misspellings_stay_columns():
     assert found["inertia_charges_mullkien_b"] == "graph_inertia_charges_mullkien_b"
 
 
-def test_a_mix_has_a_record_set_and_the_files_of_each_of_its_datasets():
+def test_a_mix_has_the_record_sets_and_files_of_all_its_datasets():
     found = to_croissant(card("toymix"))
     assert [record["@id"] for record in found["recordSet"]] == ["qm9", "qm9-2", "tox21", "zinc12k"]
     members = [file for name in ("qm9", "tox21", "zinc12k") for file in files(to_croissant(card(name)))]
@@ -193,7 +193,7 @@ def test_the_command_prints_the_croissant_of_a_card():
     assert json.loads(done.stdout) == to_croissant(card("toymix"))
 
 
-def test_the_command_asks_which_card_where_none_is_named():
+def test_the_command_asks_which_card_if_none_is_named():
     done = CliRunner().invoke(cli.app, ["cards", "--croissant"])
     assert done.exit_code == 2
     assert "molfm cards b3db --croissant" in done.stderr

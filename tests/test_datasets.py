@@ -1,6 +1,6 @@
-"""Real published files, as far as they lie beside the checkout; elsewhere these tests are skipped.
+"""Tests on published files. They are skipped where the files are missing.
 
-They are looked for in `../shared/data`, or where MOLFM_TEST_DATA says. What takes longer runs with MOLFM_SLOW=1.
+The files are looked for in `../shared/data`, or in the folder MOLFM_TEST_DATA. Slow tests run only with MOLFM_SLOW=1.
 """
 
 import os
@@ -17,7 +17,7 @@ from rdkit import Chem, rdBase
 import molfm
 
 DATA = Path(os.environ.get("MOLFM_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-HOME_OF_ALL = "/graphium/datasets/neurips_2023"  # as the cards have it
+OFFICIAL_PATH = "/graphium/datasets/neurips_2023"  # as in the cards
 TOYMIX = {
     "qm9": ("qm9.csv.gz", "qm9_random_splits.pt"),
     "tox21": ("Tox21-7k-12-labels.csv.gz", "Tox21_random_splits.pt"),
@@ -30,7 +30,7 @@ slow = pytest.mark.skipif(os.environ.get("MOLFM_SLOW") != "1", reason="takes a m
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `server.files` (path -> file) and notes what was asked for."""
+    """Serves `server.files` (path -> file) and records all requested paths."""
 
     def do_GET(self):
         self.server.requests.append(self.path)
@@ -47,11 +47,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server():
-    """A loopback server with the layout of the official home: `files`, `requests` and `url`."""
+    """Start a loopback server with the layout of the official one; it has `files`, `requests` and `url`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.files, server.requests = {}, []
-    server.url = f"http://127.0.0.1:{server.server_port}{HOME_OF_ALL}"
+    server.url = f"http://127.0.0.1:{server.server_port}{OFFICIAL_PATH}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
@@ -62,10 +62,10 @@ def server():
 
 @pytest.fixture(scope="module")
 def publish(server, tmp_path_factory):
-    """A function that makes a folder of files the official one, with a cache of its own, and a context that holds that."""
+    """Return a function that serves a folder as the official one, with a new cache, and returns the patch to undo."""
 
     def put(folder, into="Small-dataset"):
-        server.files = {f"{HOME_OF_ALL}/{into}/{file.name}": file for file in folder.iterdir()}
+        server.files = {f"{OFFICIAL_PATH}/{into}/{file.name}": file for file in folder.iterdir()}
         server.requests = []
         patch = pytest.MonkeyPatch()
         patch.setenv("MOLFM_MIRROR", f"{server.url}/{into}")
@@ -77,7 +77,7 @@ def publish(server, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def toymix(publish):
-    """The home with all of ToyMix."""
+    """Serve all of ToyMix."""
     patch = publish(DATA / "toymix")
     yield DATA / "toymix"
     patch.undo()
@@ -85,7 +85,7 @@ def toymix(publish):
 
 @pytest.fixture
 def tiny(publish):
-    """The home with 20 rows of each dataset of ToyMix."""
+    """Serve 20 rows of each dataset of ToyMix."""
     patch = publish(DATA / "tiny_toymix")
     yield DATA / "tiny_toymix"
     patch.undo()
@@ -102,20 +102,20 @@ def everything(toymix):
 
 
 def published(folder, name):
-    """Return the table and the split file as they are: what is expected is counted on these."""
+    """Return the published table and split file, from which the expected counts are computed."""
     table, splits = TOYMIX[name]
     return pd.read_csv(folder / table), torch.load(folder / splits, weights_only=True)
 
 
 def canonical(smiles):
-    """Return RDKit's canonical SMILES, None for what is no molecule."""
+    """Return RDKit's canonical SMILES, None for invalid SMILES."""
     with rdBase.BlockLogs():
         mols = [Chem.MolFromSmiles(text) for text in smiles]
     return [Chem.MolToSmiles(mol) if mol else None for mol in mols]
 
 
 def expected_counts(table, splits, tasks):
-    """Return labels a task and side, (n_tasks, 3), of the rows that are molecules."""
+    """Return the number of labels per task and split, (n_tasks, 3), over rows with valid SMILES."""
     there = table[tasks].notna().to_numpy() & np.array([key is not None for key in canonical(table.smiles)])[:, None]
     return [[int(there[splits[side], i].sum()) for side in SIDES] for i in range(len(tasks))]
 
@@ -126,7 +126,7 @@ def counts_of(mix, name):
 
 
 def findings(audit, check, dataset, other=""):
-    """Return {task: (count, of)} of a check."""
+    """Return {task: (count, of)} for a check."""
     found = audit.summary
     found = found[(found.check == check) & (found.dataset == dataset) & (found.other == other)]
     return {row.task: (row["count"], row.of) for _, row in found.iterrows()}
@@ -158,7 +158,7 @@ def test_toymix_comes_from_the_mirror_with_its_official_splits(tiny, server):
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_second_load_asks_for_nothing(server):
+def test_a_second_load_downloads_nothing(server):
     first = molfm.load("toymix", progress=False)
     asked = len(server.requests)
     assert asked >= 6
@@ -168,7 +168,7 @@ def test_a_second_load_asks_for_nothing(server):
 
 
 @pytest.mark.usefixtures("tiny")
-def test_what_was_downloaded_stays_usable_without_the_mirror(server, monkeypatch):
+def test_downloaded_files_stay_usable_without_the_mirror(server, monkeypatch):
     molfm.load("toymix", progress=False)
     asked = len(server.requests)
     monkeypatch.delenv("MOLFM_MIRROR")
@@ -179,7 +179,7 @@ def test_what_was_downloaded_stays_usable_without_the_mirror(server, monkeypatch
 # ---------------------------------------------------------------------------------------------------- Tox21 and ZINC12K, whole
 
 
-def test_tox21_has_its_77947_labels_but_those_of_eight_rows(tox21, toymix):
+def test_tox21_has_its_77947_labels_except_those_of_eight_rejected_rows(tox21, toymix):
     table, splits = published(toymix, "tox21")
     tasks = [task.name for task in tox21.chosen]
     assert len(table) == 7_831
@@ -192,7 +192,7 @@ def test_tox21_has_its_77947_labels_but_those_of_eight_rows(tox21, toymix):
     assert tox21.molecules[f"split:{tox21.name}"].value_counts()[list(SIDES)].tolist() == [6_260, 783, 780]
 
 
-def test_the_eight_rows_of_tox21_that_rdkit_refuses_are_all_compounds_of_aluminium(tox21, toymix):
+def test_the_eight_rejected_rows_of_tox21_are_all_aluminium_compounds(tox21, toymix):
     rejected = tox21.audit().rejected
     assert rejected.row.tolist() == [1322, 2290, 2297, 3558, 4565, 4649, 5538, 6723]
     assert rejected.smiles.tolist() == published(toymix, "tox21")[0].smiles[rejected.row].tolist()
@@ -212,7 +212,7 @@ def test_the_audit_of_tox21_finds_stereoisomers_that_contradict_each_other(tox21
 
 
 @pytest.mark.usefixtures("toymix")
-def test_zinc12k_is_whole_and_without_duplicates():
+def test_zinc12k_is_complete_and_has_no_duplicates():
     mix = molfm.load("zinc12k", progress=False)
     assert counts_of(mix, "zinc12k") == [[9_600, 1_200, 1_200]] * 3
     audit = mix.audit()
@@ -237,7 +237,7 @@ def test_toymix_has_150164_molecules_and_the_official_splits(everything, toymix)
 
 
 @slow
-def test_87_molecules_of_qm9_stand_twice_and_16_of_them_on_both_sides(everything):
+def test_87_molecules_of_qm9_are_listed_twice_and_16_of_them_are_in_train_and_test(everything):
     audit = everything.audit()
     assert findings(audit, "rejected rows", "qm9") == {"": (0, 130_831)}
     assert findings(audit, "molecules in several rows", "qm9") == {"": (87, 130_744)}
@@ -254,7 +254,7 @@ def test_87_molecules_of_qm9_stand_twice_and_16_of_them_on_both_sides(everything
 
 
 @slow
-def test_qm9_and_tox21_share_402_molecules_some_on_opposite_sides(everything):
+def test_qm9_and_tox21_share_402_molecules_some_in_train_and_test(everything):
     audit = everything.audit()
     assert findings(audit, "shared molecules", "qm9", "tox21") == {"": (402, 130_744)}
     assert findings(audit, "shared molecules", "qm9", "zinc12k") == {"": (0, 130_744)}
@@ -267,7 +267,7 @@ def test_qm9_and_tox21_share_402_molecules_some_on_opposite_sides(everything):
 
 
 @pytest.mark.parametrize("n_rows", [3_000, pytest.param(93_127, marks=slow)])
-def test_muv_as_a_users_table_is_17_binary_assays_with_the_labels_that_are_there(tmp_path, own_home, n_rows):
+def test_muv_as_a_users_table_is_17_binary_assays_with_all_measured_labels(tmp_path, own_home, n_rows):
     table, path = pd.read_csv(DATA / "muv" / "muv.csv.gz"), DATA / "muv" / "muv.csv.gz"
     assays = [name for name in table if name.startswith("MUV-")]
     assert len(table) == 93_127
@@ -281,7 +281,7 @@ def test_muv_as_a_users_table_is_17_binary_assays_with_the_labels_that_are_there
     assert np.sum(counts_of(mix, "muv"), axis=1).tolist() == there.sum().tolist()
     assert there.to_numpy().mean() == pytest.approx(0.16, abs=0.01)
     stored = sum(file.stat().st_size for shard in mix.shards for file in shard.folder.glob("graph_[itv]*.npy"))
-    assert stored == 8 * there.to_numpy().sum() + len(mix.shards) * 3 * 128  # item, task and value; and the headers
+    assert stored == 8 * there.to_numpy().sum() + len(mix.shards) * 3 * 128  # item, task and value, plus file headers
     i = np.arange(len(mix))[:: max(1, n_rows // 500)]
     rows = pd.DataFrame({"key": canonical(table.smiles)}).drop_duplicates("key").reset_index().set_index("key")["index"]
     for assay in assays[::4]:
@@ -303,7 +303,7 @@ CHARGES = ["charges_mulliken", "charges_lowdin", "tddft_charges_mulliken", "tddf
 
 @pytest.fixture(scope="module")
 def ten_rows(publish, tmp_path_factory):
-    """The ten published rows of PCQM4M as a table, and as the card's dataset: 8 rows in train, one in val, one in test."""
+    """Yield the ten published rows of PCQM4M as a table and as a mix: 8 rows in train, one in val, one in test."""
     folder = tmp_path_factory.mktemp("large")
     table = pd.read_parquet(DATA / "pcqm4m_sample" / "PCQM4M_G25_N4_10rows.parquet")
     table.to_parquet(folder / "PCQM4M_G25_N4.parquet")
@@ -314,7 +314,7 @@ def ten_rows(publish, tmp_path_factory):
 
 
 def by_map_number(text, blocks):
-    """Return the molecule of an ordered SMILES without its map numbers, and per atom the entry that its number names."""
+    """Return the molecule of an ordered SMILES without map numbers, and the labels that its map numbers point to."""
     mol = Chem.MolFromSmiles(text)
     numbers = [atom.GetAtomMapNum() for atom in mol.GetAtoms()]
     for atom in mol.GetAtoms():
@@ -323,9 +323,9 @@ def by_map_number(text, blocks):
 
 
 def agrees(smiles, stored, mol, labels):
-    """Return whether the stored labels, (n_atoms, n_tasks), are those of `mol` under one of the ways to lay it over `smiles`.
+    """Return whether stored labels, (n_atoms, n_tasks), equal the labels of `mol` under some match of it to `smiles`.
 
-    Symmetric atoms may have different charges, so one and the same way has to do for all tasks.
+    Symmetric atoms may have different charges, so one match has to fit all tasks.
     """
     ways = Chem.MolFromSmiles(smiles).GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
     return any(np.array_equal(stored[list(way)], labels) for way in ways)
@@ -340,7 +340,7 @@ def stored_of(mix, i):
     return np.stack([block for block in found if block is not None], axis=1)
 
 
-def test_every_charge_is_on_the_atom_whose_map_number_it_was_published_for(ten_rows):
+def test_every_charge_is_on_the_atom_with_its_published_map_number(ten_rows):
     table, mix = ten_rows
     for row, text in enumerate(table.ordered_smiles):
         mol, labels = by_map_number(text, blocks_of(table, row))
@@ -348,7 +348,7 @@ def test_every_charge_is_on_the_atom_whose_map_number_it_was_published_for(ten_r
         assert agrees(mix.molecules.smiles[row], stored_of(mix, row), mol, labels), text
 
 
-def test_the_check_of_the_order_fails_for_the_order_of_the_string_and_for_swapped_atoms(ten_rows):
+def test_the_order_check_fails_for_string_order_and_for_swapped_atoms(ten_rows):
     table, mix = ten_rows
     for row, text in enumerate(table.ordered_smiles):
         smiles, stored = mix.molecules.smiles[row], stored_of(mix, row)
@@ -364,7 +364,7 @@ def test_the_check_of_the_order_fails_for_the_order_of_the_string_and_for_swappe
 
 
 def test_charges_follow_the_electronegativity_of_their_atoms(ten_rows):
-    """No map number is needed for this: an oxygen, nitrogen or fluorine is negative, and a carbonyl's carbon positive."""
+    """A check without map numbers: oxygen, nitrogen and fluorine are negative, and carbonyl carbons are positive."""
     _, mix = ten_rows
     for smiles, charges in zip(mix.molecules.smiles, mix.labels("charges_mulliken"), strict=True):
         mol = Chem.MolFromSmiles(smiles)
@@ -374,7 +374,7 @@ def test_charges_follow_the_electronegativity_of_their_atoms(ten_rows):
         assert (charges[carbonyl] > 0).all()
 
 
-def test_a_row_without_tddft_has_no_such_labels_and_all_others(ten_rows):
+def test_a_row_without_tddft_lacks_only_those_labels(ten_rows):
     table, mix = ten_rows
     for task in CHARGES:
         there = [block is not None for block in table[f"node_{task}"]]
@@ -385,7 +385,7 @@ def test_a_row_without_tddft_has_no_such_labels_and_all_others(ten_rows):
     assert table.node_tddft_charges_mulliken.isna().any()
 
 
-def test_the_graph_labels_of_pcqm4m_are_those_of_the_file(ten_rows):
+def test_the_graph_labels_of_pcqm4m_equal_the_published_ones(ten_rows):
     table, mix = ten_rows
     graph = [task.name for task in mix.chosen if task.level == "graph"]
     assert len(graph) == 25

@@ -1,4 +1,4 @@
-"""Getting files, from a server on this machine, through pip, from a mirror or from where they lie."""
+"""Files from a server on this machine, through pip, from a mirror, or from this disk."""
 
 import hashlib
 import io
@@ -29,12 +29,12 @@ DATA_HASH = hashlib.sha256(DATA).hexdigest()
 PARTS = {f"qm9_part{i}.csv": f"smiles,mu\nC{'C' * i},{i}\n".encode() for i in (1, 2, 3)}
 TABLE, SPLITS = b"smiles,mu\n" + DATA, b"row numbers"
 MEMBERS = {"qm9/": b"", "qm9/qm9.csv.gz": TABLE, "qm9/qm9_random_splits.pt": SPLITS, "qm9/readme.txt": b"of qm9.csv"}
-server, quick = test_http.server, test_http.quick  # fixtures, which an import would let look unused
+server, quick = test_http.server, test_http.quick  # fixtures; imported by name, they would look unused
 
 
 @pytest.fixture
 def pip(monkeypatch):
-    """A pip that leaves `pip.wheel` in the folder it is told, or fails with `pip.error`; it counts its calls."""
+    """A fake pip that writes `pip.wheel` into the given folder, or fails with `pip.error`; it counts its calls."""
 
     class Pip:
         calls, error, wheel = 0, "", WHEEL
@@ -54,7 +54,7 @@ def pip(monkeypatch):
 
 @pytest.fixture
 def wheel_of(pip):
-    """A function that makes pip give a wheel with these members (name -> bytes), and returns its SHA-256."""
+    """A function that lets the fake pip return a wheel with these members (name -> bytes); it returns the SHA-256."""
 
     def make(members):
         pip.wheel = zip_of(members)
@@ -65,13 +65,13 @@ def wheel_of(pip):
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """No mirror of the user's."""
+    """Ignore the mirror of whoever runs the tests."""
     monkeypatch.delenv("MOLFM_MIRROR", raising=False)
 
 
 @pytest.fixture
 def cut_network(monkeypatch):
-    """A function after whose call any socket, and any call of pip, fails the test."""
+    """A function; after it is called, any socket and any call of pip fails the test."""
 
     def refuse(*_, **__):
         raise AssertionError("the network was asked")
@@ -85,7 +85,7 @@ def cut_network(monkeypatch):
 
 @pytest.fixture
 def hashed(monkeypatch):
-    """The paths whose bytes were hashed so far."""
+    """The paths of the files that were hashed so far."""
     seen = []
 
     def spy(path):
@@ -97,7 +97,7 @@ def hashed(monkeypatch):
 
 
 def zip_of(members):
-    """The bytes of a zip file with these members (name -> bytes)."""
+    """Return the bytes of a zip file with these members (name -> bytes)."""
     content = io.BytesIO()
     with ZipFile(content, "w", ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -113,12 +113,12 @@ def get(*locations, expected=None, name="qm9", **options):
 
 
 def left_over(own_home):
-    """What lies beside the data, other than locks."""
+    """Return the names of all files of the dataset, except locks."""
     return sorted(path.name for path in (own_home / "raw" / "qm9").iterdir() if path.suffix != ".lock")
 
 
 def age(path):
-    """Let a file be older than the two seconds in which its modification time proves nothing."""
+    """Make a file older than the two seconds in which its modification time proves nothing."""
     os.utime(path, (time.time() - 60, time.time() - 60))
 
 
@@ -129,7 +129,7 @@ def test_home_is_the_folder_that_the_environment_names(monkeypatch, tmp_path):
     assert home().name == "molfm"
 
 
-def test_sha256_is_that_of_the_content(tmp_path):
+def test_sha256_hashes_the_content(tmp_path):
     (tmp_path / "file").write_bytes(WHEEL)
     assert sha256(tmp_path / "file") == HASH
 
@@ -159,7 +159,7 @@ def test_a_wheel_with_another_hash_is_deleted(own_home, pip):
     assert list(own_home.rglob("*.whl")) == []
 
 
-def test_a_wheel_laid_there_by_hand_needs_no_pip(own_home, pip):
+def test_a_wheel_placed_by_hand_needs_no_pip(own_home, pip):
     pip.error = "no network"
     folder = own_home / "wheels" / "toy==1.0"
     folder.mkdir(parents=True)
@@ -168,7 +168,7 @@ def test_a_wheel_laid_there_by_hand_needs_no_pip(own_home, pip):
     assert pip.calls == 0
 
 
-def test_a_failure_of_pip_tells_its_last_line_and_what_to_do(own_home, pip):
+def test_a_failure_of_pip_shows_its_last_line_and_what_to_do(own_home, pip):
     pip.error = "WARNING: slow\nERROR: No matching distribution found for toy==1.0"
     with pytest.raises(DownloadError) as error:
         fetch_pypi("toy==1.0", HASH)
@@ -178,7 +178,7 @@ def test_a_failure_of_pip_tells_its_last_line_and_what_to_do(own_home, pip):
     assert HASH in str(error.value)
 
 
-def test_without_pip_the_message_says_how_to_get_it_or_where_to_put_the_wheel(own_home, pip):
+def test_without_pip_the_message_says_how_to_get_it_or_where_to_place_the_wheel(own_home, pip):
     pip.error = "/env/bin/python: No module named pip"
     with pytest.raises(DownloadError, match="-m ensurepip` once, or place the wheel") as error:
         fetch_pypi("toy==1.0", HASH)
@@ -193,7 +193,7 @@ def test_a_pip_that_succeeds_without_a_wheel_is_an_error(own_home, pip, monkeypa
         fetch_pypi("toy==1.0", HASH)
 
 
-def test_the_members_that_fit_the_glob_are_taken_out_of_the_wheel(own_home, wheel_of, pip):
+def test_members_that_match_the_glob_are_extracted_from_the_wheel(own_home, wheel_of, pip):
     members = {f"qm9pack/data/{name}": content for name, content in PARTS.items()}
     others = {
         "qm9pack/data/readme.txt": b"no",
@@ -210,7 +210,7 @@ def test_the_members_that_fit_the_glob_are_taken_out_of_the_wheel(own_home, whee
     assert pip.calls == 1
 
 
-def test_the_hash_given_for_a_package_is_that_of_its_wheel(own_home, wheel_of):
+def test_a_hash_given_for_a_package_applies_to_its_wheel(own_home, wheel_of):
     wheel_of({"pack/qm9.csv": b"x"})
     with pytest.raises(DownloadError, match=r"expected 0000.*Deleted the download for safety"):
         get("pypi:toy==1.0#pack/qm9.csv", expected="0" * 64)
@@ -230,7 +230,7 @@ def test_no_member_of_an_archive_escapes_the_folder(own_home, server, wheel_of, 
     try:
         get(f"{'pypi:toy==1.0' if archive == 'wheel' else server.url + '/toy.zip'}#{pattern}")
     except DownloadError as error:
-        assert "no member that fits" in str(error)
+        assert "no member that matches" in str(error)
     raw = own_home / "raw" / "qm9"
     inside = {path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"evil"}
     assert all(path.parent == raw for path in inside)
@@ -238,29 +238,29 @@ def test_no_member_of_an_archive_escapes_the_folder(own_home, server, wheel_of, 
     assert (raw / "good.csv").exists() == (pattern in ("data/*", "*"))
 
 
-def test_a_wheel_without_the_member_or_that_is_no_zip_file_is_an_error(own_home, wheel_of, pip):
+def test_a_wheel_without_the_member_or_that_is_not_a_zip_file_is_an_error(own_home, wheel_of, pip):
     wheel_of({"pack/other.csv": b"x"})
-    with pytest.raises(DownloadError, match=r"has no member that fits pack/qm9\.csv"):
+    with pytest.raises(DownloadError, match=r"has no member that matches pack/qm9\.csv"):
         get("pypi:toy==1.0#pack/qm9.csv")
     shutil.rmtree(own_home)
     pip.wheel = WHEEL
-    with pytest.raises(DownloadError, match="is no zip file"):
+    with pytest.raises(DownloadError, match="is not a zip file"):
         get("pypi:toy==1.0#pack/qm9.csv")
 
 
 # Downloads
 
 
-def test_a_download_lies_under_its_official_name_beside_its_hash(own_home, server):
+def test_a_download_is_stored_under_its_official_name_beside_its_hash(own_home, server):
     (path,) = get(server.url + PATH, server.url + "/never-asked.csv")
     assert path == own_home / "raw" / "qm9" / "qm9.csv.gz"
     assert path.read_bytes() == DATA
     assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_gave_up(own_home, server):
+def test_a_later_call_resumes_where_an_earlier_one_gave_up(own_home, server):
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
-    with pytest.raises(DownloadError, match="100,000 bytes are kept, the next call goes on from there"):
+    with pytest.raises(DownloadError, match="100,000 bytes are kept; the next call resumes there"):
         get(server.url + PATH)
     assert len(server.requests) == 4
     (path,) = get(server.url + PATH, expected=DATA_HASH)
@@ -270,14 +270,14 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(own_home, server):
     assert left_over(own_home) == ["qm9.csv.gz", "qm9.csv.gz.sha256"]
 
 
-def test_a_file_that_stays_shorter_than_announced_is_never_taken(own_home, server):
+def test_a_file_that_stays_shorter_than_announced_is_never_accepted(own_home, server):
     server.faults = [{"lie": 7, "no_range": True}] * 20
     with pytest.raises(DownloadError):
         get(server.url + PATH)
     assert get(server.url + PATH, download=False) == []
 
 
-def test_a_complete_part_that_was_only_not_checked_is_not_downloaded_again(own_home, server, monkeypatch):
+def test_a_complete_but_unchecked_part_is_not_downloaded_again(own_home, server, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -325,7 +325,7 @@ def qm9(server):
     return f"{server.url}/toymix/qm9.zip"
 
 
-def test_a_member_comes_out_under_its_last_name_and_the_zip_goes(own_home, qm9, server):
+def test_a_member_is_stored_by_its_file_name_and_the_zip_is_deleted(own_home, qm9, server):
     (path,) = get(f"{qm9}#qm9/qm9.csv.gz")
     assert path == own_home / "raw" / "qm9" / "qm9.csv.gz"
     assert path.read_bytes() == TABLE
@@ -334,7 +334,7 @@ def test_a_member_comes_out_under_its_last_name_and_the_zip_goes(own_home, qm9, 
     assert len(server.requests) == 1
 
 
-def test_a_star_stands_for_the_folder_that_a_card_does_not_know(own_home, qm9, server):
+def test_a_star_matches_a_folder_that_the_card_does_not_know(own_home, qm9, server):
     server.files["/toymix/qm9.zip?download=1"] = QM9
     (path,) = get(f"{qm9}?download=1#*qm9.csv*")
     assert path.name == "qm9.csv.gz"
@@ -343,7 +343,7 @@ def test_a_star_stands_for_the_folder_that_a_card_does_not_know(own_home, qm9, s
     assert len(server.requests) == 1
 
 
-def test_a_zip_whose_hash_is_known_stays_and_serves_the_next_member(own_home, qm9, server, cut_network):
+def test_a_zip_whose_hash_is_known_is_kept_and_serves_the_next_member(own_home, qm9, server, cut_network):
     known = {"qm9.zip": hashlib.sha256(QM9).hexdigest()}
     assert get(f"{qm9}#*qm9.csv*", expected=known)[0].read_bytes() == TABLE
     cut_network()
@@ -359,7 +359,7 @@ def test_a_zip_whose_hash_is_not_known_is_downloaded_by_each_call_that_needs_it(
     assert not list(own_home.rglob("*.zip"))
 
 
-def test_a_zip_placed_by_hand_is_used_and_stays(own_home, cut_network):
+def test_a_zip_placed_by_hand_is_used_and_kept(own_home, cut_network):
     raw = own_home / "raw" / "qm9"
     raw.mkdir(parents=True)
     (raw / "qm9.zip").write_bytes(QM9)
@@ -369,12 +369,12 @@ def test_a_zip_placed_by_hand_is_used_and_stays(own_home, cut_network):
     assert path.read_bytes() == TABLE
     assert (raw / "qm9.zip").exists()
     with pytest.raises(
-        DownloadError, match=rf"{raw / 'qm9.zip'} .put the right one in its place.* no member that fits"
+        DownloadError, match=rf"{raw / 'qm9.zip'} .put the right one in its place.* no member that matches"
     ):
         get("doi:10.5281/zenodo.1/qm9.zip#other.csv")
 
 
-def test_a_member_placed_by_hand_comes_first_and_what_lies_beside_it_is_no_member(own_home, cut_network):
+def test_a_member_placed_by_hand_comes_first_and_files_beside_it_are_not_members(own_home, cut_network):
     raw = own_home / "raw" / "qm9"
     raw.mkdir(parents=True)
     (raw / "qm9.csv.gz").write_bytes(TABLE)
@@ -397,24 +397,24 @@ def test_a_member_in_the_mirror_comes_before_its_zip(own_home, qm9, server, tmp_
     assert [asked["path"] for asked in server.requests] == ["/mirror/qm9/qm9_random_splits.pt"]
 
 
-def test_no_member_takes_the_place_of_a_record_or_of_its_own_zip(own_home, server):
+def test_no_member_replaces_a_record_or_its_own_zip(own_home, server):
     names = ["a.csv", "a.csv.sha256", "a.csv.part", "a.csv.lock", "_.files", "toy.zip", "deep/", "deep/er/"]
     server.files["/toy.zip"] = zip_of(dict.fromkeys([*names, "__MACOSX/._a.csv"], b"x"))
     assert [path.name for path in get(f"{server.url}/toy.zip#*")] == ["a.csv"]
-    with pytest.raises(DownloadError, match="no member that fits"):
+    with pytest.raises(DownloadError, match="no member that matches"):
         get(f"{server.url}/toy.zip#toy.zip")
-    with pytest.raises(DownloadError, match="no member that fits"):
+    with pytest.raises(DownloadError, match="no member that matches"):
         get(f"{server.url}/toy.zip#a.csv.sha256", name="other")
 
 
-def test_two_members_of_one_name_are_an_error_that_names_both(own_home, server):
+def test_two_members_with_one_file_name_are_an_error_that_names_both(own_home, server):
     server.files["/toy.zip"] = zip_of({"train/a.csv": b"1", "test/a.csv": b"2"})
-    with pytest.raises(DownloadError, match=r"train/a.csv and test/a.csv both fit \*a.csv and have the same name"):
+    with pytest.raises(DownloadError, match=r"train/a.csv and test/a.csv both match \*a.csv and have the same name"):
         get(f"{server.url}/toy.zip#*a.csv")
     assert get(f"{server.url}/toy.zip#test/a.csv")[0].read_bytes() == b"2"
 
 
-def test_one_hash_is_that_of_the_member(own_home, qm9):
+def test_a_single_hash_applies_to_the_member(own_home, qm9):
     for location in (f"{qm9}#*qm9.csv*", f"{qm9}#qm9/qm9.csv.gz"):
         with pytest.raises(DownloadError, match=r"qm9.csv.gz.part: SHA-256 is .* expected 0000.*Deleted the download"):
             get(location, expected="0" * 64)
@@ -424,31 +424,31 @@ def test_one_hash_is_that_of_the_member(own_home, qm9):
         shutil.rmtree(own_home)
 
 
-def test_a_zip_with_another_hash_is_deleted_before_anything_is_taken_out(own_home, qm9):
+def test_a_zip_with_another_hash_is_deleted_before_anything_is_extracted(own_home, qm9):
     with pytest.raises(DownloadError, match=r"expected 0000.*Deleted the download for safety"):
         get(f"{qm9}#*qm9.csv*", expected={"qm9.zip": "0" * 64})
     assert not [path for path in own_home.rglob("*") if path.is_file() and path.suffix not in (".lock", ".json")]
 
 
 @pytest.mark.parametrize("how", ["a page in its place", "damaged", "without the member"])
-def test_a_zip_that_is_of_no_use_goes_and_the_next_location_is_asked(own_home, qm9, server, how):
+def test_a_useless_zip_is_deleted_and_the_next_location_is_asked(own_home, qm9, server, how):
     server.files["/bad/qm9.zip"] = {
         "a page in its place": b"<!DOCTYPE html>",
         "damaged": QM9[:5000] + bytes(10) + QM9[5010:],
         "without the member": zip_of({"other.csv": b"x"}),
     }[how]
-    told = {
-        "a page in its place": "the download is no zip file",
-        "damaged": "qm9/qm9.csv.gz cannot be taken out of its archive",
-        "without the member": r"the download has no member that fits \*qm9.csv*",
+    message = {
+        "a page in its place": "the download is not a zip file",
+        "damaged": "qm9/qm9.csv.gz could not be extracted from its archive",
+        "without the member": r"the download has no member that matches \*qm9.csv*",
     }[how]
-    with pytest.warns(UserWarning, match=told):
+    with pytest.warns(UserWarning, match=message):
         (path,) = get(f"{server.url}/bad/qm9.zip#*qm9.csv*", f"{qm9}#*qm9.csv*")
     assert path.read_bytes() == TABLE
     assert left_over(own_home) == ["_qm9.csv_.files", "qm9.csv.gz", "qm9.csv.gz.sha256"]
 
 
-def test_a_zip_goes_on_where_its_download_broke_off(own_home, qm9, server):
+def test_an_interrupted_download_of_a_zip_resumes(own_home, qm9, server):
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
     with pytest.raises(DownloadError, match="100,000 bytes are kept"):
         get(f"{qm9}#*qm9.csv*")
@@ -465,7 +465,7 @@ def test_two_processes_download_a_zip_once(own_home, qm9, server):
     assert len(server.requests) == 1
 
 
-def test_a_zip_of_the_users_own_may_change(own_home, tmp_path):
+def test_a_users_own_zip_may_change(own_home, tmp_path):
     for content in (b"one", b"two"):
         (tmp_path / "my.zip").write_bytes(zip_of({"data/my_1.csv": content, "data/my_2.csv": content}))
         for location in ("file:my.zip#data/my_*.csv", "file:my.zip#data/my_1.csv"):
@@ -476,15 +476,15 @@ def test_a_zip_of_the_users_own_may_change(own_home, tmp_path):
         get("file:none.zip#my.csv", folder=tmp_path)
 
 
-def test_a_file_of_the_users_own_may_have_a_hash_sign_in_its_name(own_home, tmp_path):
+def test_a_users_own_file_may_have_a_hash_sign_in_its_name(own_home, tmp_path):
     (tmp_path / "my#1.csv").write_bytes(b"x")
     assert get("file:my#1.csv", folder=tmp_path) == [tmp_path / "my#1.csv"]
 
 
-# What is on this disk already
+# Files on this disk
 
 
-def test_what_is_cached_needs_no_network(own_home, server, wheel_of, cut_network, monkeypatch):
+def test_cached_files_need_no_network(own_home, server, wheel_of, cut_network, monkeypatch):
     wheel_of({f"data/{name}": content for name, content in PARTS.items()})
     sources = [[server.url + PATH], ["pypi:toy==1.0#data/qm9_part*.csv"]]
     before = [get(*source) for source in sources]
@@ -495,7 +495,7 @@ def test_what_is_cached_needs_no_network(own_home, server, wheel_of, cut_network
     assert get("doi:10.5281/zenodo.7998401/else.csv", "pypi:toy==1.0#data/qm9_part*.csv") == before[1]
 
 
-def test_without_download_nothing_is_asked_for(own_home, cut_network):
+def test_without_download_the_network_is_not_asked(own_home, cut_network):
     cut_network()
     assert get("https://nowhere.invalid/qm9.csv.gz", "pypi:toy==1.0#a/b.csv", "file:none.csv", download=False) == []
 
@@ -516,7 +516,7 @@ def test_a_file_that_changed_since_its_first_download_is_an_error_that_says_what
     (path,) = get(server.url + PATH)
     for _ in range(2):  # the new hash must not become the expected one
         path.write_bytes(content)
-        with pytest.raises(DownloadError, match="altered or truncated: put the right one back, or delete it") as error:
+        with pytest.raises(DownloadError, match=r"altered or truncated\. Put the right one back") as error:
             get(server.url + PATH)
     found = hashlib.sha256(content).hexdigest()
     assert f"{path}: SHA-256 is {found}, expected {DATA_HASH} (from {path}.sha256)" in str(error.value)
@@ -526,7 +526,7 @@ def test_a_file_that_changed_since_its_first_download_is_an_error_that_says_what
     assert get(server.url + PATH)[0].read_bytes() == DATA
 
 
-def test_a_file_that_is_downloaded_anew_has_to_be_what_it_was_at_first(own_home, server):
+def test_a_file_that_is_downloaded_again_must_have_its_first_hash(own_home, server):
     (path,) = get(server.url + PATH)
     path.unlink()
     server.files[PATH] = b"new edition"
@@ -549,7 +549,7 @@ def test_a_file_is_hashed_again_only_when_its_size_or_time_changed(own_home, ser
     assert hashed == [path]
 
 
-def test_a_file_this_young_is_hashed_again_since_its_time_proves_nothing(own_home, server):
+def test_a_very_young_file_is_hashed_again(own_home, server):
     (path,) = get(server.url + PATH)
     status = path.stat()
     path.write_bytes(b"x" + DATA[1:])
@@ -569,7 +569,7 @@ def test_a_file_placed_by_hand_is_found_before_any_download(own_home, cut_networ
     assert (raw / "qm9.csv.gz").exists()  # it is the user's
 
 
-def test_a_file_placed_by_hand_has_to_fit_the_hash_placed_beside_it(own_home, cut_network):
+def test_a_file_placed_by_hand_must_match_the_hash_placed_beside_it(own_home, cut_network):
     raw = own_home / "raw" / "qm9"
     raw.mkdir(parents=True)
     (raw / "qm9.csv.gz").write_bytes(DATA)
@@ -588,7 +588,7 @@ def test_shards_placed_by_hand_are_found_by_their_glob(own_home, cut_network):
         assert get("doi:10.5281/zenodo.8370547/qm9_part*") == [raw / name for name in PARTS]
 
 
-def test_half_of_the_shards_never_pass_for_all(own_home, server, wheel_of):
+def test_an_incomplete_set_of_shards_never_passes_for_all(own_home, server, wheel_of):
     location = "pypi:toy==1.0#data/qm9_part*.csv"
     wheel_of({f"data/{name}": content for name, content in PARTS.items()})
     found = get(location)
@@ -605,7 +605,7 @@ def test_half_of_the_shards_never_pass_for_all(own_home, server, wheel_of):
 # Files and packages
 
 
-def test_a_file_is_looked_for_from_the_folder_of_its_card(own_home, tmp_path, monkeypatch):
+def test_a_relative_path_starts_at_the_folder_of_its_card(own_home, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "my.csv").write_bytes(b"smiles\n")
     assert get("file:data/my.csv", folder=tmp_path) == [tmp_path / "data" / "my.csv"]
@@ -622,7 +622,7 @@ def test_a_glob_of_files_gives_them_sorted_by_name(own_home, tmp_path):
     assert [path.name for path in get("file:b_*.csv", folder=tmp_path)] == ["b_1.csv", "b_2.csv"]
 
 
-def test_the_hash_of_a_file_in_place_is_checked_and_nothing_is_left_beside_it(own_home, tmp_path, hashed):
+def test_the_hash_of_a_users_file_is_checked_and_nothing_is_left_beside_it(own_home, tmp_path, hashed):
     path = tmp_path / "my.csv"
     path.write_bytes(DATA)
     age(path)
@@ -634,7 +634,7 @@ def test_the_hash_of_a_file_in_place_is_checked_and_nothing_is_left_beside_it(ow
         get("file:my.csv", folder=tmp_path, expected="0" * 64)
 
 
-def test_a_table_of_the_users_own_without_a_hash_may_change(own_home, tmp_path):
+def test_a_users_own_table_without_a_hash_may_change(own_home, tmp_path):
     path = tmp_path / "my.csv"
     for content in (b"one", b"two", b"three"):
         path.write_bytes(content)
@@ -642,7 +642,7 @@ def test_a_table_of_the_users_own_without_a_hash_may_change(own_home, tmp_path):
         assert digest(path, "qm9") == hashlib.sha256(content).hexdigest()
 
 
-def test_a_file_that_is_shipped_with_molfm_is_found():
+def test_a_file_shipped_with_molfm_is_found():
     (path,) = fetch(["package:minimix/b3db.parquet"], "b3db")
     assert path.name == "b3db.parquet"
     assert path.is_file()
@@ -672,7 +672,7 @@ def test_a_mirror_folder_comes_before_the_network_and_is_used_in_place(
 
 
 @pytest.mark.parametrize("place", ["/official", "/official/qm9"])
-def test_a_mirror_url_comes_before_every_other(own_home, server, monkeypatch, place, recwarn):
+def test_a_mirror_url_comes_before_all_others(own_home, server, monkeypatch, place, recwarn):
     server.files = {f"{place}/qm9.csv.gz": DATA}
     monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/official/")
     (path,) = get("https://nowhere.invalid/a/qm9.csv.gz", "doi:10.5281/zenodo.1/qm9.csv.gz", expected=DATA_HASH)
@@ -688,14 +688,14 @@ def test_a_mirror_url_serves_the_shards_that_the_hashes_name(own_home, server, m
     assert {path.name: path.read_bytes() for path in found} == PARTS
 
 
-def test_no_name_in_a_card_leads_out_of_the_folder(own_home, server):
+def test_no_name_in_a_card_escapes_the_folder(own_home, server):
     server.files["/evil.csv"] = b"evil"
-    with pytest.raises(DownloadError, match="no file is known there"):
+    with pytest.raises(DownloadError, match="no known file there"):
         get(server.url + "/a/*.csv", expected={"../evil.csv": hashlib.sha256(b"evil").hexdigest()})
     assert not list(own_home.rglob("evil.csv"))
 
 
-def test_a_mirror_without_the_file_leaves_the_other_locations(own_home, server, tmp_path, monkeypatch):
+def test_a_mirror_without_the_file_leads_to_the_other_locations(own_home, server, tmp_path, monkeypatch):
     monkeypatch.setenv("MOLFM_MIRROR", str(tmp_path / "empty"))
     with pytest.warns(UserWarning, match="empty/qm9/qm9.csv.gz .MOLFM_MIRROR.: there is no such file"):
         assert get(server.url + PATH)[0].read_bytes() == DATA
@@ -733,7 +733,7 @@ def zenodo(server, monkeypatch):
     return shards
 
 
-def test_the_shards_of_a_doi_come_by_their_glob(own_home, zenodo, server):
+def test_a_glob_downloads_the_shards_of_a_doi(own_home, zenodo, server):
     found = get("doi:10.5281/zenodo.8370547/pm6_processed_*.parquet")
     assert {path.name: path.read_bytes() for path in found} == zenodo
     assert [path.name for path in found] == sorted(zenodo)
@@ -742,7 +742,7 @@ def test_the_shards_of_a_doi_come_by_their_glob(own_home, zenodo, server):
     assert len(server.requests) == 4
 
 
-def test_an_interrupted_row_of_shards_goes_on_with_those_that_lack(own_home, zenodo, server):
+def test_an_interrupted_download_of_shards_resumes_with_the_missing_ones(own_home, zenodo, server):
     location = "doi:10.5281/zenodo.8370547/pm6_processed_*.parquet"
     server.faults = [{}, {}, {"drop": 500}, *[{"status": 503}] * 9]
     with pytest.raises(DownloadError):
@@ -753,25 +753,25 @@ def test_an_interrupted_row_of_shards_goes_on_with_those_that_lack(own_home, zen
     assert [asked["sent"] for asked in server.requests[1:]] == [500, 1000]
 
 
-def test_a_file_of_a_doi_has_to_fit_the_md5_of_its_record(own_home, zenodo, server):
+def test_a_file_of_a_doi_must_have_the_md5_of_its_record(own_home, zenodo, server):
     server.files["/api/records/8370547/files/pm6_processed_1.parquet/content"] = b"x" * 1000
     with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:.*Deleted the download"):
         get("doi:10.5281/zenodo.8370547/pm6_processed_1.parquet")
     assert not list(own_home.rglob("*.part"))
 
 
-def test_a_member_comes_out_of_the_zip_of_a_doi(own_home, zenodo, server):
+def test_a_member_is_extracted_from_the_zip_of_a_doi(own_home, zenodo, server):
     assert get("doi:10.5281/zenodo.8370547/qm9.zip#*qm9.csv*")[0].read_bytes() == TABLE
     assert left_over(own_home) == ["_qm9.csv_.files", "qm9.csv.gz", "qm9.csv.gz.sha256"]
     server.files["/api/records/8370547/files/qm9.zip/content"] = QM9[:-1] + b"x"
     with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:.*Deleted the download"):
         get("doi:10.5281/zenodo.8370547/qm9.zip#*qm9_random_splits.pt")
-    with pytest.raises(DownloadError, match=r"no file is known there that fits other\.zip"):
+    with pytest.raises(DownloadError, match=r"no known file there matches other\.zip"):
         get("doi:10.5281/zenodo.8370547/other.zip#*qm9_random_splits.pt")
 
 
-def test_a_doi_without_the_file_or_without_a_list_says_so(own_home, zenodo, server):
-    with pytest.raises(DownloadError, match=r"no file is known there that fits other\.parquet"):
+def test_a_doi_without_the_file_or_without_a_list_is_an_error(own_home, zenodo, server):
+    with pytest.raises(DownloadError, match=r"no known file there matches other\.parquet"):
         get("doi:10.5281/zenodo.8370547/other.parquet")
     with pytest.raises(DownloadError, match="the list of files could not be read"):
         get("doi:10.5281/zenodo.1/pm6_processed_1.parquet")
@@ -780,7 +780,7 @@ def test_a_doi_without_the_file_or_without_a_list_says_so(own_home, zenodo, serv
 # When nothing works
 
 
-def test_the_message_names_every_try_and_how_to_place_the_file_by_hand(own_home, server, pip, monkeypatch):
+def test_the_message_names_every_attempt_and_how_to_place_the_file_by_hand(own_home, server, pip, monkeypatch):
     pip.error = "ERROR: No matching distribution found"
     monkeypatch.setenv("MOLFM_MIRROR", f"{server.url}/mirror")
     locations = [f"{server.url}/a/qm9.csv.gz", "pypi:toy==1.0#data/qm9_part*.csv", "file:my/qm9.csv"]
@@ -798,7 +798,7 @@ def test_the_message_names_every_try_and_how_to_place_the_file_by_hand(own_home,
     assert "MOLFM_MIRROR" in lines[-1]
 
 
-def test_the_message_for_a_file_of_the_users_own_speaks_of_no_download(own_home, tmp_path):
+def test_the_message_for_a_users_own_file_does_not_mention_downloads(own_home, tmp_path):
     with pytest.raises(DownloadError) as error:
         get("file:my.csv", folder=tmp_path)
     assert str(error.value) == f"Could not get qm9. Tried:\n- {tmp_path / 'my.csv'}: there is no such file."
@@ -837,7 +837,7 @@ def test_a_location_of_an_unknown_form_is_an_error_that_names_the_known_ones(own
 
 
 def test_a_single_hash_for_several_files_is_an_error(own_home):
-    with pytest.raises(ValueError, match="several files need several hashes"):
+    with pytest.raises(ValueError, match="expected a hash for each file"):
         get("doi:10.5281/zenodo.1/pm6_*.parquet", expected=DATA_HASH)
 
 

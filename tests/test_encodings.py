@@ -9,7 +9,7 @@ from molfm.chem.featurize import featurize
 
 STEPS = np.arange(1, RANDOM_WALK_STEPS + 1)
 ODD = STEPS % 2 == 1
-HALF = 1e-3  # what a probability loses as float16
+HALF = 1e-3  # rounding error of a probability in float16
 
 
 def flat(*graphs):
@@ -43,7 +43,7 @@ def complete(n):
 
 
 def random_graphs(sizes):
-    """Connected graphs in random order: a tree each, and some rings."""
+    """Return connected graphs in random order: trees with some rings."""
     rng = np.random.default_rng(0)
     graphs = []
     for n in sizes:
@@ -55,13 +55,13 @@ def random_graphs(sizes):
 
 
 def renumbered(graph, order):
-    """Return the graph whose atom i is the given one's atom order[i]."""
+    """Return the graph whose atom i is atom order[i] of the given graph."""
     number = np.argsort(order)
     return graph[0], [(number[begin], number[end]) for begin, end in graph[1]]
 
 
 def side_by_side(*graphs):
-    """Return one molecule that consists of several."""
+    """Return one molecule that has these graphs as its parts."""
     start = np.cumsum([0, *(n for n, _ in graphs)])
     return start[-1], [
         (shift + i, shift + j) for shift, (_, bonds) in zip(start, graphs, strict=False) for i, j in bonds
@@ -82,37 +82,37 @@ def up_to_sign(found, expected):
     return np.minimum(np.abs(found - expected).max(0), np.abs(found + expected).max(0))
 
 
-def test_two_atoms_return_at_every_second_step():
+def test_a_walk_on_two_atoms_returns_at_every_second_step():
     assert encode((2, [(0, 1)])).tolist() == [[0, 1] * 8] * 2
 
 
-def test_an_isolated_atom_never_returns():
+def test_a_walk_from_an_isolated_atom_never_returns():
     assert encode((1, [])).tolist() == [[0] * RANDOM_WALK_STEPS]
 
 
-def test_triangle():
+def test_return_probabilities_of_a_triangle_have_their_closed_form():
     expected = (1 + 2 * (-0.5) ** STEPS) / 3
     np.testing.assert_allclose(encode(ring(3)), np.tile(expected, (3, 1)), atol=HALF)
 
 
-def test_ring_of_four():
+def test_a_walk_on_a_ring_of_four_returns_only_after_even_steps():
     assert encode(ring(4)).tolist() == [np.where(ODD, 0, 0.5).tolist()] * 4
 
 
-def test_star():
+def test_a_walk_on_a_star_returns_only_after_even_steps():
     found = encode((5, [(0, i) for i in range(1, 5)]))
     assert found[0].tolist() == np.where(ODD, 0, 1).tolist()
     assert found[1:].tolist() == [np.where(ODD, 0, 0.25).tolist()] * 4
 
 
-def test_parts_of_a_disconnected_molecule_do_not_feel_each_other():
+def test_parts_of_a_disconnected_molecule_do_not_affect_each_other():
     found = encode((6, [(0, 1), (2, 3), (3, 4), (4, 2)]))
     assert found[:2].tolist() == encode((2, [(0, 1)])).tolist()
     assert found[2:5].tolist() == encode(ring(3)).tolist()
     assert found[5].tolist() == [0] * RANDOM_WALK_STEPS
 
 
-def test_shape_and_type():
+def test_random_walk_returns_16_float16_values_per_atom():
     found = encode(ring(5), (1, []))
     assert found.shape == (6, 16)
     assert found.dtype == np.float16
@@ -121,7 +121,7 @@ def test_shape_and_type():
 
 @pytest.mark.parametrize("cells", [3_000, 2_000_000])
 def test_random_graphs_of_all_sizes_match_dense_matrix_powers(cells, monkeypatch):
-    """However many graphs are handled at once."""
+    """The number of graphs that are handled at once does not matter."""
     monkeypatch.setattr(encodings, "_CELLS", cells)
     graphs = random_graphs([*range(1, 34), 100])
     expected = np.concatenate([dense_reference(n, bonds) for n, bonds in graphs])
@@ -172,13 +172,13 @@ def test_the_first_laplacian_vector_is_the_root_of_the_degree_or_constant():
 
 
 @pytest.mark.parametrize("normalization", ["sym", "none"])
-def test_laplacian_of_a_single_atom_is_a_one_and_zeros(normalization):
+def test_laplacian_of_a_single_atom_is_one_and_zeros(normalization):
     vectors, values = laplacian(*flat((1, [])), normalization=normalization)
     assert np.abs(vectors).tolist() == [[1] + [0] * 7]
     assert values.tolist() == [[0] * 8]
 
 
-def test_laplacian_of_few_atoms_is_filled_up_with_zeros():
+def test_laplacian_of_few_atoms_is_padded_with_zeros():
     vectors, values = laplacian(*flat(path(2), path(3)))
     np.testing.assert_allclose(np.abs(vectors[:2, :2]), 0.5**0.5, atol=HALF)
     assert values.tolist() == [[0, 2] + [0] * 6] * 2 + [[0, 1, 2] + [0] * 5] * 3
@@ -186,8 +186,8 @@ def test_laplacian_of_few_atoms_is_filled_up_with_zeros():
     assert not vectors[2:, 3:].any()
 
 
-def test_a_laplacian_value_of_zero_behind_the_first_means_that_there_is_no_vector():
-    """Also where the second value is smallest: in a long chain."""
+def test_a_laplacian_value_of_zero_after_the_first_means_no_vector():
+    """This holds even in a long chain, where the second value is smallest."""
     graphs = [path(255), path(4), (3, []), *random_graphs(range(1, 30))]
     vectors, values = laplacian(*flat(*graphs))
     part_sizes = np.repeat([255, 4, 1, *(n for n, _ in graphs[3:])], [255, 4, 3, *(n for n, _ in graphs[3:])])
@@ -196,7 +196,7 @@ def test_a_laplacian_value_of_zero_behind_the_first_means_that_there_is_no_vecto
     assert not vectors[np.arange(8) >= part_sizes[:, None]].any()
 
 
-def test_parts_of_a_molecule_have_laplacians_of_their_own():
+def test_parts_of_a_molecule_have_their_own_laplacians():
     tree = (5, [(0, 1), (1, 2), (1, 3), (3, 4)])
     parts = [ring(5), (1, []), tree, path(40)]
     alone = [np.concatenate(part) for part in zip(*(laplacian(*flat(part)) for part in parts), strict=True)]
@@ -228,7 +228,7 @@ def test_renumbering_atoms_renumbers_laplacian_vectors_up_to_sign():
 
 
 def test_renumbering_atoms_rotates_laplacian_vectors_of_a_repeated_value():
-    """The plane of both is what is defined: the projection onto it."""
+    """Only the plane of both vectors is defined, so the projections onto it are compared."""
     order = np.random.default_rng(0).permutation(9)
     plane = laplacian(*flat(ring(9)))[0][order, 1:3].astype(float)
     other = laplacian(*flat(renumbered(ring(9), order)))[0][:, 1:3].astype(float)
@@ -250,8 +250,8 @@ def test_laplacian_vectors_are_orthonormal_eigenvectors(cells, normalization, mo
         np.testing.assert_allclose(matrix @ v, w * v, atol=2 * HALF)
 
 
-def test_many_graphs_at_once_get_the_encodings_of_one_at_a_time():
-    """To the last bit, so that a prediction sees the encodings of the store."""
+def test_many_graphs_get_the_same_encodings_as_each_alone():
+    """They are equal to the last bit, so a prediction sees the encodings of the store."""
     graphs = random_graphs([*range(1, 20), *range(1, 20)]) * 2
     for function in (random_walk, lambda *arrays: np.hstack(laplacian(*arrays))):
         alone = np.concatenate([function(*flat(graph)) for graph in graphs])
@@ -272,7 +272,7 @@ def test_equal_graphs_are_encoded_once():
     assert found[:, 0].tolist() == [1, 3, 1, 1, 1, 2, 2, 1, 1, 3, 1, 1, 1, 3, 1, 1, 0, 1, 3, 1, 1] + [0] * 7
 
 
-def test_laplacian_shapes_and_types():
+def test_laplacian_returns_float16_vectors_and_values():
     vectors, values = laplacian(*flat(ring(5), (1, [])), n_vectors=3)
     assert vectors.shape == values.shape == (6, 3)
     assert vectors.dtype == values.dtype == np.float16
@@ -280,7 +280,7 @@ def test_laplacian_shapes_and_types():
     assert [array.shape for array in nothing] == [(0, 8), (0, 8)]
 
 
-def test_an_unknown_normalization_is_refused():
+def test_an_unknown_normalization_is_an_error():
     with pytest.raises(ValueError, match="'sym' or 'none', not 'inv'"):
         laplacian(*flat(ring(5)), normalization="inv")
 

@@ -13,13 +13,13 @@ from molfm.data.estimate import SAMPLE_ROWS, STAND_IN
 @pytest.fixture
 def no_network(own_home, monkeypatch):
     def refuse(*_):
-        raise AssertionError("something was to be downloaded")
+        raise AssertionError("a download was attempted")
 
     monkeypatch.setattr(download, "_obtain", refuse)
     return own_home
 
 
-def test_minimix_takes_the_disk_that_was_estimated_within_a_factor_of_two():
+def test_the_estimated_disk_of_minimix_is_within_a_factor_of_two():
     found = estimate.estimate("minimix").set_index("dataset")
     mix = molfm.load("minimix", progress=False)
     for shard in mix.shards:
@@ -35,7 +35,7 @@ def test_minimix_takes_the_disk_that_was_estimated_within_a_factor_of_two():
             assert size / 2 < found[name][item.name] < size * 2, (item.name, name)
 
 
-def test_a_mix_is_a_row_a_dataset_and_their_sums(no_network):
+def test_the_estimate_of_a_mix_has_one_row_per_dataset_and_a_total(no_network):
     found = estimate.estimate("minimix")
     assert found.dataset.tolist() == ["b3db", "xtb_b3db", "qm9_mini", "in all"]
     assert found.rows.tolist()[:3] == [
@@ -61,7 +61,7 @@ def test_a_dry_run_of_largemix_downloads_nothing_and_prints_a_table(no_network, 
     assert not (no_network / "prepared").exists()
 
 
-def test_labels_of_a_table_that_is_not_here_take_eight_bytes_each(no_network, tmp_path):
+def test_labels_of_a_table_that_is_not_on_disk_count_eight_bytes_each(no_network, tmp_path):
     for name, tasks in (("one", "{y: }"), ("many", "{y: , 'assay-*': {count: 1000}}")):
         source = "{location: 'https://example.org/none.parquet', rows: 1000}"
         (tmp_path / f"{name}.md").write_text(f"---\nname: {name}\nsources: [{source}]\ntasks: {tasks}\n---\n")
@@ -70,7 +70,7 @@ def test_labels_of_a_table_that_is_not_here_take_eight_bytes_each(no_network, tm
     assert many.encodings == one.encodings
 
 
-def test_a_card_without_rows_gives_no_figures(no_network, tmp_path):
+def test_a_card_without_a_number_of_rows_gives_unknown_estimates(no_network, tmp_path):
     (tmp_path / "some.md").write_text(
         "---\nname: some\nsources: [{location: 'https://example.org/none.parquet'}]\ntasks: {y: }\n---\n"
     )
@@ -82,7 +82,7 @@ def test_a_card_without_rows_gives_no_figures(no_network, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "tsv"])
-def test_rows_of_a_text_file_are_counted_or_extrapolated_from_its_beginning(no_network, tmp_path, monkeypatch, suffix):
+def test_rows_of_a_text_file_are_counted_or_extrapolated_from_its_start(no_network, tmp_path, monkeypatch, suffix):
     path, rows = tmp_path / f"some.{suffix}", 200_000
     frame = pd.DataFrame({"smiles": ["CCO", "C"] * (rows // 2), "y": np.random.default_rng(0).normal(size=rows)})
     frame.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")

@@ -112,7 +112,7 @@ def reasons(*smiles):
 
 
 @pytest.mark.parametrize("smiles", VARIED.values(), ids=VARIED)
-def test_codes_are_what_rdkit_says_of_the_key(smiles):
+def test_codes_agree_with_rdkit(smiles):
     found = featurize([smiles])
     mol = Chem.MolFromSmiles(found.smiles[0])
     assert found.atoms.tolist() == rdkit_atom_codes(mol)
@@ -120,7 +120,7 @@ def test_codes_are_what_rdkit_says_of_the_key(smiles):
     assert found.bonds[:, :2].tolist() == [[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] for bond in mol.GetBonds()]
 
 
-def test_codes_of_many_molecules_are_those_of_each_alone():
+def test_many_molecules_get_the_same_codes_as_each_alone():
     together = featurize(list(VARIED.values()))
     for i, smiles in enumerate(VARIED.values()):
         alone = featurize([smiles])
@@ -135,7 +135,7 @@ def test_codes_of_many_molecules_are_those_of_each_alone():
 
 
 @pytest.mark.parametrize("name", ["b3db", "qm9_mini"])
-def test_codes_of_all_of_minimix_are_what_rdkit_says_of_the_keys(name):
+def test_codes_of_the_embedded_tables_agree_with_rdkit(name):
     [path] = locate(card(name), progress=False).paths
     found = featurize(pd.read_parquet(path).smiles)
     assert len(found.smiles) > 4_000 and not found.rejected
@@ -166,7 +166,7 @@ def test_codes_of_ethanol():
     assert BOND_CODES[found.bonds[:, 2]].tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
-def test_mirror_images_differ_in_chirality_alone():
+def test_mirror_images_differ_only_in_chirality():
     left, right = featurize(["C[C@H](N)C(=O)O"]), featurize(["C[C@@H](N)C(=O)O"])
     chirality = list(ATOM_FIELDS).index("chirality")
     assert np.argwhere(left.atoms != right.atoms).tolist() == [[1, chirality]]
@@ -174,7 +174,7 @@ def test_mirror_images_differ_in_chirality_alone():
     assert left.bonds.tolist() == right.bonds.tolist()
 
 
-def test_isotopes_have_keys_of_their_own_and_the_codes_of_their_element():
+def test_isotopes_have_their_own_keys_and_the_codes_of_their_element():
     found = featurize(["[13CH4]", "C"])
     assert found.smiles == ["[13CH4]", "C"]
     assert found.atoms[0].tolist() == found.atoms[1].tolist()
@@ -203,7 +203,7 @@ def test_a_key_is_its_own_key(smiles):
 
 
 @pytest.mark.parametrize("smiles", VARIED.values(), ids=VARIED)
-def test_orders_lead_from_stored_atoms_and_bonds_to_those_of_the_input(smiles):
+def test_places_lead_from_stored_atoms_and_bonds_to_the_input(smiles):
     for spelling in random_spellings(smiles, 5):
         found, given = featurize([spelling]), Chem.MolFromSmiles(spelling)
         atoms, bonds = (found.places[level].order.tolist() for level in ("node", "edge"))
@@ -241,8 +241,8 @@ def test_map_numbers_do_not_reorder_bonds():
 @pytest.mark.parametrize(
     "smiles", ["CC(C)O", "C1CCCCC1O", "CC=C(C)C", "c1ccccc1C", "C[C@H](N)C(=O)O", "C/C=C/C", "C[CH]C"]
 )
-def test_map_numbers_leave_the_key_as_it_is(smiles, first):
-    """Numbers make like atoms look different to RDKit: no stereo centre may come of that."""
+def test_map_numbers_do_not_change_the_key(smiles, first):
+    """Numbers make equal atoms look different to RDKit; this must not create stereocentres."""
     mol = Chem.MolFromSmiles(smiles)
     plain = featurize([smiles])
     for number, atom in enumerate(mol.GetAtoms(), first):
@@ -254,7 +254,7 @@ def test_map_numbers_leave_the_key_as_it_is(smiles, first):
 
 
 @pytest.mark.parametrize("spelling", ["[CH3:1][C@H:2]([CH3:3])[OH:4]", "[CH3:0]/[CH:1]=[C:2](/[CH3:3])[CH3:4]"])
-def test_stereo_that_map_numbers_alone_make_is_none(spelling):
+def test_stereo_that_only_map_numbers_create_is_dropped(spelling):
     found = featurize([spelling])
     plain = Chem.MolFromSmiles(spelling)
     for atom in plain.GetAtoms():
@@ -281,7 +281,7 @@ def test_an_empty_smiles_is_rejected(empty):
 
 
 @pytest.mark.parametrize("text", ["restricted", "C1CC", "c1cccc1", "C(C)(C)(C)(C)C", "[Xx]", "C-"])
-def test_what_rdkit_cannot_parse_is_rejected(text):
+def test_smiles_that_rdkit_cannot_parse_are_rejected(text):
     assert reasons(text) == ["RDKit cannot parse this SMILES"]
 
 
@@ -315,14 +315,14 @@ def test_single_atoms_and_disconnected_molecules_are_handled():
     "text", ["C~C", "C:C", "CCO>>CC=O", "[Cu]<-[NH3]", "C%10CCC%10", "[CH3:1].[*:2]", "[Fe]~c1ccccc1"]
 )
 def test_strange_bonds_and_texts_are_never_fatal(text):
-    """Whatever becomes of it, the molecules around it are there."""
+    """The text is stored or rejected, and the molecules around it are stored."""
     found = featurize(["CO", text, "O"])
     assert len(found.smiles) + len(found.rejected) == 3
     assert (found.smiles[0], found.smiles[-1]) == ("CO", "O")
 
 
 @pytest.mark.parametrize("smiles", [[], ["nonsense", ""]])
-def test_without_any_molecule_the_arrays_are_empty(smiles):
+def test_without_molecules_the_arrays_are_empty(smiles):
     found = featurize(smiles)
     assert (found.atoms.shape, found.bonds.shape, found.identity.shape) == ((0, 9), (0, 3), (0, 2))
     assert (found.atom_ptr.tolist(), found.bond_ptr.tolist()) == ([0], [0])

@@ -1,4 +1,4 @@
-"""One URL to one file, against a server on this machine that can be told to misbehave."""
+"""Downloads of a URL to a file, from a server on this machine that can be told to misbehave."""
 
 import hashlib
 import random
@@ -12,7 +12,7 @@ from molfm.catalog import http
 from molfm.catalog.http import DownloadError, stream
 
 DATA = random.Random(0).randbytes(300_000)
-PATH = "/neurips_2023/Small-dataset/ToyMix/qm9.csv.gz"  # as the official home has it
+PATH = "/neurips_2023/Small-dataset/ToyMix/qm9.csv.gz"  # as on the official server
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         headers["Content-Length"] = str(len(data) - start + fault.get("lie", 0))
         self.answer(206 if resumed else 200, headers)
         body = data[start : start + fault.get("drop", len(data))]
-        asked["sent"] = len(body)  # noted first: the test goes on as soon as the last byte has come
+        asked["sent"] = len(body)  # noted first: the test continues as soon as the last byte has arrived
         self.wfile.write(body)
         if "stall" in fault:
             self.wfile.flush()
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """A loopback server: `files` (path -> bytes), `faults` (one a request), `requests` (what was asked and sent)."""
+    """A loopback server: `files` (path -> bytes), `faults` (one per request), `requests` (what was asked and sent)."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.files, server.faults, server.requests, server.etags = {PATH: DATA}, [], [], True
@@ -71,7 +71,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No proxy, and no waiting between tries."""
+    """Use no proxy, and do not wait before retries."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(http, "WAITS", (0, 0, 0))
     monkeypatch.setattr(http, "TIMEOUT", (5, 5))
@@ -79,12 +79,12 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def part(tmp_path):
-    """Where the download of a test lies."""
+    """The path of a test's download."""
     return tmp_path / "qm9.csv.gz.part"
 
 
 def got(url, part, **options):
-    """What the file holds after a download."""
+    """Return the content of the file after a download."""
     stream(url, part, progress=False, **options)
     return part.read_bytes()
 
@@ -96,27 +96,27 @@ def test_a_dropped_download_asks_only_for_the_rest(part, server):
     assert [asked["sent"] for asked in server.requests] == [100_000, 100_000, 100_000]
 
 
-def test_the_number_of_tries_is_counted_anew_while_the_file_grows(part, server):
+def test_retries_start_over_whenever_the_file_has_grown(part, server):
     server.faults = [{"drop": 40_000}] * 7
     assert got(server.url + PATH, part) == DATA
     assert len(server.requests) == 8
 
 
-def test_a_server_that_never_gets_further_is_given_up(part, server):
+def test_a_server_that_makes_no_progress_is_given_up(part, server):
     server.faults = [{"drop": 100_000, "no_range": True}] * 20
     with pytest.raises(DownloadError):
         stream(server.url + PATH, part, progress=False)
     assert len(server.requests) == 4
 
 
-def test_a_server_without_ranges_makes_it_start_over(part, server):
+def test_a_download_starts_over_if_the_server_ignores_ranges(part, server):
     server.faults = [{"drop": 100_000}, {"no_range": True}]
     assert got(server.url + PATH, part) == DATA
     assert [asked["sent"] for asked in server.requests] == [100_000, 300_000]
 
 
 @pytest.mark.parametrize("how", ["etag", "size"])
-def test_a_file_that_changed_on_the_server_is_not_glued_to_its_old_beginning(part, server, how):
+def test_a_file_that_changed_on_the_server_is_not_appended_to_its_old_beginning(part, server, how):
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
     with pytest.raises(DownloadError):
         stream(server.url + PATH, part, progress=False)
@@ -130,7 +130,7 @@ def test_a_file_that_changed_on_the_server_is_not_glued_to_its_old_beginning(par
     assert [asked["range"] for asked in server.requests[-2:]] == ["bytes=100000-", None]
 
 
-def test_a_file_that_became_shorter_than_what_is_here_is_downloaded_from_its_start(part, server):
+def test_a_file_that_became_shorter_than_the_part_is_downloaded_from_the_start(part, server):
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
     with pytest.raises(DownloadError):
         stream(server.url + PATH, part, progress=False)
@@ -138,7 +138,7 @@ def test_a_file_that_became_shorter_than_what_is_here_is_downloaded_from_its_sta
     assert got(server.url + PATH, part) == DATA[:1000]
 
 
-def test_what_came_from_one_place_is_not_continued_from_another(part, server):
+def test_a_part_from_one_url_is_not_resumed_from_another(part, server):
     server.files["/other/qm9.csv.gz"] = DATA[::-1]
     server.faults = [{"drop": 100_000}, *[{"status": 503}] * 3]
     with pytest.raises(DownloadError, match="503"):
@@ -148,13 +148,13 @@ def test_what_came_from_one_place_is_not_continued_from_another(part, server):
 
 def test_a_truncated_file_is_noticed_and_completed(part, server):
     server.files[PATH] = DATA[:-7]
-    server.faults = [{"lie": 7}]  # announces all of it, sends less
+    server.faults = [{"lie": 7}]  # announces 7 bytes more than it sends
     server.etags = False
     assert got(server.url + PATH, part) == DATA[:-7]
-    assert len(server.requests) == 3  # the rest, which there is not, then all anew
+    assert len(server.requests) == 3  # the file, the rest (which does not exist), the file again
 
 
-def test_a_server_that_falls_silent_is_left_and_asked_again(part, server, monkeypatch):
+def test_a_silent_server_is_dropped_and_asked_again(part, server, monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT", (1, 0.3))
     server.faults = [{"drop": 100_000, "stall": 20}, {"wait": 20}]
     start = time.monotonic()
@@ -163,7 +163,7 @@ def test_a_server_that_falls_silent_is_left_and_asked_again(part, server, monkey
     assert server.requests[-1]["range"].startswith("bytes=")
 
 
-def test_an_error_of_the_server_is_tried_again_but_a_missing_file_is_not(part, server):
+def test_a_server_error_is_retried_but_a_missing_file_is_not(part, server):
     server.faults = [{"status": 500}, {"status": 429}]
     assert got(server.url + PATH, part) == DATA
     assert len(server.requests) == 3
@@ -172,7 +172,7 @@ def test_an_error_of_the_server_is_tried_again_but_a_missing_file_is_not(part, s
     assert len(server.requests) == 4
 
 
-def test_a_bar_counts_bytes_and_goes_on_after_a_drop(part, server, capsys):
+def test_the_progress_bar_counts_bytes_and_continues_after_a_drop(part, server, capsys):
     server.faults = [{"drop": 100_000}]
     stream(server.url + PATH, part, progress=True)
     shown = capsys.readouterr().err
@@ -183,7 +183,7 @@ def test_a_bar_counts_bytes_and_goes_on_after_a_drop(part, server, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_download_has_to_have_the_md5_that_its_publisher_tells(part, server):
+def test_a_download_must_have_the_published_md5(part, server):
     assert got(server.url + PATH, part, md5=f"md5:{hashlib.md5(DATA).hexdigest()}") == DATA
     with pytest.raises(DownloadError, match=r"MD5 is .*, expected md5:0000.*Deleted the download"):
         stream(server.url + PATH, part, progress=False, md5="md5:0000")

@@ -1,4 +1,4 @@
-"""Runs of a study: each after what it needs, and on where an earlier attempt stopped."""
+"""Runs of a study start after the run they need, and resume where an earlier attempt stopped."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def until(condition, seconds=120):
         time.sleep(0.1)
 
 
-def test_a_run_begins_when_what_it_needs_is_finished(toy, own_home):
+def test_a_run_starts_when_the_run_it_needs_has_finished(toy, own_home):
     first = Job("first", toy, SETTINGS)
     tuned = {"steps": 2, "batch_size": {"toy": 8}, "start_from": "first"}
     plan = {"second": Job("second", toy, tuned, needs="first"), "first": first}
@@ -31,21 +31,21 @@ def test_a_run_begins_when_what_it_needs_is_finished(toy, own_home):
     runs = {name: molfm.Run(name) for name in plan}
     assert runs["second"].config["start_digest"] == body_hash(runs["first"].model)
     written = {name: run.status["updated"] for name, run in runs.items()}
-    jobs.run_all(plan, progress=True)  # everything is finished: nothing is trained again
+    jobs.run_all(plan, progress=True)  # all runs are finished, so none is trained again
     assert {name: run.status["updated"] for name, run in runs.items()} == written
 
 
-def test_an_interrupted_run_goes_on_from_its_checkpoint_and_equals_the_uninterrupted_one(toy, own_home, monkeypatch):
+def test_an_interrupted_run_resumes_from_its_checkpoint_and_equals_an_uninterrupted_one(toy, own_home, monkeypatch):
     expected = molfm.train(toy, progress=False, name="expected", **SETTINGS)
     interrupt(monkeypatch, 5)
     with pytest.raises(RuntimeError, match="was asked to stop"):
         jobs._train(Job("it", toy, SETTINGS))
     assert last_checkpoint(molfm.Run("it").folder).exists()
-    jobs._train(Job("it", toy, SETTINGS | {"steps": 99}))  # what counts is what the run was begun with
+    jobs._train(Job("it", toy, SETTINGS | {"steps": 99}))  # the settings that the run started with count
     assert_equal_runs(molfm.Run("it"), expected)
 
 
-def test_a_run_that_another_study_is_training_is_waited_for(toy, own_home, monkeypatch):
+def test_a_study_waits_for_a_run_that_is_being_trained_elsewhere(toy, own_home, monkeypatch):
     other = molfm.start(toy, name="it", progress=False, **SETTINGS | {"steps": 40})
     began = time.time()
     jobs._train(Job("it", toy, SETTINGS))
@@ -54,13 +54,13 @@ def test_a_run_that_another_study_is_training_is_waited_for(toy, own_home, monke
     assert other.status["updated"] > began
 
 
-def test_the_first_failure_is_the_failure_of_all(toy, own_home):
+def test_the_error_of_a_failed_run_is_raised(toy, own_home):
     plan = {"bad": Job("bad", toy, SETTINGS | {"hidden_channels": 0})}
     with pytest.raises(ValueError, match="Expected hidden_channels"):
         jobs.run_all(plan, progress=False)
 
 
-def test_the_processes_of_a_study_that_was_killed_end(toy_card, own_home):
+def test_the_worker_processes_of_a_killed_study_end(toy_card, own_home):
     code = f"""
 import molfm
 from molfm.study.jobs import Job, run_all

@@ -12,12 +12,12 @@ def lookup(toy):
     return Lookup(toy)
 
 
-def test_smiles_are_those_of_the_molecules_table_in_any_order(toy, lookup):
+def test_smiles_match_the_molecules_table_in_any_order(toy, lookup):
     some = np.array([7, 0, 31, 7])
     assert lookup.smiles(some) == toy.molecules.smiles[some].tolist()
 
 
-def test_values_are_the_labels_of_the_molecules_and_means_over_atoms_and_bonds(toy, lookup):
+def test_values_are_graph_labels_and_means_over_atoms_and_bonds(toy, lookup):
     values = lookup.values(np.arange(len(toy)))
     for number, task in enumerate(toy.chosen):
         labels = toy.labels(task.id)
@@ -28,14 +28,14 @@ def test_values_are_the_labels_of_the_molecules_and_means_over_atoms_and_bonds(t
         np.testing.assert_allclose(lookup.column(number), values[:, number], rtol=1e-6)
 
 
-def test_values_of_a_split_are_of_that_split_only(toy, lookup):
+def test_values_of_a_split_come_from_that_split_only(toy, lookup):
     values = lookup.values(np.arange(len(toy)), "test")
     counts = np.isfinite(values).sum(axis=0)
     assert counts[0] == toy.tasks.n_test[0]
     assert np.isnan(values[toy.molecules[f"split:{toy.name}"] != "test"]).all()
 
 
-def test_labels_that_a_view_does_not_keep_are_not_there(toy):
+def test_labels_that_a_view_does_not_keep_are_missing(toy):
     few = toy.limit("heavy", 3)
     column = np.isfinite(Lookup(few).values(np.arange(len(toy)), "train")[:, 0])
     assert column.sum() == 3
@@ -48,7 +48,7 @@ def test_atom_labels_are_in_the_order_of_the_molecules_smiles(toy, lookup):
         assert values.tolist() == [atom.GetAtomicNum() for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
 
 
-def test_of_a_molecule_in_two_rows_the_first_counts_as_in_labels(make_card):
+def test_the_first_row_of_a_repeated_molecule_counts_as_in_labels(make_card):
     table = pd.DataFrame({"smiles": ["CO", "OC", "CC"], "name": ["first", "second", None], "y": [1.0, 2.0, 3.0]})
     mix = molfm.load(make_card("rows", table, {"y": {}}), progress=False)
     lookup = Lookup(mix)
@@ -57,7 +57,7 @@ def test_of_a_molecule_in_two_rows_the_first_counts_as_in_labels(make_card):
     assert lookup.named("SECOND", np.arange(2)).tolist() == [True, False]
 
 
-def test_a_table_without_names_has_none(toy, lookup):
+def test_a_table_without_names_gives_empty_names(toy, lookup):
     assert set(lookup.names(np.arange(len(toy)))) == {""}
 
 

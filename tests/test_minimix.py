@@ -1,4 +1,4 @@
-"""What the embedded tables hold, against facts about chemistry and about their sources."""
+"""The contents of the embedded tables, against facts about chemistry and about their sources."""
 
 from importlib.resources import files
 
@@ -47,7 +47,7 @@ def test_each_card_pins_its_table_and_names_its_columns(card):
     assert not undescribed
 
 
-def test_all_rows_are_molecules_and_no_molecule_stands_twice(minimix):
+def test_all_rows_are_molecules_and_no_molecule_is_listed_twice(minimix):
     audit = minimix.audit()
     assert audit.rejected.empty
     for card in minimix.cards:
@@ -56,7 +56,7 @@ def test_all_rows_are_molecules_and_no_molecule_stands_twice(minimix):
 
 
 @pytest.mark.parametrize("split", ["scaffold", "random"])
-def test_the_cards_tell_how_many_labels_each_split_has(split):
+def test_the_cards_give_the_number_of_labels_in_each_split(split):
     tasks = molfm.load("minimix", split=split, progress=False).tasks.set_index("task")
     for name in ("b3db/logBB", "b3db/BBB", "xtb_b3db/homo", "qm9_mini/mu"):
         counts = "/".join(f"{n:,}" for n in tasks.loc[name, ["n_train", "n_val", "n_test"]])
@@ -70,8 +70,8 @@ def by_smiles(table, smiles):
     return table.set_index("smiles").loc[smiles]
 
 
-def test_three_hand_checked_molecules_have_each_charge_on_its_atom(qm9):
-    # Read off the published geometries by hand; those of the last two list their atoms in another order than the SMILES.
+def test_three_molecules_checked_by_hand_have_each_charge_on_its_atom(qm9):
+    # Read off the published geometries by hand; the last two list their atoms in another order than the SMILES.
     formamide = by_smiles(qm9, "NC=O").mulliken_charge
     assert formamide == pytest.approx([-0.4631, 0.1697, -0.3048])
     cyanoacetylene = by_smiles(qm9, "C#CC#N").mulliken_charge  # the carbon with the hydrogen first; file: C2 C3 C1 N
@@ -96,7 +96,7 @@ def test_charges_follow_electronegativity(qm9):
     assert means["O"] < means["N"] < means["C"]
 
 
-def test_every_size_and_element_is_there(qm9):
+def test_all_sizes_are_present_and_fluorine_is_common(qm9):
     sizes = qm9.smiles.map(lambda s: Chem.MolFromSmiles(s).GetNumAtoms()).value_counts()
     assert set(sizes.index) == set(range(1, 10)) and sizes[9] < 0.65 * len(qm9)
     assert qm9.smiles.str.contains("F").sum() > 400
@@ -118,7 +118,7 @@ def test_the_geometry_decides_which_atom_a_charge_belongs_to():
     assert heavy_atom_order(Chem.MolFromSmiles("CO"), elements, xyz) is None  # methanol has two more hydrogens
 
 
-def test_choosing_spreads_over_strata_and_ignores_the_order_of_rows():
+def test_the_choice_spreads_over_strata_and_ignores_the_order_of_rows():
     strata = pd.Series(["big"] * 900 + ["small"] * 100)
     rank = pd.Series(np.random.default_rng(0).random(1000))
     chosen = _spread(strata, rank, 100)
@@ -131,7 +131,7 @@ def test_choosing_spreads_over_strata_and_ignores_the_order_of_rows():
 # --------------------------------------------------------------------------------------------------------------- B3DB
 
 
-def test_b3db_counts_are_those_of_its_card(b3db):
+def test_b3db_counts_agree_with_its_card(b3db):
     assert len(b3db) == 7838
     assert b3db.logBB.notna().sum() == 1058
     both = b3db.dropna(subset=["BBB", "logBB"])
@@ -149,7 +149,7 @@ def test_no_scaffold_is_in_training_for_one_dataset_and_in_test_for_another(mini
 # ---------------------------------------------------------------------------------------------------------------- xTB
 
 
-def test_xtb_covers_the_b3db_molecules_and_lists_what_failed(xtb, b3db):
+def test_xtb_covers_the_b3db_molecules_and_lists_the_failed_ones(xtb, b3db):
     failed = pd.read_csv(FOLDER / "xtb_b3db_failed.csv")
     assert set(xtb.smiles) | set(failed.smiles) == set(b3db.smiles)
     assert set(xtb.smiles).isdisjoint(failed.smiles)
@@ -177,7 +177,7 @@ def test_atom_charges_follow_electronegativity(xtb):
     assert means["O"] < means["N"] < means["C"] < means["S"]
 
 
-def test_graph_labels_have_the_sign_and_size_that_their_units_ask_for(xtb):
+def test_graph_labels_have_plausible_signs_and_sizes_in_their_units(xtb):
     assert np.allclose(xtb.gap, xtb.lumo - xtb.homo, atol=2.1e-3)
     ions = xtb.smiles.map(lambda s: Chem.GetFormalCharge(Chem.MolFromSmiles(s)) != 0)
     assert xtb.dipole.isna().equals(ions)
@@ -185,7 +185,7 @@ def test_graph_labels_have_the_sign_and_size_that_their_units_ask_for(xtb):
     assert (xtb.charge_min <= 0).all() and xtb.h_charge_max.median() == pytest.approx(0.28, abs=0.08)
 
 
-def test_labels_are_what_xtb_gives_for_a_molecule_computed_again(xtb):
+def test_computing_a_molecule_again_gives_the_same_xtb_labels(xtb):
     pytest.importorskip("tblite")
     from molfm.minimix.quantum import xtb_labels
 

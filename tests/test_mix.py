@@ -17,7 +17,7 @@ from molfm.data import tables
 from molfm.data.store import rejected_of
 from molfm.data.tables import TableError
 
-# Three molecules are in both datasets, spelled differently; the first dataset knows ethanol twice.
+# Three molecules are in both datasets, spelled differently. The first dataset lists ethanol twice.
 FIRST = pd.DataFrame(
     {
         "smiles": ["OCC", "Oc1ccccc1", "C", "C(O)C", "nonsense", "O=C(O)C"],
@@ -64,14 +64,14 @@ def number(mix, smiles):
 
 
 def triples(arrays, level):
-    """The labels that `gather` gave, as [(item, task, value)]."""
+    """Return the labels from `gather` as [(item, task, value)]."""
     return list(zip(*(arrays[f"{level}_{name}"].tolist() for name in ("item", "task", "value")), strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------------------- joining
 
 
-def test_a_molecule_of_two_datasets_is_one_molecule_however_it_is_spelled(pair):
+def test_a_molecule_in_two_datasets_is_one_molecule_however_it_is_spelled(pair):
     assert pair.molecules.smiles.tolist() == ["CCO", "Oc1ccccc1", "C", "CC(=O)O", "N"]
     assert pair.molecules.datasets.tolist() == ["first, second", "first, second", "first", "first, second", "second"]
     assert len(pair) == 5
@@ -114,7 +114,7 @@ def test_a_binary_task_has_a_positive_rate_and_no_mean(toy, toy_table):
     assert task[["n_train", "n_val", "n_test"]].sum() == len(toy_table)
 
 
-def test_the_same_molecule_falls_on_the_same_side_in_datasets_split_alike(make_card, tmp_path, toy_table):
+def test_a_molecule_has_the_same_split_in_datasets_split_the_same_way(make_card, tmp_path, toy_table):
     fractions = [0.5, 0.25, 0.25]
     forward, backward = toy_table[["smiles", "oxygen"]], toy_table[["smiles", "oxygen"]][::-1].iloc[:30]
     make_card("forward", forward, {"oxygen": {"kind": "binary"}}, tmp_path, fractions=fractions)
@@ -150,16 +150,16 @@ def test_several_shards_change_nothing(pair_card, pair, monkeypatch, own_home):
         pd.testing.assert_series_equal(parts.labels(task), pair.labels(task))
     for split in ("train", "test"):
         whole, found = pair.gather(np.arange(5), split), parts.gather(np.arange(5), split)
-        assert found["mol_id"].tolist() == [0, 1, 2, 3, 4]  # in the order of their shards, which is theirs here
+        assert found["mol_id"].tolist() == [0, 1, 2, 3, 4]  # ordered by shard, which is the same order here
         for name in whole:
             np.testing.assert_array_equal(found[name], whole[name], err_msg=name)
 
 
-def test_gather_from_several_shards_says_which_molecule_is_where(pair_card, pair, monkeypatch, own_home):
+def test_gather_from_several_shards_returns_the_order_of_molecules(pair_card, pair, monkeypatch, own_home):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
     monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     mixed = molfm.load(pair_card, progress=False).gather(np.array([4, 1, 3, 0]), "test")
-    assert mixed["mol_id"].tolist() == [1, 0, 3, 4]  # in the order of their shards, as asked for in each
+    assert mixed["mol_id"].tolist() == [1, 0, 3, 4]  # ordered by shard, in the requested order within each
     expected = pair.gather(np.array([1, 0, 3, 4]), "test")
     for name in expected:
         np.testing.assert_array_equal(mixed[name], expected[name], err_msg=name)
@@ -189,7 +189,7 @@ def test_node_and_edge_labels_are_arrays_in_the_order_of_the_stored_molecule(pai
     assert w[1] is None
 
 
-def test_labels_of_all_levels_fit_the_molecule_that_their_smiles_spells(toy):
+def test_labels_of_all_levels_match_the_molecule_of_their_smiles(toy):
     mols = [Chem.MolFromSmiles(smiles) for smiles in toy.molecules.smiles]
     heavy, oxygen, element, order = (toy.labels(task) for task in ("heavy", "oxygen", "element", "order"))
     assert heavy.isna().sum() == 4
@@ -203,7 +203,7 @@ def test_labels_of_all_levels_fit_the_molecule_that_their_smiles_spells(toy):
             assert order[i].tolist() == [bond.GetBondTypeAsDouble() for bond in mol.GetBonds()]
 
 
-def test_of_a_molecule_listed_twice_the_first_row_counts(pair):
+def test_the_first_row_counts_for_a_molecule_listed_twice(pair):
     assert pair.labels("first/y")[0] == 1
     assert pair.labels("q")[0].tolist() == np.float32([6.2, 6.1, 8.1]).tolist()
 
@@ -223,7 +223,7 @@ def test_a_bare_name_is_accepted_where_only_one_dataset_has_it(pair):
         pair.labels("y")
 
 
-def test_an_unknown_task_names_near_ones_or_all(pair):
+def test_an_unknown_task_is_an_error_that_names_similar_or_all_tasks(pair):
     with pytest.raises(UnknownName, match=r"No task 'hits' in pair\. Did you mean 'hit'\?"):
         pair.labels("hits")
     with pytest.raises(UnknownName, match=r"No task 'zzzzzzzz' in pair\. It has first/y, first/q, second/y"):
@@ -238,7 +238,7 @@ def test_expand_takes_tasks_datasets_and_levels_of_datasets(pair):
     assert pair.expand(["hit", "second", "second/hit"]) == ["second/hit", "second/y", "second/w"]
 
 
-def test_select_renumbers_tasks_and_leaves_the_molecules(pair):
+def test_select_renumbers_tasks_and_keeps_all_molecules(pair):
     chosen = pair.select(["second/w", "first/y"])
     assert chosen.tasks.task.tolist() == ["second/w", "first/y"]
     assert len(chosen) == len(pair)
@@ -256,7 +256,7 @@ def test_load_selects_the_tasks_it_is_given(pair_card):
     ]
 
 
-def test_limit_keeps_as_many_training_labels_as_asked_for_and_validation_labels_in_proportion(many):
+def test_limit_keeps_n_training_labels_and_validation_labels_in_proportion(many):
     before = many.tasks.set_index("task").loc["many/y"]
     for n_labels in (1, 10, before.n_train):
         after = many.limit("y", n_labels).tasks.set_index("task").loc["many/y"]
@@ -272,7 +272,7 @@ def test_limits_of_one_seed_are_nested_and_reproducible(many):
     assert kept[1] != set(many.limit("y", 10, seed=4).labels("y").dropna().astype(int))
 
 
-def test_a_limit_of_one_task_leaves_the_others_as_they_are(many):
+def test_a_limit_on_one_task_leaves_the_others_unchanged(many):
     limited = many.limit("y", 5)
     pd.testing.assert_series_equal(limited.labels("z"), many.labels("z"))
     pd.testing.assert_frame_equal(limited.tasks[1:], many.tasks[1:])
@@ -302,17 +302,17 @@ def test_a_limit_counts_a_molecule_listed_twice_once(pair, seed):
         assert pair.limit("first/y", n_labels, seed).labels("first/y").notna().sum() == n_labels
 
 
-def test_a_limit_that_cannot_be_is_an_error(many, toy):
+def test_an_impossible_limit_is_an_error(many, toy):
     n_train = many.tasks.n_train[0]
     with pytest.raises(ValueError, match=f"y has {n_train} labelled training molecules; {n_train + 1} were asked for"):
         many.limit("y", n_train + 1)
     with pytest.raises(ValueError, match="0 were asked for"):
         many.limit("y", 0)
-    with pytest.raises(ValueError, match="Only labels of graph tasks can be limited, element is at node level"):
+    with pytest.raises(ValueError, match="Only labels of graph tasks can be limited; element is at node level"):
         toy.limit("element", 3)
 
 
-def test_keep_drops_labels_elsewhere_and_leaves_other_tasks(pair):
+def test_keep_drops_labels_of_other_molecules_and_leaves_other_tasks(pair):
     here = np.array([True, False, True, True, True])
     kept = pair.keep(["first"], here)
     assert kept.labels("first/y").dropna().tolist() == [1, 3]
@@ -324,7 +324,7 @@ def test_keep_drops_labels_elsewhere_and_leaves_other_tasks(pair):
 # --------------------------------------------------------------------------------------------------------------- gathering
 
 
-def test_members_carry_a_label_in_that_split(pair):
+def test_members_have_a_label_in_the_split(pair):
     assert pair.members("train").tolist() == [0, 1, 2, 3]
     assert pair.members("test").tolist() == [0, 1, 3, 4]
     assert pair.members("val").tolist() == []
@@ -333,7 +333,7 @@ def test_members_carry_a_label_in_that_split(pair):
     assert pair.members("test", ["first"]).tolist() == []
 
 
-def test_gather_emits_labels_of_the_split_asked_for_alone(pair):
+def test_gather_returns_only_labels_of_the_requested_split(pair):
     train, test = pair.gather(np.arange(5), "train"), pair.gather(np.arange(5), "test")
     assert triples(train, "graph") == [(0, 0, 1), (0, 0, 10), (1, 0, 2), (2, 0, 3)]
     expected = [(0, 2, 0.2), (0, 3, 0), (1, 2, 0.3), (1, 3, 1), (3, 2, 0.4), (4, 2, 0.1), (4, 3, 1)]
@@ -355,8 +355,8 @@ def test_gather_numbers_items_within_the_batch(pair):
     assert found["node_counts"].tolist() == [4, 1]
 
 
-def test_gather_emits_labels_of_the_dataset_asked_for_alone(make_card, tmp_path):
-    """Where two datasets have the same molecule on the same side."""
+def test_gather_returns_only_labels_of_the_requested_dataset(make_card, tmp_path):
+    """Two datasets have the same molecules in the same split."""
     frame = pd.DataFrame({"smiles": ["CO", "CC"], "y": [1.0, 2.0]})
     make_card("one", frame, {"y": None}, tmp_path, fractions=ONLY_TRAIN)
     make_card("two", frame.assign(y=[3.0, 4.0]), {"y": None}, tmp_path, fractions=ONLY_TRAIN)
@@ -416,7 +416,7 @@ def test_a_users_table_may_have_node_and_edge_labels(toy_table, toy):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_mix_says_how_it_can_be_loaded_again(tmp_path):
+def test_a_mix_can_be_loaded_again_from_its_origin(tmp_path):
     OWN.to_csv(tmp_path / "own.csv", index=False)
     mix = molfm.load(tmp_path / "own.csv", smiles="SMI", tasks=["pKi"], split="scaffold", seed=3, progress=False)
     origin = json.loads(json.dumps(mix.origin))
@@ -431,14 +431,14 @@ def test_a_users_table_without_a_column_is_an_error(arguments):
         molfm.load(OWN, **arguments, progress=False)
 
 
-def test_an_unknown_split_is_an_error_that_lists_those_that_exist(toy_card):
+def test_an_unknown_split_is_an_error_that_lists_the_known_ones(toy_card):
     with pytest.raises(
         CardError, match="Unknown split 'time' of toy; expected official, random, scaffold, or a column"
     ):
         molfm.load(toy_card, split="time")
 
 
-def test_a_table_whose_every_row_is_rejected_is_an_empty_mix(make_card):
+def test_a_table_with_only_rejected_rows_is_an_empty_mix(make_card):
     tasks = {"y": None, "q": {"level": "node"}}
     frame = pd.DataFrame({"smiles": ["nonsense", "*C"], "y": [1.0, 2.0], "q": [[1.0], None]})
     mix = molfm.load(make_card("bad", frame, tasks), progress=False)
@@ -448,7 +448,7 @@ def test_a_table_whose_every_row_is_rejected_is_an_empty_mix(make_card):
     assert mix.labels("y").tolist() == mix.labels("q").tolist() == mix.members("train").tolist() == []
 
 
-def test_a_dataset_without_any_molecule_does_not_harm_the_others(make_card, tmp_path):
+def test_a_dataset_without_molecules_does_not_affect_the_others(make_card, tmp_path):
     make_card("bad", pd.DataFrame({"smiles": ["nonsense"], "y": [1.0]}), {"y": None}, tmp_path)
     make_card("good", pd.DataFrame({"smiles": ["C"], "y": [2.0]}), {"y": None}, tmp_path, fractions=ONLY_TRAIN)
     (tmp_path / "both.md").write_text("---\nname: both\ndatasets: [bad, good]\n---\n")
@@ -471,7 +471,7 @@ def test_loading_and_browsing_never_import_torch(toy_card, molfm_home):
     assert done.stdout.strip() == "[]"
 
 
-def test_a_mix_travels_to_other_processes_without_the_tables_made_to_look_at_it(toy):
+def test_a_mix_is_pickled_without_its_derived_tables(toy):
     before = pickle.dumps(toy.select(["heavy"]))
     looked_at = toy.select(["heavy"])
     looked_at.molecules, looked_at.tasks, looked_at.constitution  # noqa: B018
@@ -481,7 +481,7 @@ def test_a_mix_travels_to_other_processes_without_the_tables_made_to_look_at_it(
     pd.testing.assert_frame_equal(there.molecules, looked_at.molecules)
 
 
-def test_tasks_tell_the_classes_of_ordinal_tasks(make_card, toy, toy_table):
+def test_tasks_give_the_number_of_classes_of_ordinal_tasks(make_card, toy, toy_table):
     table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len() // 8, length=toy_table.smiles.str.len())
     mix = molfm.load(
         make_card("graded", table, {"size": {"kind": "ordinal", "classes": 3}, "length": {}}), progress=False
@@ -490,7 +490,7 @@ def test_tasks_tell_the_classes_of_ordinal_tasks(make_card, toy, toy_table):
     assert toy.tasks.classes.isna().all()
 
 
-def test_changing_a_table_in_place_changes_nothing_else(toy):
+def test_changing_a_returned_table_in_place_does_not_change_the_mix(toy):
     tasks, molecules = toy.tasks, toy.molecules
     for table in (tasks, molecules):
         table.drop(index=0, inplace=True)

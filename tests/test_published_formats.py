@@ -31,7 +31,7 @@ ASSAYS = [f"assayID-{number}" for number in range(1, 1329)]
 
 @pytest.fixture
 def mirror(tmp_path, monkeypatch, own_home):
-    """A folder that stands for the official home of all files, and an empty cache."""
+    """A folder that stands in for the official servers, with an empty cache."""
     monkeypatch.setenv("MOLFM_MIRROR", str(tmp_path / "mirror"))
     (tmp_path / "mirror").mkdir()
     return tmp_path / "mirror"
@@ -56,7 +56,7 @@ def split_of(mix):
 
 @pytest.fixture
 def l1000(mirror):
-    """A function that lays out an L1000 table, and returns it; row 3 is "restricted", row 7 the molecule of row 0 again."""
+    """A function that writes and returns an L1000 table; row 3 is "restricted", row 7 repeats the molecule of row 0."""
 
     def make(wrong=None):
         classes = RNG.integers(0, 5, (30, len(GENES)))
@@ -86,7 +86,7 @@ def test_the_genes_of_l1000_are_978_tasks_of_five_ordered_classes(l1000):
     assert (mix.tasks.kind == "ordinal").all()
     assert {task.classes for task in mix.chosen} == {5}
     rows = [row for row in range(30) if row not in (3, 7)]
-    used = [row for row in rows if row not in (27, 29)]  # those that the split does not name have no side, and no label
+    used = [row for row in rows if row not in (27, 29)]  # rows that the split does not list have no label
     for gene in ("geneID-1", "geneID-2", "geneID-978"):
         expected = table[gene].where(table.index.isin(used))[rows].astype(float)
         np.testing.assert_array_equal(mix.labels(gene), expected)
@@ -95,7 +95,7 @@ def test_the_genes_of_l1000_are_978_tasks_of_five_ordered_classes(l1000):
     assert second[["n_train", "n_val", "n_test", "n_test_seen"]].tolist() == [18, 4, 3, 1]
 
 
-def test_restricted_is_no_molecule_and_is_listed_with_its_row(l1000):
+def test_restricted_is_rejected_and_listed_with_its_row(l1000):
     l1000()
     audit = molfm.load("l1000_mcf7", progress=False).audit()
     assert audit.rejected[["row", "smiles", "reason"]].to_numpy().tolist() == [
@@ -104,7 +104,7 @@ def test_restricted_is_no_molecule_and_is_listed_with_its_row(l1000):
     assert count(audit, "rejected rows") == [[1, 30]]
 
 
-def test_a_smiles_in_two_rows_is_one_molecule_and_counted(l1000):
+def test_a_molecule_in_two_rows_is_stored_once_and_counted(l1000):
     l1000()
     mix = molfm.load("l1000_mcf7", progress=False)
     assert len(mix) == 28
@@ -120,7 +120,7 @@ def test_a_rejected_row_does_not_shift_the_official_split(l1000):
 
 
 @pytest.mark.parametrize("wrong", [5, -1, 2.5, "high"])
-def test_a_class_beyond_the_five_names_row_and_column(l1000, wrong):
+def test_an_invalid_class_is_an_error_that_names_row_and_column(l1000, wrong):
     l1000(wrong)
     with pytest.raises(TableError, match=r"row 11, column 'geneID-77': expected a class from 0 to 4 or nothing, found"):
         molfm.load("l1000_mcf7", progress=False)
@@ -137,7 +137,7 @@ def pcba(mirror):
     """
     values = RNG.integers(0, 2, (60, len(ASSAYS))).astype(float)
     values[RNG.random(values.shape) < 0.99] = np.nan
-    values[:, 0] = np.arange(60) % 2  # one assay has everything
+    values[:, 0] = np.arange(60) % 2  # one assay is measured for all
     table = pd.DataFrame(values, columns=ASSAYS)
     table.insert(0, "SMILES", SMILES)
     table.loc[59, "SMILES"], table.loc[58, "SMILES"] = "OCC", "[13CH4]"
@@ -147,7 +147,7 @@ def pcba(mirror):
     return table
 
 
-def test_the_assays_of_pcba_are_1328_binary_tasks_with_only_the_labels_that_are_there(pcba):
+def test_the_assays_of_pcba_are_1328_binary_tasks_with_only_the_measured_labels(pcba):
     mix = molfm.load("pcba_1328", progress=False)
     assert mix.tasks.task.tolist() == [f"pcba_1328/{assay}" for assay in ASSAYS]
     assert (mix.tasks.kind == "binary").all()
@@ -168,7 +168,7 @@ def test_test_seen_is_a_split_of_its_own(pcba):
     ]  # its first row counts
 
 
-def test_leakage_of_test_seen_is_counted_apart_from_that_of_test(pcba):
+def test_leakage_is_counted_separately_for_test_and_test_seen(pcba):
     audit = molfm.load("pcba_1328", progress=False).audit()
     assert count(audit, "test molecules in train", "pcba_1328") == [[0, 5]]
     assert count(audit, "test_seen molecules in train", "pcba_1328") == [[1, 10]]
@@ -177,7 +177,7 @@ def test_leakage_of_test_seen_is_counted_apart_from_that_of_test(pcba):
     assert (seen.split, seen.note) == ("test_seen", "2 of 10 test_seen molecules")
 
 
-def test_test_seen_molecules_are_found_in_the_training_set_that_they_were_made_for(pcba, make_card, tmp_path):
+def test_test_seen_molecules_are_found_in_the_training_set_of_another_dataset(pcba, make_card, tmp_path):
     quantum = pd.DataFrame({"smiles": [*SMILES[50:58], "C[13CH3]"], "y": np.arange(9.0)})
     make_card("quantum", quantum, {"y": None}, tmp_path, fractions=[1.0, 0.0, 0.0])
     (tmp_path / "both.md").write_text("---\nname: both\ndatasets: [pcba_1328, quantum]\n---\n")
@@ -186,7 +186,7 @@ def test_test_seen_molecules_are_found_in_the_training_set_that_they_were_made_f
     assert count(audit, "test_seen molecules in train", "quantum") == [[8, 10]]
 
 
-def test_without_test_seen_the_audit_says_nothing_of_it(toy):
+def test_without_test_seen_the_audit_does_not_mention_it(toy):
     assert not toy.audit().summary.check.str.contains("test_seen").any()
     assert (toy.tasks.n_test_seen == 0).all()
 
@@ -194,12 +194,11 @@ def test_without_test_seen_the_audit_says_nothing_of_it(toy):
 # ------------------------------------------------------------------------------------------------------------- PM6: shards
 
 
-def test_row_numbers_of_a_split_count_through_the_shards_in_the_order_of_their_names(mirror, monkeypatch):
-    monkeypatch.setattr(
-        tables, "CHUNK_ROWS", 4
-    )  # chunks and shards of the store begin within files, and end beyond them
+def test_row_numbers_of_a_split_count_over_the_shards_in_name_order(mirror, monkeypatch):
+    # Chunks and shards of the store start inside files and cross their ends.
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 4)
     monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
-    starts = {"02": (0, 7), "10": (7, 3), "11": (10, 9), "9": (19, 6)}  # names are texts: 9 comes last
+    starts = {"02": (0, 7), "10": (7, 3), "11": (10, 9), "9": (19, 6)}  # names sort as text: 9 comes last
     frames = []
     for start, rows in starts.values():
         columns = {
@@ -255,7 +254,7 @@ def wide_card(tmp_path, own_home, monkeypatch):
     return make
 
 
-def test_the_store_of_a_table_of_2000_columns_is_as_large_as_its_labels(wide_card):
+def test_the_store_of_a_table_of_2000_columns_is_only_as_large_as_its_labels(wide_card):
     values, path = wide_card(500)
     mix = molfm.load(path, progress=False)
     counts = mix.tasks[["n_train", "n_val", "n_test"]].to_numpy().sum(1)
@@ -264,12 +263,12 @@ def test_the_store_of_a_table_of_2000_columns_is_as_large_as_its_labels(wide_car
     [shard] = mix.shards
     stored = sum(file.stat().st_size for file in shard.folder.glob("graph_*.npy"))
     assert stored == 8 * counts.sum() + 8 * (500 + 1) + 4 * 128  # item, task and value; starts; headers
-    assert sum(file.stat().st_size for file in shard.folder.glob("[ne]*_value.npy")) == 2 * 128  # no such labels
+    assert sum(file.stat().st_size for file in shard.folder.glob("[ne]*_value.npy")) == 2 * 128  # only headers
 
 
 def test_preparing_a_table_of_2000_columns_takes_the_memory_of_a_few_chunks(wide_card):
     _, path = wide_card(100)
-    molfm.load("b3db", progress=False)  # imports, once
+    molfm.load("b3db", progress=False)  # so that imports do not count
     tracemalloc.start()
     molfm.load(path, progress=False)
     peak = tracemalloc.get_traced_memory()[1]
@@ -282,7 +281,7 @@ def test_preparing_a_table_of_2000_columns_takes_the_memory_of_a_few_chunks(wide
 
 @pytest.fixture
 def qm9pack(tmp_path, monkeypatch, own_home):
-    """The card of QM9 where only the package index can be reached; the package is a toy. Returns its rows."""
+    """The rows of a toy QM9 package, in an environment where only the package index can be reached."""
     source = card("qm9").sources[1]
     made = {"C": -40.47893, "N": -56.525887, "O": -76.404702, "FC": -139.0, "C#N": -93.411888, "OC": -115.679136}
     rows = []
@@ -313,13 +312,14 @@ def qm9pack(tmp_path, monkeypatch, own_home):
 
 def load_qm9():
     with pytest.warns(
-        UserWarning, match=r"qm9 comes from pypi:qm9pack==1\.0\.3#.*, since this failed:\nCould not get qm9"
+        UserWarning,
+        match=r"qm9 comes from pypi:qm9pack==1\.0\.3#.*, because other locations failed:\nCould not get qm9",
     ):
         return molfm.load("qm9", progress=False)
 
 
 @pytest.mark.usefixtures("qm9pack")
-def test_a_source_of_second_choice_is_announced_once_and_needs_no_network_afterwards(recwarn):
+def test_a_fallback_source_is_announced_once_and_needs_no_network_afterwards(recwarn):
     load_qm9()
     recwarn.clear()
     molfm.load("qm9", progress=False)
@@ -351,7 +351,7 @@ def test_atomization_energies_are_computed_from_the_isolated_atoms(qm9pack):
 
 
 @pytest.mark.usefixtures("qm9pack")
-def test_the_official_split_is_not_applied_to_the_rows_of_the_package_though_it_is_at_hand():
+def test_the_official_split_is_not_applied_to_the_rows_of_the_package():
     raw = download.home() / "raw" / "qm9"
     raw.mkdir(parents=True)
     save_splits(raw / "qm9_random_splits.pt", train=[], val=[3, 4], test=[0, 1, 2, 5])
@@ -361,7 +361,7 @@ def test_the_official_split_is_not_applied_to_the_rows_of_the_package_though_it_
     assert mix.tasks.n_train.min() > 0
 
 
-# ------------------------------------------------------------------------------------------------------ a split of one's own
+# -------------------------------------------------------------------------------------------------------- a user's own split
 
 
 FOLDS = pd.DataFrame(
@@ -374,7 +374,7 @@ FOLDS = pd.DataFrame(
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
-def test_a_column_of_a_users_table_is_its_split_and_no_task(tmp_path, kind):
+def test_a_split_column_of_a_users_table_is_not_a_task(tmp_path, kind):
     if kind != "frame":
         getattr(FOLDS, f"to_{kind}")(tmp_path / f"own.{kind}", index=False)
     mix = molfm.load(FOLDS if kind == "frame" else tmp_path / f"own.{kind}", split="fold", progress=False)
@@ -392,14 +392,14 @@ def test_a_column_of_a_users_table_is_its_split_and_no_task(tmp_path, kind):
     assert np.isnan(mix.labels("y")[3])  # in no split
 
 
-def test_a_numeric_split_column_is_no_task_either_and_its_values_are_refused():
+def test_numbers_in_a_split_column_are_an_error():
     with pytest.raises(
         ValueError, match=r"column 'fold', row 0: expected one of train, val, test, test_seen or nothing"
     ):
         molfm.load(FOLDS.assign(fold=[0, 1, 2, 0, 1, 2]), split="fold", progress=False)
 
 
-def test_a_side_that_is_none_names_column_and_row():
+def test_an_unknown_split_is_an_error_that_names_column_and_row():
     table = FOLDS.assign(fold=["train", "val", "test", "Test", "train", "train"])
     with pytest.raises(ValueError, match=r"column 'fold', row 3: expected one of .* found 'Test'"):
         molfm.load(table, split="fold", progress=False)
@@ -422,7 +422,7 @@ def node_labels(smiles, values):
     "smiles",
     ["[H]C([H])([H])O[H]", "[C:1]([H:3])([H:4])([H:5])[O:2][H:6]", "[C:0]([H:2])([H:3])([H:4])[O:1][H:5]"],
 )
-def test_labels_that_count_the_hydrogens_that_are_written_out_find_their_heavy_atoms(smiles):
+def test_labels_that_include_written_hydrogens_reach_their_heavy_atoms(smiles):
     numbers = [int(number) for number in re.findall(r":(\d)", smiles)]
     elements = re.findall("[CHO]", smiles)
     by_place = dict(zip(numbers or range(1, 7), elements, strict=True))
@@ -430,39 +430,39 @@ def test_labels_that_count_the_hydrogens_that_are_written_out_find_their_heavy_a
     assert node_labels(smiles, values) == [("C", 6), ("O", 8)]
 
 
-def test_a_length_that_is_neither_with_nor_without_hydrogens_is_an_error_that_names_both():
+def test_a_label_length_that_fits_neither_number_of_atoms_is_an_error_that_names_both():
     with pytest.raises(
         TableError,
-        match=r"row 0, column 'q': 3 values for 2 atoms of CO \(6 atoms with the hydrogens that are written out\)",
+        match=r"row 0, column 'q': 3 values for 2 atoms of CO \(6 atoms with the hydrogens of the input SMILES\)",
     ):
         node_labels("[H]C([H])([H])O[H]", [1.0, 2.0, 3.0])
 
 
-def test_labels_that_count_hydrogens_that_no_string_writes_are_an_error_and_never_shifted():
+def test_labels_that_include_implicit_hydrogens_are_an_error_and_never_shifted():
     with pytest.raises(TableError, match=r"row 0, column 'q': 6 values for 2 atoms of CO\."):
         node_labels("CO", [6.0, 8.0, 1.0, 1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("n_values", [5, 1])
-def test_bond_labels_may_count_the_bonds_to_hydrogens_that_are_written_out(n_values):
-    values = {5: [1.0, 1.1, 1.2, 2.0, 1.3], 1: [2.0]}[n_values]  # the fourth bond that is read is the one of C and O
+def test_bond_labels_may_include_bonds_to_written_hydrogens(n_values):
+    values = {5: [1.0, 1.1, 1.2, 2.0, 1.3], 1: [2.0]}[n_values]  # the fourth bond read joins C and O
     table = pd.DataFrame({"smiles": ["[H]C([H])([H])O[H]"], "b": [values]})
     mix = molfm.load(table, tasks={"b": {"level": "edge"}}, progress=False)
     assert mix.labels("b")[0].tolist() == [2.0]
 
 
 @pytest.mark.parametrize("smiles", ["[H]OC([H])([H])[H]", "[H][O:1][C:2]([H])([H])[H]", "[H:3][O:1][CH3:2]"])
-def test_labels_of_the_heavy_atoms_fit_where_hydrogens_are_written_out(smiles):
+def test_labels_of_heavy_atoms_fit_a_smiles_with_written_hydrogens(smiles):
     assert node_labels(smiles, [8.0, 6.0]) == [("C", 6), ("O", 8)]
 
 
 @pytest.mark.parametrize("values", [[6.0, 8.0], [6.0, 1.0, 1.0, 1.0, 8.0, 1.0]])
-def test_numbers_may_run_through_hydrogens_that_are_written_out(values):
+def test_map_numbers_may_include_written_hydrogens(values):
     assert node_labels("[H:2][C:1]([H:3])([H:4])[O:5][H:6]", values) == [("C", 6), ("O", 8)]
 
 
 @pytest.mark.parametrize("spelling", ["[H:2][C:1]([H:3])([H:4])[O:5][H:7]", "[H][C:1]([H:3])([H])[O:5][H]"])
-def test_numbers_with_gaps_reject_the_row_also_where_hydrogens_have_some(spelling):
+def test_map_numbers_with_gaps_reject_the_row_even_if_hydrogens_have_numbers(spelling):
     assert node_labels(spelling, [6.0, 8.0]) == "atom-map numbers must be all of 0…n-1 or 1…n"
 
 
@@ -477,11 +477,11 @@ def test_numbers_with_gaps_reject_the_row_also_where_hydrogens_have_some(spellin
         ("[Na+:2].[H-:1]", [1, 11], [("H", 1), ("Na", 11)]),
     ],
 )
-def test_hydrogens_that_stay_atoms_have_labels_like_any_other(smiles, values, expected):
+def test_hydrogens_that_stay_atoms_have_labels(smiles, values, expected):
     assert node_labels(smiles, values) == expected
 
 
-def test_a_hydrogen_that_stays_an_atom_is_missed_among_labels_of_the_heavy_atoms():
+def test_labels_of_heavy_atoms_alone_do_not_fit_if_a_hydrogen_stays_an_atom():
     with pytest.raises(TableError, match=r"row 0, column 'q': 3 values for 4 atoms of \[H\]/N=C/C"):
         node_labels("[H]/[N:1]=[CH:2]/[CH3:3]", [7.0, 6.0, 6.5])
 
@@ -502,7 +502,7 @@ BROKEN = {
     "longer.csv": (b"smiles,y\nC,1\nCC,2,3\n", "Expected 2 fields in line 3, saw 3"),
     "longer-first.csv": (
         b"smiles,y\nC,1,2\nCC,2\n",
-        "expected 2 fields a row, as in its header, found more in its first",
+        "expected 2 fields per row, as in its header, found more in its first",
     ),
     "comma.csv": (b"smiles,y\nCC,1\nCC |c:0,1|,2\n", "Expected 2 fields in line 3, saw 3"),
     "quote.csv": (b'smiles,name,y\nC,"methane,1\nCC,ethane,2\n', "EOF inside string"),
@@ -516,7 +516,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_table_that_cannot_be_read_is_an_error_that_names_the_file_and_what_is_wrong(tmp_path, name):
+def test_a_table_that_cannot_be_read_is_an_error_that_names_the_file_and_the_problem(tmp_path, name):
     content, reason = BROKEN[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TableError) as error:
@@ -530,7 +530,7 @@ def test_a_truncated_parquet_file_is_an_error_that_names_it(tmp_path, keep):
     pd.DataFrame({"smiles": ["C"] * 500, "y": RNG.random(500)}).to_parquet(tmp_path / "t.parquet")
     content = (tmp_path / "t.parquet").read_bytes()
     (tmp_path / "t.parquet").write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(TableError, match=r"t\.parquet: expected Parquet, but it cannot be read as that"):
+    with pytest.raises(TableError, match=r"t\.parquet: expected Parquet, but it could not be read"):
         molfm.load(tmp_path / "t.parquet", progress=False)
 
 
@@ -538,7 +538,7 @@ def test_a_parquet_file_with_damaged_pages_is_an_error_that_names_it(tmp_path):
     pd.DataFrame({"smiles": ["C"] * 5_000, "y": RNG.random(5_000)}).to_parquet(tmp_path / "t.parquet")
     content = (tmp_path / "t.parquet").read_bytes()
     (tmp_path / "t.parquet").write_bytes(content[:4] + b"\xff" * 400 + content[404:])
-    with pytest.raises(TableError, match=r"t\.parquet: expected Parquet, but it cannot be read as that"):
+    with pytest.raises(TableError, match=r"t\.parquet: expected Parquet, but it could not be read"):
         molfm.load(tmp_path / "t.parquet", progress=False)
 
 
@@ -561,7 +561,7 @@ def test_the_usual_dialects_of_csv_are_read_alike(tmp_path, content):
     assert mix.labels("y").tolist() == [1, 2]
 
 
-def test_what_a_short_row_lacks_is_unmeasured(tmp_path):
+def test_cells_missing_from_a_short_row_are_unmeasured(tmp_path):
     (tmp_path / "t.csv").write_text("smiles,y,z\nC,1,2\nCC\nCCC,3\n")
     mix = molfm.load(tmp_path / "t.csv", progress=False)
     np.testing.assert_array_equal(mix.labels("y"), [1, np.nan, 3])

@@ -1,4 +1,4 @@
-"""What holds however large a table is: any executor makes the same store, a kill costs one shard, memory stays."""
+"""Preparing large tables: any executor makes the same store, a kill costs one shard, and memory stays bounded."""
 
 import json
 import os
@@ -21,21 +21,21 @@ from molfm.data.tables import locate
 
 @pytest.fixture(autouse=True)
 def small_shards(own_home, monkeypatch):
-    """Shards of two chunks of four rows, in a cache of this test's own."""
+    """Make shards of two chunks of four rows, in a separate cache per test."""
     monkeypatch.setattr(tables, "CHUNK_ROWS", 4)
     monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
     monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", 0)
 
 
 def files_of(mix):
-    """The bytes of every file of a mix's shards."""
+    """Return the bytes of every file of a mix's shards."""
     folders = [shard.folder for shard in mix.shards]
     return {f"{folder.name}/{file.name}": file.read_bytes() for folder in folders for file in folder.iterdir()}
 
 
 @pytest.fixture
 def serial(toy_card, monkeypatch, tmp_path):
-    """What this process alone makes of the toy table: six shards."""
+    """Return the files that this process alone makes from the toy table: six shards."""
     with monkeypatch.context() as patch:
         patch.setattr(loky, "cpu_count", lambda: 1)
         patch.setenv("MOLFM_HOME", str(tmp_path / "serial"))
@@ -50,7 +50,7 @@ def test_threads_make_the_same_bytes(toy_card, serial):
 
 
 def test_processes_make_the_same_bytes(toy_card, serial, monkeypatch):
-    monkeypatch.setattr(prepare_, "featurize", None)  # in this process nothing can be featurized
+    monkeypatch.setattr(prepare_, "featurize", None)  # this process cannot featurize
     with loky.ProcessPoolExecutor(2) as executor:
         assert files_of(molfm.load(toy_card, progress=False, executor=executor)) == serial
 
@@ -89,7 +89,7 @@ prepare.prepare(tables.locate(card(sys.argv[1])), progress=False)
 
 
 @pytest.mark.parametrize("hangs_in", ["featurize", "save"])
-def test_a_killed_process_costs_no_finished_shard(toy_card, serial, hangs_in):
+def test_a_killed_process_loses_no_finished_shard(toy_card, serial, hangs_in):
     command = [sys.executable, "-c", PREPARE_AND_HANG, str(toy_card), hangs_in]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "hangs\n"
@@ -116,7 +116,7 @@ import psutil
 from molfm.catalog.shipped import card
 from molfm.data import prepare, tables
 
-class Weighed:  # whatever is opened to show progress is updated after every chunk
+class Weighed:  # replaces the progress bar, which is updated after every chunk
     def __init__(self, **_): self.peak = 0
     def __enter__(self): return self
     def __exit__(self, *_): print(json.dumps(self.peak))
@@ -127,8 +127,8 @@ prepare.prepare(tables.locate(card(sys.argv[1])), progress=False)
 """
 
 
-def test_memory_of_preparing_does_not_grow_with_the_rows(make_card):
-    """The table is wide, so that 6,000 more rows that were held anywhere would be 12 MB or more."""
+def test_the_memory_of_preparing_does_not_grow_with_the_number_of_rows(make_card):
+    """The table is wide: 6,000 more rows in memory would take 12 MB or more."""
     pytest.importorskip("psutil")
     peaks = {}
     for rows in (2_000, 8_000):
@@ -136,7 +136,7 @@ def test_memory_of_preparing_does_not_grow_with_the_rows(make_card):
         table = pd.DataFrame(values, columns=[f"y{i}" for i in range(250)])
         table.insert(0, "smiles", ["C" * (1 + i % 5) for i in range(rows)])
         path = make_card(f"wide{rows}", table, dict.fromkeys(table.columns[1:]))
-        table.to_parquet(path.with_suffix(".parquet"), row_group_size=1_000)  # as large published tables are
+        table.to_parquet(path.with_suffix(".parquet"), row_group_size=1_000)  # like large published tables
         done = subprocess.run([sys.executable, "-c", PREPARE_AND_WEIGH, str(path)], capture_output=True, check=True)
         peaks[rows] = json.loads(done.stdout) / 1e6
     assert abs(peaks[8_000] - peaks[2_000]) < 6, f"MB: {peaks}"

@@ -1,4 +1,4 @@
-"""What is read from canonical SMILES as text, against what RDKit parses them to."""
+"""Graphs that are read from canonical SMILES as text, against RDKit's molecules."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def key_of(smiles):
 
 
 def as_read(smiles):
-    """Return for each molecule its bonds as (begin, end, order, in_ring), and its number of atoms."""
+    """Return for each molecule its number of atoms, and its bonds as (begin, end, order, in_ring)."""
     graphs = read_graphs(smiles)
     out = []
     for i in range(len(smiles)):
@@ -56,16 +56,16 @@ def as_parsed(smiles):
 
 
 @pytest.mark.parametrize("smiles", DIFFICULT.values(), ids=DIFFICULT)
-def test_atoms_and_bonds_are_those_that_rdkit_parses_in_its_order(smiles):
+def test_atoms_and_bonds_are_those_of_rdkit_in_its_order(smiles):
     key = key_of(smiles)
     assert as_read([key]) == [as_parsed(key)]
 
 
-def test_many_molecules_are_read_as_each_alone():
+def test_many_molecules_are_read_like_each_alone():
     keys = [key_of(smiles) for smiles in DIFFICULT.values()]
     assert as_read(keys) == [as_parsed(key) for key in keys]
 
 
 @pytest.mark.parametrize("smiles", ["[NH3]->[Pt]", "[Re]$[Re]", "C~C", "*C", "C%(100)C"])
-def test_what_is_beyond_it_is_said_to_be(smiles):
+def test_smiles_that_cannot_be_read_are_recognized(smiles):
     assert not is_readable(smiles)

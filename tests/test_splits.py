@@ -16,7 +16,7 @@ HASHES = np.array([hash64(f"molecule {i}") for i in range(20_000)], np.uint64)
 
 
 def splitmix64(value, seed):
-    """The published generator (Steele, Lea, Flood 2014) in Python's integers."""
+    """Return a number of the published generator (Steele, Lea, Flood 2014), computed with Python's integers."""
     x = (value + (seed + 1) * 0x9E3779B97F4A7C15) % 2**64
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
@@ -29,7 +29,7 @@ def test_uniform_is_splitmix64(seed):
     assert uniform(np.array(some, np.uint64), seed).tolist() == [splitmix64(value, seed) for value in some]
 
 
-def test_the_hash_of_a_text_is_the_same_on_every_machine():
+def test_the_hash_of_a_string_is_the_same_on_every_machine():
     assert hash64("CCO") == 14074757553414938733
 
 
@@ -67,7 +67,7 @@ def groups_of(method, *smiles):
     return (scaffolds(found.smiles) if method == "scaffold" else found.identity[:, 1]).tolist()
 
 
-def test_stereoisomers_and_isotopes_are_one_group_of_a_random_split():
+def test_stereoisomers_and_isotopes_are_one_group_in_a_random_split():
     assert len(set(groups_of("random", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O", "[13CH3]C(N)C(=O)O"))) == 1
     assert len(set(groups_of("random", "C/C=C/C", "C/C=C\\C", "CC=CC"))) == 1
     assert len(set(groups_of("random", "CCO", "COC"))) == 2
@@ -77,13 +77,13 @@ def test_deuterium_does_not_make_another_constitution():
     assert len(set(groups_of("random", "[2H]C([2H])([2H])O", "CO"))) == 1
 
 
-def test_molecules_with_one_scaffold_are_one_group_of_a_scaffold_split():
+def test_molecules_that_share_a_scaffold_are_one_group_in_a_scaffold_split():
     assert len(set(groups_of("scaffold", "c1ccccc1", "Cc1ccccc1", "OC(=O)c1ccccc1Cl"))) == 1
     assert len(set(groups_of("scaffold", "C1CCCCC1", "C[C@H]1CCCC[C@@H]1O"))) == 1
     assert len(set(groups_of("scaffold", "c1ccccc1", "c1ccncc1", "C1CCCCC1"))) == 3
 
 
-def test_molecules_without_a_ring_are_no_common_scaffold():
+def test_molecules_without_rings_do_not_share_a_scaffold():
     assert len(set(groups_of("scaffold", "C", "CC", "CCO"))) == 3
     assert len(set(groups_of("scaffold", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"))) == 1
 
@@ -93,7 +93,7 @@ def test_molecules_without_a_ring_are_no_common_scaffold():
 
 @pytest.fixture
 def split_file(tmp_path):
-    """A function that writes a split file of the given lists, as PyTorch or JSON does."""
+    """Return a function that writes the given lists as a split file in PyTorch's or JSON format."""
 
     def make(parts, suffix=".json"):
         path = tmp_path / f"splits{suffix}"
@@ -125,19 +125,19 @@ def test_the_order_of_rows_and_of_names_does_not_matter(split_file):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"train": [0, 1], "val": [1], "test": [2]}, "row 1 stands in more than one place"),
-        ({"train": [0, 4, 4], "val": [1], "test": [2]}, "row 4 stands in more than one place"),
-        ({"train": [0], "val": [1], "test": [2], "test_seen": [2]}, "row 2 stands in more than one place"),
+        ({"train": [0, 1], "val": [1], "test": [2]}, "row 1 is listed more than once"),
+        ({"train": [0, 4, 4], "val": [1], "test": [2]}, "row 4 is listed more than once"),
+        ({"train": [0], "val": [1], "test": [2], "test_seen": [2]}, "row 2 is listed more than once"),
         ({"train": [0, -1], "val": [1], "test": [2]}, "found row -1"),
         ({"train": [0], "test": [2]}, "found train, test"),
         ({"train": [0], "val": [1], "test": [2], "extra": [3]}, "found train, val, test, extra"),
         ({}, "found nothing"),
-        ([0, 1, 2], "cannot be read as that"),
-        ({"train": 3, "val": None, "test": []}, "cannot be read as that"),
-        ({"train": [[0, 1], [2]], "val": [], "test": []}, "cannot be read as that"),
-        ({"train": [0.5], "val": [1], "test": [2]}, "row numbers are whole numbers, found .*0.5"),
-        ({"train": [False, True], "val": [], "test": []}, "row numbers are whole numbers, found .*False"),
-        ({"train": ["0"], "val": ["1"], "test": ["2"]}, "row numbers are whole numbers, found .*'0'"),
+        ([0, 1, 2], "could not be read"),
+        ({"train": 3, "val": None, "test": []}, "could not be read"),
+        ({"train": [[0, 1], [2]], "val": [], "test": []}, "could not be read"),
+        ({"train": [0.5], "val": [1], "test": [2]}, "row numbers must be whole numbers, found .*0.5"),
+        ({"train": [False, True], "val": [], "test": []}, "row numbers must be whole numbers, found .*False"),
+        ({"train": ["0"], "val": ["1"], "test": ["2"]}, "row numbers must be whole numbers, found .*'0'"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".json", ".pt"])
@@ -154,7 +154,7 @@ def test_a_truncated_split_file_is_an_error_that_names_it(split_file, suffix, ke
     path = split_file({"train": list(range(500)), "val": [500], "test": [501]}, suffix)
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
-    with pytest.raises(ValueError, match="cannot be read as that") as error:
+    with pytest.raises(ValueError, match="could not be read") as error:
         read_official(path)
     assert str(path) in str(error.value)
 
@@ -167,18 +167,18 @@ def test_a_split_file_never_runs_code(tmp_path):
     torch.save({"train": Evil()}, tmp_path / "zip.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"train": Evil()}, protocol=2))
     for name in ("zip.pt", "pickle.pt"):
-        with pytest.raises(ValueError, match="cannot be read as that"):
+        with pytest.raises(ValueError, match="could not be read"):
             read_official(tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
-def test_names_of_a_column_become_codes():
+def test_split_names_in_a_column_become_codes():
     names = np.array(["train", "val", "valid", "validation", "test", "test_seen", None], object)
     assert codes_of(names, "here").tolist() == [0, 1, 1, 1, 2, 3, UNUSED]
 
 
 @pytest.mark.parametrize("wrong", ["Train", "dev", "", "0", 0, 1.0, "train "])
-def test_a_name_that_is_no_split_is_an_error_that_names_place_and_row(wrong):
+def test_an_unknown_split_name_is_an_error_that_names_place_and_row(wrong):
     with pytest.raises(
         ValueError, match=r"own\.csv, column 'fold', row 2: expected one of train, val, test, test_seen or"
     ):
@@ -187,7 +187,7 @@ def test_a_name_that_is_no_split_is_an_error_that_names_place_and_row(wrong):
 
 @pytest.fixture
 def split_card(make_card, tmp_path):
-    """A function that writes a card of five molecules, the third and the last rejected, with a split file, and loads it."""
+    """Return a function that loads a table of five rows with a split file; the third and the last row are rejected."""
 
     def make(parts, **options):
         (tmp_path / "rows.json").write_text(json.dumps(parts))
@@ -199,7 +199,7 @@ def split_card(make_card, tmp_path):
     return make
 
 
-def test_an_official_split_goes_by_row_and_leaves_out_what_it_does_not_name(split_card):
+def test_an_official_split_goes_by_row_and_leaves_out_rows_it_does_not_name(split_card):
     mix = split_card({"train": [3, 2], "val": [], "test": [0]})
     assert mix.molecules[f"split:{mix.name}"].astype(object).fillna("").tolist() == ["test", "", "train"]
     np.testing.assert_array_equal(mix.labels("y"), [0, np.nan, 3])
@@ -219,7 +219,7 @@ def test_a_changed_split_file_is_noticed(split_card):
     ]
 
 
-def test_a_split_that_names_rows_beyond_the_table_belongs_to_another_file(split_card):
-    assert len(split_card({"train": [0, 1, 2], "val": [3], "test": [4]})) == 3  # the last row is there, and rejected
+def test_a_split_that_names_rows_beyond_the_table_is_an_error(split_card):
+    assert len(split_card({"train": [0, 1, 2], "val": [3], "test": [4]})) == 3  # the last row is rejected, but exists
     with pytest.raises(ValueError, match=r"toy: its split names row 5, but toy\.parquet has 5 rows, counted from 0"):
         split_card({"train": [0, 1, 2], "val": [3], "test": [5]})

@@ -1,4 +1,4 @@
-"""Intervals and verdicts: exact where there is an exact answer, and wrong as often as they say where there is not."""
+"""Intervals and verdicts: exact where an exact answer exists, and otherwise wrong no more often than stated."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def test_weighted_metrics_equal_scikit_learn_on_resampled_labels():
     assert weighted_mae(preds, target, weights) == pytest.approx(mae)
 
 
-def test_interval_covers_no_difference_about_95_times_in_a_hundred():
+def test_intervals_cover_a_difference_of_zero_about_95_times_in_a_hundred():
     rng = np.random.default_rng(1)
     covered = 0
     for _ in range(200):
@@ -40,7 +40,7 @@ def test_interval_covers_no_difference_about_95_times_in_a_hundred():
     assert covered >= 180  # 90%: a percentile bootstrap over three seeds would stay near 150
 
 
-def test_interval_finds_a_large_difference_and_orders_its_parts():
+def test_interval_excludes_zero_for_a_large_difference():
     rng = np.random.default_rng(2)
     target = rng.normal(size=300)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.4) for _ in range(3)]
@@ -50,7 +50,7 @@ def test_interval_finds_a_large_difference_and_orders_its_parts():
     assert cell["detectable"] > cell["high"] - cell["difference"]
 
 
-def test_bootstrap_draws_groups_so_that_copies_of_a_molecule_do_not_narrow_the_interval():
+def test_copies_of_a_molecule_do_not_narrow_the_interval():
     rng = np.random.default_rng(3)
     target = rng.normal(size=80)
     baseline, other = [noisy(rng, target, 0.8) for _ in range(4)], [noisy(rng, target, 0.8) for _ in range(4)]
@@ -63,7 +63,7 @@ def test_bootstrap_draws_groups_so_that_copies_of_a_molecule_do_not_narrow_the_i
     assert grouped["high"] - grouped["low"] == pytest.approx(once["high"] - once["low"], rel=1e-6)
 
 
-def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
+def test_seeds_with_their_own_test_sets_are_scored_on_these_only():
     rng = np.random.default_rng(4)
     target = rng.normal(size=90)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
@@ -76,7 +76,7 @@ def test_seeds_with_test_sets_of_their_own_are_scored_on_these_alone():
     assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
 
 
-def test_the_mean_of_tasks_is_resampled_by_molecules_that_they_share():
+def test_tasks_of_a_mean_are_resampled_jointly_by_molecule():
     rng = np.random.default_rng(9)
     target, groups = rng.normal(size=200), np.tile(np.arange(100), 2)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
@@ -89,7 +89,7 @@ def test_the_mean_of_tasks_is_resampled_by_molecules_that_they_share():
     def copied(arrays):
         return [np.tile(array[:100], 2) for array in arrays]
 
-    # A task that is there twice is one task: a bootstrap of 200 molecules would make its interval narrower.
+    # A task listed twice counts once: a bootstrap of 200 molecules would narrow its interval.
     twice = paired_interval("r2", copied(baseline), copied(other), np.tile(target[:100], 2), groups, parts=parts)
     once = paired_interval(
         "r2", *([run[:100] for run in runs] for runs in (baseline, other)), target[:100], groups[:100]
@@ -97,12 +97,12 @@ def test_the_mean_of_tasks_is_resampled_by_molecules_that_they_share():
     assert twice == pytest.approx(once)
 
 
-def test_one_seed_is_no_interval():
+def test_one_seed_gives_no_interval():
     with pytest.raises(ValueError, match="at least"):
         paired_interval("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))
 
 
-def test_blocks_of_resamples_change_nothing(monkeypatch):
+def test_the_block_size_of_resamples_does_not_change_the_interval(monkeypatch):
     rng = np.random.default_rng(4)
     target = (rng.normal(size=40) > 0).astype(float)
     runs = [[rng.normal(size=40) for _ in range(2)] for _ in range(2)]
@@ -118,20 +118,20 @@ def test_p_is_the_level_whose_interval_just_reaches_zero():
         runs = [[noisy(rng, target, s) for _ in range(4)] for s in (1.0, scale)]
         cell = paired_interval("r2", *runs, target, np.arange(100))
         assert (cell["p"] < 0.05) == (cell["low"] > 0 or cell["high"] < 0)
-    # Where the test set has no say, it is Student's t test over the seeds.
+    # Without variation over test sets, p is that of Student's t test over the seeds.
     differences = np.array([0.1, 0.3, 0.2, 0.25])
     expected = ttest_1samp(differences, 0).pvalue
     found = statistics._p_value(differences.mean(), differences.std(ddof=1) / 2, 0.0, 4)
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_verdicts_go_by_adjusted_p_and_leave_what_is_undefined_alone():
+def test_verdicts_follow_the_adjusted_p_and_leave_undefined_rows_unchanged():
     table = pd.DataFrame(
         {"difference": [0.3, -0.2, 0.1, 0.1, np.nan], "p": [0.01, 0.02, 0.04, 0.5, np.nan], "verdict": None}
     )
     table.loc[4, "verdict"] = "undefined: no labels"
     found = add_verdicts(table)
-    # Benjamini and Hochberg: p · m / rank, made monotone, over the four that are defined.
+    # Benjamini and Hochberg: p · m / rank, made monotone, over the four defined rows.
     assert found.p_adjusted.tolist()[:4] == pytest.approx([0.04, 0.04, 0.16 / 3, 0.5])
     assert found.verdict.tolist() == ["helps", "hurts", "cannot tell", "cannot tell", "undefined: no labels"]
     assert np.isnan(found.p_adjusted[4])
@@ -140,39 +140,41 @@ def test_verdicts_go_by_adjusted_p_and_leave_what_is_undefined_alone():
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_with_sources_of_noise_a_verdict_is_wrong_no_more_often_than_it_says(seeds):
+def test_verdicts_on_noise_are_wrong_no_more_often_than_one_time_in_twenty(seeds):
     rng, wrong, n = np.random.default_rng(6), 0, 300
     for _ in range(n):
         target = rng.normal(size=60)
-        shared = noisy(rng, target, 0.5)  # what both arms get wrong alike, whatever the seed
-        sizes = 0.5 * np.exp(rng.normal(0, 0.7, (2, seeds)))  # some runs are better than others, as seeds have it
+        shared = noisy(rng, target, 0.5)  # errors that both arms share, for every seed
+        sizes = 0.5 * np.exp(rng.normal(0, 0.7, (2, seeds)))  # some runs are better than others, as with real seeds
         arms = [[noisy(rng, shared, size) for size in of] for of in sizes]
         wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
 
 
-def test_with_the_fewest_actives_that_are_allowed_a_verdict_is_wrong_no_more_often_than_it_says():
+def test_verdicts_with_the_fewest_allowed_actives_are_wrong_no_more_often_than_one_time_in_twenty():
     rng, wrong, n = np.random.default_rng(8), 0, 300
     target = np.repeat([1.0, 0.0], [FEWEST, 150])
     for _ in range(n):
         shared = noisy(rng, target, 1.0)
-        # Each arm has learned something else, which every seed knows and which tells nothing of activity.
+        # Each arm has learned something different that all its seeds share and that says nothing about activity.
         arms = [[noisy(rng, own, 0.1) for _ in range(3)] for own in (noisy(rng, shared, 0.7) for _ in range(2))]
         wrong += paired_interval("auroc", *arms, target, np.arange(len(target)))["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
 
 
-def test_a_test_set_of_too_few_constitutions_has_no_verdict():
+def test_a_test_set_with_too_few_constitutions_gets_no_verdict():
     groups = np.arange(60)
     assert too_few("regression", np.zeros(60), groups) is None
-    assert too_few("regression", np.zeros(60), groups // 10) == "only 6 molecules, a verdict needs 10,"
+    assert too_few("regression", np.zeros(60), groups // 10) == "too few molecules (6, a verdict needs 10)"
     active = np.repeat([1.0, 0.0], [10, 50])
     assert too_few("binary", active, groups) is None
-    assert too_few("binary", active, np.maximum(groups, 1)) == "only 9 molecules of class 1, a verdict needs 10,"
-    assert too_few("binary", 1 - active, np.maximum(groups, 1)) == "only 9 molecules of class 0, a verdict needs 10,"
+    assert too_few("binary", active, np.maximum(groups, 1)) == "too few molecules of class 1 (9, a verdict needs 10)"
+    assert (
+        too_few("binary", 1 - active, np.maximum(groups, 1)) == "too few molecules of class 0 (9, a verdict needs 10)"
+    )
 
 
-def test_a_tie_is_no_finding():
+def test_equal_predictions_give_a_difference_of_zero_and_p_of_one():
     perfect = [np.array([0.1, 0.2, 0.8, 0.9])] * 3
     found = paired_interval("auroc", perfect, perfect, np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4))
     assert found["difference"] == 0 and found["p"] == 1

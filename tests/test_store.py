@@ -48,14 +48,14 @@ def toy(make_card, table):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    """Shards of two chunks of two rows: `SMILES` makes three."""
+    """Make shards of two chunks of two rows, so `SMILES` fills three shards."""
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
     monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
 
 
 @pytest.fixture
 def featurized(monkeypatch):
-    """The first rows of the chunks that were featurized; where `featurized.fail_at` is reached, the work breaks off."""
+    """Record the first row of each featurized chunk; the chunk at row `fail_at` raises KeyboardInterrupt."""
 
     class Seen(list):
         fail_at = None
@@ -77,14 +77,14 @@ def quiet(item, **settings):
 
 
 def content(folder):
-    """All that a shard holds, as plain values."""
+    """Return everything that a shard holds as plain values."""
     arrays = {file.name: np.load(file) for file in sorted(folder.glob("*.npy"))}
     found = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
     return found | {"molecules": molecules_of(folder).to_csv(), "rejected": rejected_of(folder).to_csv()}
 
 
 def labels_of(shard, level):
-    """The triples of a shard as {(molecule, item, task): value}."""
+    """Return the triples of a shard as {(molecule, item, task): value}."""
     labels = shard.labels[level]
     molecule = np.repeat(np.arange(len(labels.ptr) - 1), np.diff(labels.ptr)).tolist()
     places = zip(molecule, labels.item.tolist(), labels.task.tolist(), strict=True)
@@ -94,7 +94,7 @@ def labels_of(shard, level):
 # ------------------------------------------------------------------------------------------------------------- content
 
 
-def test_a_shard_holds_what_featurize_gave(toy):
+def test_a_shard_holds_what_featurize_returns(toy):
     [folder] = quiet(toy)
     shard, found = open_shard(folder), featurize(SMILES)
     for name in ("identity", "atoms", "atom_ptr", "bonds", "bond_ptr"):
@@ -111,7 +111,7 @@ def test_rejected_rows_are_kept_with_row_smiles_and_reason(toy):
     ]
 
 
-def test_labels_are_there_where_they_were_measured_and_nowhere_else(toy, table):
+def test_only_measured_labels_are_stored(toy, table):
     [folder] = quiet(toy)
     expected = {
         (i, 0, task): table[name][row]
@@ -169,7 +169,7 @@ def test_arrays_are_memory_maps(toy):
     assert all(isinstance(array.base, np.memmap) for array in arrays)
 
 
-def test_several_shards_hold_together_what_one_does(toy, table, make_card, monkeypatch):
+def test_several_shards_together_hold_the_same_as_one(toy, table, make_card, monkeypatch):
     [whole] = quiet(toy)
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
     monkeypatch.setattr(prepare_, "SHARD_CHUNKS", 2)
@@ -190,7 +190,7 @@ def test_several_shards_hold_together_what_one_does(toy, table, make_card, monke
             np.testing.assert_array_equal(np.concatenate(parts), getattr(one.labels[level], name))
 
 
-def test_a_table_whose_every_row_is_rejected_is_prepared(make_card):
+def test_a_table_with_only_rejected_rows_is_prepared(make_card):
     frame = pd.DataFrame({"smiles": ["nonsense", "", "*C"], "y": [1.0, 2.0, 3.0], "q": [[1.0], None, [2.0]]})
     [folder] = quiet(card(make_card("bad", frame, {"y": None, "q": {"level": "node"}})))
     assert len(molecules_of(folder)) == 0
@@ -209,7 +209,7 @@ def test_a_table_without_rows_is_an_error(tmp_path, suffix):
         quiet(card(tmp_path / "none.md"))
 
 
-def test_structure_gathers_molecules_in_the_order_asked_for(toy):
+def test_structure_gathers_molecules_in_the_requested_order(toy):
     [folder] = quiet(toy)
     shard = open_shard(folder)
     found = structure(shard, np.array([5, 0, 5]))
@@ -220,7 +220,7 @@ def test_structure_gathers_molecules_in_the_order_asked_for(toy):
     np.testing.assert_array_equal(found["walk"][1:3], shard.encoding("walk-16")[:2])
 
 
-def test_structure_gathers_the_encodings_that_are_asked_for_and_no_others(toy):
+def test_structure_gathers_only_the_requested_encodings(toy):
     [folder] = quiet(toy)
     shard = open_shard(folder)
     for file in folder.glob("encoding-*"):
@@ -237,7 +237,7 @@ def test_structure_gathers_the_encodings_that_are_asked_for_and_no_others(toy):
     }
 
 
-def test_an_encoding_is_stored_for_each_of_its_settings_and_read_again(toy):
+def test_an_encoding_is_stored_once_per_setting_and_read_again(toy):
     [folder] = quiet(toy)
     made = {name: open_shard(folder).encoding(name).copy() for name in ENCODINGS}
     assert [made[name].shape[1] for name in ENCODINGS] == [16, 6, 16]
@@ -248,13 +248,13 @@ def test_an_encoding_is_stored_for_each_of_its_settings_and_read_again(toy):
 
 
 @pytest.mark.parametrize("name", ["walk-8", "laplacian-8", "laplacian-x-sym", "laplacian-8-rw", "degree"])
-def test_an_unknown_encoding_is_an_error_that_says_what_there_is(name):
+def test_an_unknown_encoding_is_an_error_that_lists_the_known_ones(name):
     shard = in_memory(featurize(["CCO"]))
     with pytest.raises(ValueError, match=r"expected 'walk-16', 'laplacian-K|must be 'sym' or"):
         shard.encoding(name)
 
 
-def test_molecules_that_never_were_on_disk_equal_those_that_were(toy):
+def test_a_shard_in_memory_equals_the_same_shard_on_disk(toy):
     [folder] = quiet(toy)
     shard, fresh = open_shard(folder), in_memory(featurize(SMILES))
     for name in ARRAYS:
@@ -285,13 +285,13 @@ def test_a_change_in_the_last_row_makes_another_store(make_card, table, featuriz
     assert open_shard(folder).labels["graph"].value.tolist()[-2] == 99
 
 
-def test_an_equal_table_elsewhere_is_the_same_store(make_card, table):
+def test_equal_tables_in_different_places_share_a_store(make_card, table):
     assert store_folder(locate(card(make_card("toy", table, TASKS)))) == store_folder(
         locate(card(make_card("toy", table, TASKS)))
     )
 
 
-def test_other_tasks_or_another_version_of_the_codes_make_another_store(make_card, table, monkeypatch):
+def test_other_tasks_or_another_featurizer_version_make_another_store(make_card, table, monkeypatch):
     folders = [
         store_folder(locate(card(make_card("toy", table, tasks))))
         for tasks in (TASKS, {"y": None}, {"y": None, "b": None}, {"b": {"kind": "binary"}})
@@ -344,14 +344,14 @@ def test_only_the_damaged_shard_is_made_again(toy, featurized):
 
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize(("fail_at", "again"), [(2, [0, 2, 4, 6, 8, 10]), (6, [4, 6, 8, 10]), (8, [8, 10])])
-def test_interrupted_work_goes_on_without_redoing_finished_shards(toy, featurized, fail_at, again):
+def test_interrupted_work_resumes_without_redoing_finished_shards(toy, featurized, fail_at, again):
     featurized.fail_at = fail_at
     with pytest.raises(KeyboardInterrupt):
         quiet(toy)
     featurized.fail_at = None
     featurized.clear()
     if fail_at == 2:
-        folders = quiet(toy)  # no shard had been finished: nothing to tell
+        folders = quiet(toy)  # no shard was finished, so there is no warning
     else:
         with pytest.warns(UserWarning, match="store of toy is incomplete or damaged"):
             folders = quiet(toy)
@@ -360,7 +360,7 @@ def test_interrupted_work_goes_on_without_redoing_finished_shards(toy, featurize
     assert sum(len(molecules_of(folder)) for folder in folders) == 10
 
 
-def test_a_shard_broken_off_while_it_was_written_is_made_again(toy, monkeypatch, tmp_path):
+def test_a_shard_that_was_only_partly_written_is_made_again(toy, monkeypatch, tmp_path):
     save, written = np.save, []
 
     def full_disk(path, array):
@@ -384,11 +384,11 @@ def test_a_shard_broken_off_while_it_was_written_is_made_again(toy, monkeypatch,
 
 
 def test_processes_and_one_process_make_the_same_store(toy, monkeypatch, tmp_path):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 1)  # more chunks than may wait at once
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 1)  # more chunks than may be under way at once
     serial = [content(folder) for folder in quiet(toy)]
     monkeypatch.setenv("MOLFM_HOME", str(tmp_path / "parallel"))
     monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", 0)
-    monkeypatch.setattr(prepare_, "featurize", None)  # in this process nothing can be featurized
+    monkeypatch.setattr(prepare_, "featurize", None)  # this process cannot featurize
     with loky.ProcessPoolExecutor(2) as processes:
         assert [content(folder) for folder in quiet(toy, pool=lambda: processes)] == serial
 
@@ -402,7 +402,7 @@ def test_an_error_in_a_process_reaches_the_caller(make_card, monkeypatch):
         quiet(toy, pool=lambda: processes)
 
 
-def test_processes_start_when_first_asked_for_and_stop_at_the_end(monkeypatch):
+def test_processes_start_at_the_first_call_and_stop_at_the_end(monkeypatch):
     monkeypatch.setattr(loky, "cpu_count", lambda: 2)
     with worker_pool() as pool:
         processes = pool()
@@ -411,7 +411,7 @@ def test_processes_start_when_first_asked_for_and_stop_at_the_end(monkeypatch):
         processes.submit(int)
 
 
-def test_one_core_starts_no_processes(monkeypatch):
+def test_a_single_core_starts_no_processes(monkeypatch):
     monkeypatch.setattr(loky, "cpu_count", lambda: 1)
     with worker_pool() as pool:
         assert pool() is None
@@ -419,8 +419,8 @@ def test_one_core_starts_no_processes(monkeypatch):
 
 @pytest.mark.parametrize(("threshold", "starts"), [(1, True), (2, False)])
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_only_a_table_of_many_rows_asks_for_processes(tmp_path, suffix, threshold, starts, monkeypatch):
-    """Starting them costs more than it saves for a small one."""
+def test_only_a_long_table_starts_processes(tmp_path, suffix, threshold, starts, monkeypatch):
+    """Starting processes costs more than it saves for a short table."""
     monkeypatch.setattr(prepare_, "POOL_FROM_ROWS", threshold)
     frame, asked = pd.DataFrame({"smiles": ["C", "CC"], "y": [1.0, 2.0]}), []
     getattr(frame, f"to_{suffix}")(tmp_path / f"two.{suffix}", index=False)

@@ -15,7 +15,7 @@ from molfm.data.tables import TableError, locate, read_chunks
 
 @pytest.fixture
 def csv_card(tmp_path):
-    """A function that writes a CSV as it is given and returns a card with a regression task `y` and a binary one `b`."""
+    """Return a function that writes a CSV text and returns its card: regression task `y`, binary task `b`."""
 
     def make(text, name="table.csv", smiles="smiles", columns="{}"):
         (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
@@ -44,7 +44,7 @@ def read(item):
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.tsv", "table.tsv.gz"])
-def test_a_text_table_is_read_as_it_stands(csv_card, name):
+def test_text_tables_are_read_without_changes(csv_card, name):
     text = "b,smiles,note,y\n1,CCO,hello,0.5\n,C,,-2e3\n0.0,,x,\n"
     found = csv_card(text.replace(",", "\t") if ".tsv" in name else text, name)
     [(first_row, smiles, labels)] = read(found)
@@ -66,7 +66,7 @@ def test_missing_labels_are_nan_however_they_are_written(csv_card, missing):
     np.testing.assert_array_equal(labels["y"], [np.nan, 2])
 
 
-def test_a_table_is_read_in_chunks_that_know_their_first_row(make_card, monkeypatch):
+def test_a_table_is_read_in_chunks_with_the_number_of_their_first_row(make_card, monkeypatch):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
     chunks = read(graph_card(make_card, [0.0, 1.0, 2.0, 3.0, 4.0]))
     assert [first_row for first_row, _, _ in chunks] == [0, 2, 4]
@@ -80,7 +80,7 @@ def test_integers_and_booleans_are_numbers(make_card):
     np.testing.assert_array_equal(labels["y"], [3, np.nan])
 
 
-def test_node_labels_are_an_array_a_row(make_card):
+def test_node_labels_are_one_array_per_row(make_card):
     [(_, _, labels)] = read(node_card(make_card, [[1.0, 2.0], None, [None, 0.5], []]))
     assert labels["q"][0].tolist() == [1, 2]
     assert labels["q"][1] is None
@@ -99,7 +99,7 @@ def test_a_table_is_described_without_being_read(csv_card, make_card):
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
-def test_missing_columns_are_named_with_those_found(csv_card, tmp_path, name):
+def test_an_error_names_missing_columns_and_the_columns_found(csv_card, tmp_path, name):
     item = csv_card("SMILES,y,z\nC,1,1\n", "table.csv")
     if name == "table.parquet":
         pd.read_csv(tmp_path / "table.csv").to_parquet(tmp_path / name)
@@ -108,12 +108,12 @@ def test_missing_columns_are_named_with_those_found(csv_card, tmp_path, name):
     with pytest.raises(TableError) as error:
         read(item)
     assert f"{name}: expected the columns smiles, y, b of card toy" in str(error.value)
-    assert "smiles, b are not there" in str(error.value)
+    assert "smiles, b are missing" in str(error.value)
     assert "Found: SMILES, y, z" in str(error.value)
 
 
 @pytest.mark.parametrize("wrong", ["inf", "-inf", "high", "1,5", "<0.1", "1e400"])
-def test_a_label_that_is_no_finite_number_names_row_column_and_text(csv_card, wrong, monkeypatch):
+def test_a_label_that_is_not_a_finite_number_names_row_column_and_value(csv_card, wrong, monkeypatch):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
     with pytest.raises(TableError) as error:
         read(csv_card(f'smiles,y,b\nC,1,1\nC,,1\nC,3,1\nC,"{wrong}",0\n'))
@@ -145,18 +145,18 @@ def test_an_infinite_node_label_names_row_entry_and_column(make_card, wrong, ent
         read(node_card(make_card, [[0.0, 1.0], wrong]))
 
 
-def test_a_text_among_node_labels_names_row_entry_and_column(make_card):
+def test_text_among_node_labels_names_row_entry_and_column(make_card):
     with pytest.raises(TableError, match=r"row 0, entry 1, column 'q': expected a finite number or nothing, found 'x'"):
         read(node_card(make_card, [["1", "x"]]))
 
 
 @pytest.mark.parametrize(("level", "item"), [("node", "atom"), ("edge", "bond")])
-def test_a_node_or_edge_label_that_is_no_list_names_row_and_column(make_card, level, item):
-    with pytest.raises(TableError, match=rf"row 1, column 'q': expected a list with one number a {item}"):
+def test_a_node_or_edge_label_that_is_not_a_list_names_row_and_column(make_card, level, item):
+    with pytest.raises(TableError, match=rf"row 1, column 'q': expected a list with one number per {item}"):
         read(node_card(make_card, [None, "1 2"], level))
 
 
-def test_a_list_where_one_number_is_declared_names_row_and_column(make_card):
+def test_a_list_in_place_of_one_number_names_row_and_column(make_card):
     with pytest.raises(TableError, match="row 0, column 'y'"):
         read(graph_card(make_card, [[1.0, 2.0]]))
 
@@ -173,7 +173,7 @@ def test_sources_are_tried_in_their_order(tmp_path):
     assert locate(item).paths[0] == tmp_path / "first.csv"
 
 
-def test_without_any_source_the_error_lists_what_was_tried(tmp_path):
+def test_an_error_without_any_source_lists_what_was_tried(tmp_path):
     front = "name: toy\nsources: [{location: 'file:first.csv'}, {location: 'package:no/second.csv'}]\ntasks: {y: }\n"
     with pytest.raises(DownloadError) as error:
         locate(parse_card(f"---\n{front}---\n", "toy.md", tmp_path))
@@ -213,7 +213,7 @@ def kinds(item):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
-def test_every_other_numeric_column_is_a_task_and_zeros_and_ones_are_classes(tmp_path, kind):
+def test_every_other_numeric_column_is_a_task_and_zeros_and_ones_are_binary(tmp_path, kind):
     table = OWN.drop(columns="q")
     if kind != "frame":
         getattr(table, f"to_{kind}")(tmp_path / f"own.{kind}", index=False)
@@ -226,21 +226,21 @@ def test_every_other_numeric_column_is_a_task_and_zeros_and_ones_are_classes(tmp
     np.testing.assert_array_equal(labels["y"], [0.5, np.nan, 1])
 
 
-def test_a_column_of_lists_is_no_task_unless_asked_for():
+def test_a_column_of_lists_is_a_task_only_on_request():
     assert set(kinds(card_from_table(OWN, "SMILES"))) == {"y", "hit", "flag"}
     item = card_from_table(OWN, "SMILES", {"q": {"level": "node", "unit": "e"}})
     assert kinds(item) == {"q": ("node", "regression")}
     assert item.tasks[0].unit == "e"
 
 
-def test_tasks_as_a_list_are_the_columns_in_that_order():
+def test_a_list_of_tasks_selects_columns_in_that_order():
     assert kinds(card_from_table(OWN, "SMILES", ["hit", "y"])) == {
         "hit": ("graph", "binary"),
         "y": ("graph", "regression"),
     }
 
 
-def test_tasks_as_a_dictionary_state_facts_that_win_over_what_is_inferred():
+def test_facts_in_a_dictionary_of_tasks_override_inferred_facts():
     item = card_from_table(OWN, "SMILES", {"hit": {"kind": "regression"}, "y": None, "flag": {"domain": "biological"}})
     assert kinds(item) == {"hit": ("graph", "regression"), "y": ("graph", "regression"), "flag": ("graph", "binary")}
     assert item.tasks[2].domain == "biological"
@@ -251,12 +251,12 @@ def test_a_wrong_fact_of_a_users_task_is_a_card_error():
         card_from_table(OWN, "SMILES", {"y": {"level": "atoms"}})
 
 
-def test_a_column_that_is_text_in_its_last_row_only_is_no_task(monkeypatch):
+def test_a_column_with_text_only_in_its_last_row_is_not_a_task(monkeypatch):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
     assert set(kinds(card_from_table(OWN.assign(y=["1", "2", "three"]), "SMILES"))) == {"hit", "flag"}
 
 
-def test_a_class_that_appears_in_the_last_row_only_counts(monkeypatch):
+def test_a_class_that_appears_only_in_the_last_row_counts(monkeypatch):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
     assert kinds(card_from_table(OWN.assign(hit=[0, 1, 2]), "SMILES"))["hit"] == ("graph", "regression")
 
@@ -265,26 +265,26 @@ def test_a_table_that_was_described_once_is_not_read_again(tmp_path, monkeypatch
     path = tmp_path / "t.csv"
     path.write_text("smiles,y\nCO,1\nCC,0\n")
     first = card_from_table(path)
-    monkeypatch.setattr(own_table, "raw_chunks", lambda *_: pytest.fail("its rows were read again"))
+    monkeypatch.setattr(own_table, "raw_chunks", lambda *_: pytest.fail("the rows were read again"))
     assert card_from_table(path) == first
     monkeypatch.undo()
     path.write_text("smiles,y\nCO,1\nCC,0\nCN,2\n")
     assert kinds(card_from_table(path)) == {"y": ("graph", "regression")}
 
 
-def test_a_column_without_any_value_is_no_task():
+def test_an_empty_column_is_not_a_task():
     assert "flag" not in kinds(card_from_table(OWN.assign(flag=np.nan), "SMILES"))
 
 
 @pytest.mark.parametrize("arguments", [{}, {"smiles": "SMILES", "tasks": ["pKi"]}])
-def test_a_users_table_without_a_column_names_it_and_those_found(arguments):
+def test_a_users_table_without_a_column_is_an_error_that_names_it_and_the_columns_found(arguments):
     missing = "'pKi'" if arguments else "'smiles'"
-    with pytest.raises(TableError, match=rf"{missing} is not there\. Found: SMILES, name, y, hit, flag, q"):
+    with pytest.raises(TableError, match=rf"{missing} is missing\. Found: SMILES, name, y, hit, flag, q"):
         card_from_table(OWN, **arguments)
 
 
 def test_a_table_without_numbers_is_an_error():
-    with pytest.raises(TableError, match="no numeric column beside 'SMILES'"):
+    with pytest.raises(TableError, match="no numeric column besides 'SMILES'"):
         card_from_table(OWN[["SMILES", "name"]], "SMILES")
 
 
@@ -293,7 +293,7 @@ def test_a_missing_table_is_an_error_that_names_it():
         card_from_table("nowhere.csv")
 
 
-def test_equal_frames_share_a_file_and_different_ones_do_not():
+def test_equal_data_frames_share_a_file_and_different_ones_do_not():
     first, again = card_from_table(OWN, "SMILES"), card_from_table(OWN.copy(), "SMILES")
     other = card_from_table(OWN.assign(y=[0.5, np.nan, 2.0]), "SMILES")
     assert first.sources == again.sources != other.sources
@@ -318,7 +318,7 @@ def test_lists_are_read_as_json_python_or_numpy_write_them(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", ["[1.5 … 2.0]", "[1.5, x]"])
-def test_a_text_in_a_list_of_a_text_table_names_row_entry_and_column(tmp_path, text):
+def test_text_in_a_list_of_a_text_table_names_row_entry_and_column(tmp_path, text):
     pd.DataFrame({"smiles": ["CCO"], "q": [text]}).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(TableError, match=r"row 0, entry 1, column 'q': expected a finite number or nothing"):
         list(read_chunks(locate(card_from_table(tmp_path / "t.csv", tasks={"q": {"level": "node"}}))))

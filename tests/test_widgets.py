@@ -227,7 +227,7 @@ def test_the_most_similar_molecule_is_itself(toy, browser):
 def test_what_was_typed_wrongly_is_no_failure_of_the_widget(browser):
     answer = browser.answer_find({"way": "substructure", "query": "c1cc("})
     assert answer["done"]
-    assert "no SMARTS" in answer["problem"]
+    assert "not a valid SMARTS" in answer["problem"]
     assert browser.errors == []
     assert len(found(browser))
 

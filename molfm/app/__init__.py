@@ -1,4 +1,4 @@
-"""What a user starts: the command line, what it prints, and the quickstart.
+"""The command line, its terminal output, and the quickstart.
 
-Each command is a thin wrapper over one function of a wing below.
+Each command is a thin wrapper over one function of another wing.
 """

@@ -1,4 +1,4 @@
-"""The command line: each command a thin wrapper over one function; bad input is one line and exit code 2."""
+"""The command line. Each command is a thin wrapper over one function; bad input gives one line and exit code 2."""
 
 import json
 import os
@@ -43,14 +43,14 @@ def _clear_errors() -> Iterator[None]:
 
 
 Data = Annotated[
-    str, typer.Argument(help="a dataset's or mix's name, a card of your own (*.md), or a table (CSV, Parquet)")
+    str, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet)")
 ]
-Steps = Annotated[int | None, typer.Option(help="batches in all")]
+Steps = Annotated[int | None, typer.Option(help="training steps in total, instead of --epochs")]
 
 
 @app.command()
 def cards(
-    name: Annotated[str | None, typer.Argument(help="a dataset or mix; none: list them")] = None,
+    name: Annotated[str | None, typer.Argument(help="name of a dataset or mix; leave it out to list all")] = None,
     croissant: Annotated[bool, typer.Option("--croissant", help="print Croissant metadata (JSON-LD)")] = False,
 ) -> None:
     """List the data cards, or show one."""
@@ -60,7 +60,7 @@ def cards(
 
         if name is None:
             if croissant:
-                raise ValueError("--croissant describes one card: name it, as in molfm cards b3db --croissant.")
+                raise ValueError("--croissant describes one card. Name it, as in: molfm cards b3db --croissant")
             return print_table(all_cards())
         found = card(name)
         if croissant:
@@ -74,8 +74,10 @@ def cards(
 
 
 @app.command()
-def fetch(data: Annotated[str, typer.Argument(help="a dataset's or mix's name, or a card of your own (*.md)")]) -> None:
-    """Download the tables and official splits of a dataset or mix, and say where they are."""
+def fetch(
+    data: Annotated[str, typer.Argument(help="name of a dataset or mix, or path of your own card (*.md)")],
+) -> None:
+    """Download the tables and official splits of a dataset or mix, and print where they are."""
     with _clear_errors():
         import pandas as pd
 
@@ -95,12 +97,12 @@ def fetch(data: Annotated[str, typer.Argument(help="a dataset's or mix's name, o
 @app.command()
 def prepare(
     data: Data,
-    smiles: Annotated[str, typer.Option(help="the SMILES column of a table")] = "smiles",
+    smiles: Annotated[str, typer.Option(help="name of the SMILES column of a table")] = "smiles",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="estimate disk, time and memory from a sample, and download nothing")
+        bool, typer.Option("--dry-run", help="only estimate disk, time and memory from a sample; download nothing")
     ] = False,
 ) -> None:
-    """Featurize a dataset or mix into the cache, and show its tasks and what was rejected."""
+    """Featurize a dataset or mix into the cache, and show its tasks, rejected rows and audit."""
     with _clear_errors():
         if dry_run:
             return show_estimate(data, smiles)
@@ -113,49 +115,54 @@ def prepare(
 
 @app.command()
 def train(
-    data: Annotated[str | None, typer.Argument(help="a dataset's or mix's name, a card (*.md), or a table")] = None,
-    resume: Annotated[str | None, typer.Option(help="go on with this run, a name or folder, as it was set")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(help="resume this run (name or folder) with its own settings")] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable")
+        list[str] | None, typer.Option("--task", help="task, dataset, or dataset/level; repeatable; default: all")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine; none: gine")
+        str | None, typer.Option(help="type of layers, such as gine, or a preset, such as toymix-gine; default: gine")
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", help="fine-tune this: minimol, a run's name or folder, or a model's folder")
+        str | None,
+        typer.Option("--from", help="fine-tune this model: minimol, or a run or model by name or folder"),
     ] = None,
     freeze: Annotated[
-        str | None, typer.Option(help="layers, from the bottom, that stay as they are, with the encoder; or all")
+        str | None, typer.Option(help="number of layers, from the bottom, to freeze with the encoder; or all")
     ] = None,
     layer_decay: Annotated[
         float | None, typer.Option(help="factor of the learning rate from each layer to the one below")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
     steps: Steps = None,
-    batch_size: Annotated[int | None, typer.Option(help="molecules a step, over all devices")] = None,
-    accumulate: Annotated[int | None, typer.Option(help="batches that a step is cut into")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="molecules per step, over all devices")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="batches that each step is split into")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
-    warmup: Annotated[float | None, typer.Option(help="part of the steps in which the learning rate rises")] = None,
-    patience: Annotated[int | None, typer.Option(help="validations without progress that end the run")] = None,
+    warmup: Annotated[float | None, typer.Option(help="fraction of the steps in which the learning rate rises")] = None,
+    patience: Annotated[int | None, typer.Option(help="validations without a lower loss that end the run")] = None,
     adaptive: Annotated[bool | None, typer.Option("--adaptive", help="keep the best weights of each task")] = None,
     precision: Annotated[str | None, typer.Option(help="32 or bf16-mixed")] = None,
     accelerator: Annotated[str | None, typer.Option(help="cpu, gpu or auto")] = None,
-    devices: Annotated[int | None, typer.Option(help="of each node")] = None,
-    num_nodes: Annotated[int | None, typer.Option(help="machines; start it on each, with torchrun or srun")] = None,
-    num_workers: Annotated[int | None, typer.Option(help="loader processes")] = None,
-    seed: Annotated[int, typer.Option(help="of weights, order and dropout")] = 0,
-    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
+    devices: Annotated[int | None, typer.Option(help="devices per node")] = None,
+    num_nodes: Annotated[
+        int | None, typer.Option(help="number of machines; start the command on each, with torchrun or srun")
+    ] = None,
+    num_workers: Annotated[int | None, typer.Option(help="number of loader processes")] = None,
+    seed: Annotated[int, typer.Option(help="random seed of weights, order and dropout")] = 0,
+    name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
 ) -> None:
-    """Train one model on all chosen tasks, or go on with a run, and show its results on the test set.
+    """Train one model on all chosen tasks, or resume a run, and show the results on the test set.
 
-    What is not set is as the preset has it, else as molfm.TrainConfig says. It may be started by torchrun or SLURM's srun,
-    once a device.
+    Options that are not given come from the preset, or else from molfm.TrainConfig. torchrun or SLURM's srun may start
+    this command, once per device.
     """
     settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
     with _clear_errors():
         if (data is None) == (resume is None):
-            raise ValueError("Expected what to train on, or --resume with a run to go on with, and not both.")
+            raise ValueError("Expected either data to train on, or --resume with a run, but not both.")
         from molfm.training import fit as training
 
         if freeze is not None and freeze.isdigit():
@@ -177,39 +184,46 @@ def _number_of_labels(text: str) -> int | None:
 @app.command()
 def transfer(
     data: Data,
-    targets: Annotated[list[str], typer.Option("--target", help="a task, or a dataset to train together; repeatable")],
+    targets: Annotated[
+        list[str], typer.Option("--target", help="task, or dataset whose tasks are trained together; repeatable")
+    ],
     sources: Annotated[
         list[str],
-        typer.Option("--source", help="tasks, datasets or levels, joined by commas; a checkpoint; or all; repeatable"),
+        typer.Option(
+            "--source", help="tasks, datasets or levels, separated by commas; a checkpoint; or all; repeatable"
+        ),
     ],
     regimes: Annotated[
-        list[str] | None, typer.Option("--regime", help="cotrain, finetune or probe; repeatable; none: all of them")
+        list[str] | None, typer.Option("--regime", help="cotrain, finetune or probe; repeatable; default: all")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="pairs of runs")] = 5,
+    seeds: Annotated[int, typer.Option(help="number of seeds, each a pair of runs per comparison")] = 5,
     n_labels: Annotated[
-        list[str] | None, typer.Option(help="training labels of the target, a number or all; repeatable; none: all")
+        list[str] | None,
+        typer.Option(help="training labels to keep of the target, a number or all; repeatable; default: all"),
     ] = None,
-    steps: Annotated[int, typer.Option(help="of every run that sees the target")] = 1000,
-    pretrain_steps: Annotated[int | None, typer.Option(help="on the source before; none: as many")] = None,
-    target_batch: Annotated[int, typer.Option(help="target molecules a step")] = 32,
-    source_batch: Annotated[int, typer.Option(help="molecules a step of each source dataset")] = 64,
+    steps: Annotated[int, typer.Option(help="steps of every run that sees the target")] = 1000,
+    pretrain_steps: Annotated[
+        int | None, typer.Option(help="steps on the source before finetune and probe; default: as many as --steps")
+    ] = None,
+    target_batch: Annotated[int, typer.Option(help="target molecules per step")] = 32,
+    source_batch: Annotated[int, typer.Option(help="molecules per step of each source dataset")] = 64,
     held_out: Annotated[
-        str, typer.Option(help="what sources must not know: molecules, scaffolds or nothing")
+        str, typer.Option(help="what to hide from sources: molecules, scaffolds (stricter) or nothing")
     ] = "molecules",
-    model: Annotated[str, typer.Option(help="kind of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
-    learning_rate: Annotated[float | None, typer.Option(help="the highest of the schedule")] = None,
+    model: Annotated[str, typer.Option(help="type of layers, such as gine, or a preset, such as toymix-gine")] = "gine",
+    learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     conflicts: Annotated[
         bool,
         typer.Option(
-            "--conflicts", help="also show whether gradients of target and sources agree, and each task's loss"
+            "--conflicts", help="also show whether gradients of target and sources agree, and the loss of each task"
         ),
     ] = False,
-    save: Annotated[Path | None, typer.Option(help="a folder for the tables")] = None,
-    out: Annotated[Path, typer.Option(help="the report")] = Path("transfer.html"),
+    save: Annotated[Path | None, typer.Option(help="folder to write the tables to")] = None,
+    out: Annotated[Path, typer.Option(help="file to write the report to")] = Path("transfer.html"),
 ) -> None:
     """Measure whether training on other tasks helps a target, with intervals, and write a report.
 
-    A study that was interrupted goes on when it is asked for again.
+    An interrupted study resumes when you start it again.
     """
     with _clear_errors():
         from molfm.study.plan import REGIMES
@@ -238,9 +252,9 @@ def transfer(
         show_page(result.to_html(out))
 
 
-Model = Annotated[str, typer.Argument(help="a run's name or folder, or minimol, the published model of LargeMix")]
+Model = Annotated[str, typer.Argument(help="name or folder of a run, or minimol, the published model of LargeMix")]
 Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
-Column = Annotated[str, typer.Option("--smiles", help="the SMILES column of a table")]
+Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
 
 
 def _given(texts: list[str], column: str) -> "list[str] | Iterator[str]":
@@ -255,21 +269,23 @@ def predict(
     model: Model,
     smiles: Input,
     level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
-    tasks: Annotated[list[str] | None, typer.Option("--task", help="a task; repeatable; none: all")] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="name of a task; repeatable; default: all")] = None,
     column: Column = "smiles",
-    out: Annotated[Path | None, typer.Option(help="write this file (.parquet or .csv) instead of a table")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write this file (.parquet or .csv) instead of printing a table")
+    ] = None,
 ) -> None:
-    """Predict tasks of one level, in physical units where they are known.
+    """Predict tasks of one level, in physical units where these are known.
 
-    With --out FILE.parquet millions of molecules take no more memory than some thousands, and a command that was
-    interrupted goes on where it was.
+    With --out FILE.parquet, millions of molecules take no more memory than some thousands, and an interrupted command
+    resumes.
     """
     with _clear_errors():
         from molfm.nn.checkpoints import pretrained
 
         given = _given(smiles, column)
         if given is not smiles and out is None:
-            raise ValueError(f"Where should the predictions of {smiles[0]} go? Add --out predictions.parquet.")
+            raise ValueError(f"Predictions of {smiles[0]} are written to a file. Add --out predictions.parquet.")
         found = pretrained(model)
         if out is not None and out.suffix == ".parquet":
             found.predict(given, level, tasks, out)
@@ -285,7 +301,7 @@ def predict(
 def embed(
     model: Model,
     smiles: Input,
-    out: Annotated[Path, typer.Option(help="the Parquet file to write: mol_id, smiles, embedding")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write, with columns mol_id, smiles and embedding")],
     column: Column = "smiles",
 ) -> None:
     """Write the vectors that a model's graph heads read, such as MiniMol's fingerprints."""
@@ -297,10 +313,10 @@ def embed(
 
 @app.command()
 def quickstart(
-    full: Annotated[bool, typer.Option("--full", help="the same study at full size: an hour on two cores")] = False,
-    out: Annotated[Path, typer.Option(help="the report")] = Path("quickstart.html"),
+    full: Annotated[bool, typer.Option("--full", help="run the studies at full size: an hour on two cores")] = False,
+    out: Annotated[Path, typer.Option(help="file to write the report to")] = Path("quickstart.html"),
 ) -> None:
-    """Does quantum chemistry, or a foundation model, help a task with few labels? Three minutes, two tables, a page."""
+    """Test whether quantum chemistry, or a foundation model, helps a task with few labels, in three minutes."""
     with _clear_errors():
         from molfm.app import quickstart as study
 
@@ -314,25 +330,25 @@ def quickstart(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option(help="your working copy of the notebooks")] = Path("molfm-notebooks"),
+    folder: Annotated[Path, typer.Option(help="folder of your own copy of the notebooks")] = Path("molfm-notebooks"),
 ) -> None:
-    """Open JupyterLab on a working copy of the course, at its first notebook; further options go to JupyterLab."""
+    """Copy the course and open its first notebook in JupyterLab; further options are passed to JupyterLab."""
     if find_spec("jupyterlab") is None:
         typer.echo('molfm: JupyterLab is not installed. Install it with: pip install "molfm[lab]"', err=True)
         raise typer.Exit(2)
-    import nbformat.sign  # JupyterLab brings it
+    import nbformat.sign  # installed with JupyterLab
 
     folder.mkdir(parents=True, exist_ok=True)
     for source in files("molfm.notebooks").iterdir():
         target = folder / source.name
-        if source.name.endswith(".ipynb") and not target.exists():  # a copy that was worked on is never overwritten
+        if source.name.endswith(".ipynb") and not target.exists():  # never overwrite the user's work
             target.write_bytes(source.read_bytes())
-            # Else JupyterLab would hide the molecules drawn in it until they are drawn again.
+            # In an unsigned notebook, JupyterLab would hide the drawn molecules until their cells run again.
             nbformat.sign.NotebookNotary().sign(nbformat.read(target, as_version=4))
     typer.echo(f"Opening {folder.resolve()}; stop with Ctrl-C.")
-    # Plotly's own default would also write its library, 5 MB, into every notebook that is saved.
+    # Plotly's default renderer would also write its library, 5 MB, into every saved notebook.
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
-    sys.stdout.flush()  # what replaces this process does not
+    sys.stdout.flush()  # execv does not flush
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder / "00_quickstart.ipynb"), *context.args])
 
 

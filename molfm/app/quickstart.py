@@ -1,8 +1,9 @@
-"""The first three minutes: a small honest transfer study on the embedded mix, as a table and a page.
+"""The quickstart: two small studies of the embedded mix in about three minutes, as tables and one page.
 
-Target: logBB, a measured biological property, with few labels. Source: the quantum tasks of MiniMix at graph, atom and
-bond level. BBB, the same measurement as a class, never takes part. Then the same target from the frozen fingerprints of a
-foundation model, which are a file of the package: nothing is downloaded.
+The first is a transfer study. Its target is logBB, a measured biological property, with few labels. Its source is all
+quantum tasks of MiniMix, at graph, atom and bond level. BBB, the same measurement as a class, takes no part. The second
+study predicts logBB from the frozen fingerprints of a foundation model. These are shipped with the package, so nothing
+is downloaded.
 """
 
 import os
@@ -23,7 +24,7 @@ _SIZES = {
     "full": {"steps": 3000, "seeds": 5, "n_labels": 128, "hidden_channels": 128, "num_layers": 4},
 }
 _LABELS = (32, 64, 128, 256, None)
-_PROBES = {  # draws of split and training labels, numbers of labels, trees of the forest
+_PROBES = {  # number of draws of split and training labels, numbers of training labels, trees per forest
     "fast": (2, (32, 64), 10),
     "default": (5, _LABELS, 100),
     "full": (10, _LABELS, 500),
@@ -39,19 +40,25 @@ def _size(full: bool) -> str:
 
 
 def budget(full: bool = False) -> dict:
-    """Return the study's settings for `molfm.transfer`; `MOLFM_FAST=1` reduces them for tests: the result means nothing."""
+    """Return the settings of `molfm.transfer` for the first study.
+
+    `MOLFM_FAST=1` reduces them for tests; the results are then meaningless.
+
+    Args:
+        full: more steps and a larger network.
+    """
     arms = {"regimes": ("alone", "cotrain"), "target_batch": 32, "source_batch": 32}
     return {**arms, "learning_rate": 2e-3, **_SIZES[_size(full)]}
 
 
 def probe(full: bool = False, progress: bool = True) -> LabelEfficiency:
-    """Predict logBB from few labels: the published model's fingerprints beside Morgan fingerprints and RDKit's descriptors.
+    """Predict logBB from few labels: published fingerprints compared with Morgan fingerprints and RDKit's descriptors.
 
-    Every draw splits MiniMix by scaffold anew. Needs neither network nor torch; seconds.
+    Every draw splits MiniMix by scaffold anew. Takes seconds, and needs neither internet access nor torch.
 
     Args:
-        full: more draws, larger forests.
-        progress: show a progress bar.
+        full: more draws and larger forests.
+        progress: show progress bars.
     """
     draws, counts, trees = _PROBES[_size(full)]
     mixes = [load("minimix", seed=seed, progress=False) for seed in range(draws)]
@@ -67,18 +74,21 @@ def probe(full: bool = False, progress: bool = True) -> LabelEfficiency:
 def run(
     out: str | Path = "quickstart.html", full: bool = False, progress: bool = True
 ) -> tuple[TransferResult, LabelEfficiency]:
-    """Run both studies and write their page.
+    """Run both studies and write one page about them.
 
     Args:
         out: path of the page.
-        full: the same studies with more seeds, more steps and a larger network.
+        full: more steps and a larger network in the first study, more draws and larger forests in the second.
         progress: show progress bars.
+
+    Returns:
+        The transfer study and the label-efficiency study.
     """
     result = transfer("minimix", [TARGET], [SOURCE], progress=progress, **budget(full))
     found = probe(full, progress)
     title = "Does learning quantum chemistry help to predict what reaches the brain?"
     if _is_fast():
-        title += " (a run for tests, too short to mean anything)"
+        title += " (a test run, too short to mean anything)"
     page = transfer_page(result, title, "molfm quickstart --full" if full else "molfm quickstart", found)
     write_text(Path(out), page)
     return result, found

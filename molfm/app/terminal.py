@@ -1,4 +1,4 @@
-"""What the command line prints: tables, findings, and where things are."""
+"""The terminal output of the command line: tables, findings and paths."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from molfm.training.run import Run
 
 
-_UPRIGHT = 3  # comparisons that stand in columns of their own, so that they fit on a narrow terminal
+_UPRIGHT = 3  # up to so many comparisons are printed as columns, to fit on a narrow terminal
 
 
 def print_table(table: "pd.DataFrame", title: str = "") -> None:
-    """Print a DataFrame; numbers with three digits, missing ones as blanks."""
+    """Print a DataFrame, with decimals at three significant digits and missing values as blanks."""
     from rich.console import Console
-    from rich.markup import escape  # a SMILES has brackets too
+    from rich.markup import escape  # the brackets of a SMILES are no markup
     from rich.table import Table
 
     rich_table = Table(title=escape(title))
@@ -37,7 +37,7 @@ def print_table(table: "pd.DataFrame", title: str = "") -> None:
 
 
 def print_markdown(text: str) -> None:
-    """Render Markdown on a terminal; in a pipe it stays as it is written."""
+    """Render Markdown on a terminal; print its source into a pipe or file."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -50,7 +50,7 @@ def print_markdown(text: str) -> None:
 
 
 def show_estimate(data: str, smiles: str) -> None:
-    """Print what preparing a dataset will take (`estimate.estimate`)."""
+    """Print the disk, time and memory that preparing a dataset will take (`data.estimate.estimate`)."""
     import pandas as pd
 
     from molfm.data.estimate import STAND_IN, estimate
@@ -72,27 +72,27 @@ def show_estimate(data: str, smiles: str) -> None:
     print_table(pd.DataFrame(shown), f"Preparing {data}: an estimate")
     if found.basis.str.startswith("other").any():
         typer.echo(
-            f"Nothing was downloaded: where a table is not on this disk, molecules of {STAND_IN} stand in for its own and "
-            "every label counts as measured, so a sparse table will take less."
+            "Nothing was downloaded. For a table that is not on this disk, the estimate uses molecules of "
+            f"{STAND_IN} and counts every label as measured, so a sparse table will take less."
         )
 
 
 def show_run(run: "Run") -> None:
-    """Print a run's test results and its folder, or how to go on with it."""
+    """Print a run's test results and its folder, or how to resume it."""
     if run.status["state"] != "finished":
-        return typer.echo(f"{run!r}. Go on with: molfm train --resume {run.folder}")
+        return typer.echo(f"{run!r}. Resume it with: molfm train --resume {run.folder}")
     results = run.results.query("split == 'test'")
     print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
     typer.echo(f"Run folder: {run.folder}")
 
 
 def show_page(page: Path) -> None:
-    """Print where a report is."""
+    """Print the path of a report."""
     typer.echo(f"\nReport: {Path(page).resolve()}")
 
 
 def show_transfer(result: "TransferResult") -> None:
-    """Print a study, a row a comparison (a column, where they are few), and its findings in words."""
+    """Print a study, one row per comparison (one column, if there are few), and its findings in words."""
     from molfm.plots.style import METRIC_NAMES
     from molfm.study.wording import findings
 
@@ -122,7 +122,7 @@ def show_transfer(result: "TransferResult") -> None:
 
 
 def show_probe(found: "LabelEfficiency") -> None:
-    """Print what a foundation model's fingerprints give, against each other arm, and that in words."""
+    """Print how a foundation model's fingerprints, the last arm, compare with each other arm."""
     from molfm.plots.style import METRIC_NAMES
     from molfm.study.wording import probe_finding
 

@@ -28,8 +28,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path to write a file or folder to, and move it to `path` when the block ends without an error.
 
     A reader never meets half a file, and writers in other processes never share a temporary file: its name is random. It
-    keeps the suffix of `path` and starts with a dot, so no pattern such as `*.parquet` matches it. A folder at `path` is
-    replaced.
+    starts with a dot and keeps the suffix of `path`. A folder at `path` is replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid4().hex}.{path.name}")

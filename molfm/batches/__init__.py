@@ -1,4 +1,4 @@
-"""From a view of the data to PyG batches: the order of molecules, the gathering of arrays, the loaders.
+"""From a view of the data to PyG batches: order the molecules, gather their arrays, load the batches.
 
 The lowest wing that imports torch.
 """

@@ -1,17 +1,17 @@
-"""From gathered arrays to a PyG `Batch`.
+"""Turns gathered arrays into a PyG `Batch`.
 
 Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edges (bond b is edges 2b and 2b + 1):
 
-    x (N, 9) uint8             atom codes, featurize.ATOM_FIELDS
-    walk (N, 16) float16       random-walk encoding, where it was gathered; likewise
-    laplacian (N, 2 K)         K eigenvectors, then their values
+    x (N, 9) uint8             atom codes, chem.featurize.ATOM_FIELDS
+    walk (N, 16) float16       random-walk encoding, if it was gathered
+    laplacian (N, 2 K)         float16, K eigenvectors, then their eigenvalues, if they were gathered
     edge_index (2, E)          both directions of every bond
-    edge_attr (E, 3) uint8     bond codes, featurize.BOND_FIELDS
+    edge_attr (E, 3) uint8     bond codes, chem.featurize.BOND_FIELDS
     batch (N,), ptr (B + 1,)   molecule of each atom, first atom of each molecule
-    mol_id (B,)                number of the molecule in its mix
-    graph_item, graph_task, graph_value    labels as triples: item numbers the molecules, atoms (node_…) or bonds
-    node_item, …, edge_item, …             (edge_…) of this batch; task is the row of Mix.tasks; value in task's unit
-    label_counts (n_tasks,)    labels a task in this batch and the others of its optimizer step, of this process
+    mol_id (B,)                number of each molecule in its mix
+    graph_item, graph_task, graph_value    labels as triples: item is the number of the molecule, atom (node_…) or bond
+    node_item, …, edge_item, …             (edge_…) in this batch, task the row of Mix.tasks, value in the task's unit
+    label_counts (n_tasks,)    labels per task in all batches that this process has in the same optimizer step
 """
 
 import numpy as np
@@ -23,17 +23,17 @@ from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import FIELDS as ENCODINGS
 from molfm.chem.featurize import BOND_CODES
 
-# What a graph adds to the numbers in a field, in units of its molecules, atoms or bonds.
+# Fields that hold numbers of molecules, atoms or bonds: PyG shifts them back when it takes a batch apart.
 _COUNTED_IN = {"edge_index": "node", "graph_item": "graph", "node_item": "node", "edge_item": "edge"}
 
 
 def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
-    """Return gathered arrays (`Mix.gather`) as a PyG `Batch` that can also be taken apart again."""
+    """Return gathered arrays (`Mix.gather`) as a PyG `Batch`, which PyG can take apart again."""
     sizes = {"node": arrays["num_atoms"], "edge": arrays["num_bonds"], "graph": np.ones_like(arrays["num_atoms"])}
     ptr = pointer(sizes["node"])
     edge_index = np.empty((2, 2 * len(arrays["bonds"])), np.int64)
     first = np.repeat(ptr[:-1], sizes["edge"])
-    for end in (0, 1):  # each bond, then its other direction
+    for end in (0, 1):  # each bond is followed by its reverse
         edge_index[end, ::2] = edge_index[1 - end, 1::2] = arrays["bonds"][:, end] + first
     fields = {
         "x": arrays["atoms"],

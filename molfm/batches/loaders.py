@@ -1,4 +1,4 @@
-"""Loaders of batches, which can resume where they stopped."""
+"""Loaders of batches that resume where they stopped."""
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,14 @@ from molfm.data.view import View
 
 
 class MixDataset(Dataset):
-    """Gathers the batches of one request: (molecules, datasets whose labels are wanted, or None).
+    """Gathers the batches of one request: (molecules, the dataset whose labels each one carries, or None for all).
 
     Args:
-        mix, split, encodings: what to read.
-        parts, n_parts: a request is dealt out into `n_parts` batches, of which these are gathered here. The others belong
-            to other processes.
+        mix: the mix to read.
+        split: the split whose labels are wanted.
+        encodings: names of the positional encodings to gather.
+        parts: batches of a request to gather here; the others belong to other processes.
+        n_parts: number of batches that a request is divided into.
     """
 
     def __init__(
@@ -47,16 +49,16 @@ class MixDataset(Dataset):
         return batches
 
     def _part(self, molecules: np.ndarray, datasets: np.ndarray | None, part: int) -> Batch:
-        # Every n-th, not a run of neighbours: a request that draws from several datasets has them one after the other.
+        # Every n-th, not a run: a request with several datasets lists them one after the other.
         mine = slice(part, None, self.n_parts)
         only = None if datasets is None else datasets[mine]
-        if part >= len(molecules):  # each process takes part in every step: with a molecule, but without its labels
+        if part >= len(molecules):  # every process needs a batch in every step: one molecule, no labels
             mine, only = slice(1), np.full(1, -1)
         return to_batch(self.mix.gather(molecules[mine], self.split, only, self.encodings))
 
 
-class _From(Sampler):
-    """What a sampler yields, without the first few."""
+class _Rest(Sampler):
+    """A sampler without its first `start` requests."""
 
     def __init__(self, sampler: Sampler, start: int):
         self.sampler, self.start = sampler, start
@@ -66,12 +68,12 @@ class _From(Sampler):
 
 
 class BatchLoader:
-    """The batches of this process, in the order of a sampler; its state is the number of those it has handed out.
+    """The batches of this process, in the order of a sampler; its state is the number of batches it has handed out.
 
-    Lightning keeps that state in its checkpoints, and a loader that was given one goes on with the batch that follows.
+    Lightning keeps the state in its checkpoints. A loader that loads a state resumes with the next batch.
     """
 
-    batch_sampler = None  # Lightning asks for it where there is a sampler, as a DataLoader has both
+    batch_sampler = None  # Lightning reads it from a loader with a sampler, because a DataLoader has both
 
     def __init__(self, dataset: MixDataset, sampler: Sampler, num_workers: int = 0):
         self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
@@ -88,22 +90,22 @@ class BatchLoader:
         self.start = state["handed_out"]
 
     def close(self) -> None:
-        """End the loader processes; a training that stops before the last batch would leave them to wait."""
+        """End the loader processes, which would keep waiting if training stops before the last batch."""
         if (running := self._running()) is not None:
             running.close()
 
     def __iter__(self) -> Iterator[Batch]:
         self.close()
         running = self._batches()
-        self._running = weakref.ref(running)  # else the two would keep each other, and the processes, alive
+        self._running = weakref.ref(running)  # a strong reference would be a cycle that keeps the processes alive
         return running
 
     def _batches(self) -> Iterator[Batch]:
         self.handed_out, self.start = self.start, 0
         step, part = divmod(self.handed_out, len(self.dataset.parts))
-        # Loader processes read ahead; what counts is what was handed out.
+        # Loader processes read ahead, so the state counts batches handed out, not batches read.
         loader = DataLoader(
-            self.dataset, None, sampler=_From(self.sampler, step), collate_fn=list, num_workers=self.num_workers
+            self.dataset, None, sampler=_Rest(self.sampler, step), collate_fn=list, num_workers=self.num_workers
         )
         for batch in islice((batch for batches in loader for batch in batches), part, None):
             self.handed_out += 1
@@ -111,21 +113,24 @@ class BatchLoader:
 
 
 class MixDataModule(lightning.LightningDataModule):
-    """A mix as train, val and test loaders of PyG batches.
+    """Train, val and test loaders of PyG batches from a mix.
 
     Args:
-        mix: what to read.
-        batch_size: molecules an optimizer step; or molecules a step from each dataset, which needs `steps`.
-        steps: what the training loader gives in one go, in optimizer steps; None: an epoch.
-        seed: of the order in training.
-        fractions, temperature: how often the molecules of each dataset come in an epoch, see `shares`; None: once.
-        watch: tasks (see `Mix.expand`) whose molecules make up the val loader; None: all.
-        encodings: that the model reads (`ModelConfig.encodings`).
+        mix: the mix to read.
+        batch_size: molecules per optimizer step, or molecules per step from each dataset, which needs `steps`.
+        steps: length of the training loader in optimizer steps; None for one epoch.
+        seed: random seed of the training order.
+        fractions, temperature: how often the molecules of each dataset occur in an epoch, see `shares`; None for once.
+        watch: tasks (see `Mix.expand`) whose molecules make up the val loader; None for all tasks.
+        encodings: positional encodings that the model reads (`ModelConfig.encodings`).
         num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
-        accumulate: batches that a step is cut into.
+        accumulate: batches that a step is divided into.
 
-    Under a distributed Trainer each process gets its share of every step, and of every batch of the other loaders. So the
-    batch size is that of all processes together, and the Trainer needs `use_distributed_sampler=False`.
+    Under a distributed Trainer, each process gets its share of every step and of every batch of the other loaders. So
+    the batch size counts all processes together, and the Trainer needs `use_distributed_sampler=False`.
+
+    Raises:
+        ValueError: the settings cannot be combined, see `check_batches`.
     """
 
     def __init__(
@@ -183,11 +188,11 @@ class MixDataModule(lightning.LightningDataModule):
         return ShareSampler(streams, numbers, counts, self.batch_size, self.seed)
 
     def steps_per_epoch(self) -> int:
-        """Return the number of optimizer steps in which the training molecules are gone through."""
+        """Return the number of optimizer steps per epoch, or `steps` where batch sizes are per dataset."""
         return len(self._sampler())
 
     def in_order(self, split: str, tasks: list[str] | None = None) -> BatchLoader:
-        """Return a loader of every molecule of a split that has a label of these tasks (None: any), in order."""
+        """Return a loader of all molecules of a split with a label of these tasks (None for any task), in order."""
         return self._loader(split, EpochSampler(self.mix.members(split, tasks), 256, self.seed, shuffle=False))
 
     def val_dataloader(self) -> BatchLoader:

@@ -1,4 +1,4 @@
-"""The order in which molecules are read: shuffled in windows, a stream a dataset, shares of an epoch."""
+"""The order in which molecules are read: shuffled in windows, one stream per dataset, or shares of an epoch."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,15 +8,15 @@ import numpy as np
 from torch.utils.data import Sampler
 
 WINDOW = 1_048_576  # molecules that are shuffled together
-BLOCK = 1_024  # neighbours that are read together where there are more
+BLOCK = 1_024  # neighbours that are read together if there are more
 
 
 def shuffled(members: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield all of `members` in a random order, in pieces.
 
-    Up to `WINDOW` of them the order is a full permutation. More are cut into blocks of neighbours, the blocks are drawn at
-    random, and as many as fill a window are shuffled together: what one window reads fits in the page cache, so that
-    a store larger than memory is read in long runs and never molecule by molecule.
+    Up to `WINDOW` members are fully permuted. More are cut into blocks of neighbours. The blocks are drawn at random,
+    and as many as fill a window are shuffled together. What one window reads fits in the page cache, so a store larger
+    than memory is read in long runs and never molecule by molecule.
     """
     if len(members) <= WINDOW:
         yield rng.permutation(members)
@@ -28,7 +28,7 @@ def shuffled(members: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarr
 
 
 class EpochSampler(Sampler):
-    """Every molecule once an epoch, all its labels together; a new order each epoch, set by the seed."""
+    """Every molecule once per epoch, with all its labels. Shuffling gives each epoch a new order, set by the seed."""
 
     def __init__(self, molecules: np.ndarray, batch_size: int, seed: int, shuffle: bool):
         self.molecules, self.batch_size, self.seed, self.shuffle = molecules, batch_size, seed, shuffle
@@ -38,7 +38,7 @@ class EpochSampler(Sampler):
         return -(-len(self.molecules) // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
+        """Set the epoch; Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, None]]:
@@ -54,13 +54,13 @@ class EpochSampler(Sampler):
 
 
 class _Stream:
-    """A dataset's molecules, endlessly: reshuffled each time they have all been drawn, by seed and name alone."""
+    """A dataset's molecules without end, reshuffled after each pass; the order depends only on seed and name."""
 
     def __init__(self, members: np.ndarray, seed: int, name: str):
         self.members, self.key, self.lap = members, [seed, crc32(name.encode())], -1
 
     def take(self, start: int, count: int) -> np.ndarray:
-        """Return the molecules at places start … start + count - 1 of the stream."""
+        """Return the molecules at places start to start + count - 1 of the stream."""
         parts = []
         while count > 0:
             lap, offset = divmod(start, len(self.members))
@@ -75,9 +75,9 @@ class _Stream:
 class StreamSampler(Sampler):
     """`steps` batches with a fixed number of molecules from each dataset, for comparisons at equal budget.
 
-    Each dataset is a stream of its own, whose order depends on the seed and its name alone. So a target sees the same
-    molecules in the same steps whatever is trained beside it. A molecule drawn for one dataset carries that dataset's
-    labels only.
+    Each dataset is its own stream, whose order depends only on the seed and the dataset's name. So a target sees the
+    same molecules in the same steps, whatever else is trained. A molecule drawn for one dataset carries only that
+    dataset's labels.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class StreamSampler(Sampler):
 
 
 class ShareSampler(Sampler):
-    """Epochs in which each dataset has a given number of molecules, shuffled together.
+    """Epochs with a given number of molecules from each dataset, shuffled together.
 
-    Drawn as by `StreamSampler`: over the epochs a dataset's molecules all get their turn before any comes again, and each
-    carries the labels of the dataset that it was drawn for.
+    Molecules are drawn as by `StreamSampler`: over the epochs, all molecules of a dataset come once before any comes
+    again, and each carries only the labels of the dataset that it was drawn for.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ShareSampler(Sampler):
         return -(-sum(self.shares.values()) // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
+        """Set the epoch; Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

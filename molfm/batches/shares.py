@@ -1,15 +1,17 @@
-"""How many molecules of each dataset a batch or an epoch has. Imports no torch."""
+"""The number of molecules of each dataset in a batch or an epoch. Imports no torch."""
 
 
 def check_batches(
     batch_size: int | dict[str, int], steps: int | None, fractions: dict[str, float] | None, temperature: float | None
 ) -> None:
-    """Check that settings of batches go together.
+    """Check that settings of batches can be combined.
 
     Raises:
-        ValueError: they do not.
+        ValueError: batch sizes per dataset come with fractions or a temperature, or without `steps`, or name no dataset.
     """
     if isinstance(batch_size, dict):
+        if not batch_size:
+            raise ValueError("Expected a batch size for each dataset, found none.")
         if fractions or temperature:
             raise ValueError("A batch size per dataset cannot be combined with fractions or a temperature.")
         if steps is None:
@@ -20,13 +22,14 @@ def shares(sizes: dict[str, int], fractions: dict[str, float], temperature: floa
     """Return how many molecules of each dataset an epoch has.
 
     Args:
-        sizes: molecules of each dataset.
-        fractions: the part of a dataset that an epoch takes; of those not named, all.
-        temperature: T; the epoch's molecules are dealt out in proportion to (size · fraction)^(1/T). 1: as they are; more:
-            small datasets come more often, large ones less; very much: all the same.
+        sizes: number of molecules of each dataset.
+        fractions: fraction of a dataset that an epoch takes; 1 for datasets that are not named.
+        temperature: T; the epoch's molecules are divided in proportion to (size · fraction)^(1/T). 1 keeps the
+            proportions. Larger values draw small datasets more often and large ones less often; very large values give
+            equal shares.
 
     Raises:
-        ValueError: an unknown dataset, a fraction that is not above 0, or a temperature below 1.
+        ValueError: a dataset is unknown, a fraction is not above 0, or the temperature is below 1.
     """
     if unknown := [name for name in fractions if name not in sizes]:
         raise ValueError(f"Unknown dataset {unknown[0]!r} in fractions; expected {', '.join(sizes)}.")

@@ -1,4 +1,4 @@
-"""Data cards and where their files come from: what a card says, how it is parsed, the shipped ones, downloads.
+"""Data cards and the files they name: what a card contains, how it is parsed, the shipped cards, downloads.
 
-`molfm.card` and `molfm.cards` are the entrance.
+`molfm.card` and `molfm.cards` are the entry points.
 """

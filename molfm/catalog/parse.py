@@ -1,4 +1,4 @@
-"""From the text of a data card to a checked `DataCard`."""
+"""Parse the text of a data card into a checked `DataCard`."""
 
 import re
 from dataclasses import fields
@@ -27,7 +27,7 @@ def _check_sha256(value, where: str) -> None:
 
 
 def _known(facts: dict, cls: type, where: str, given: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> dict:
-    """Check that an entry of a card names fields of `cls` (or `more`) only, and none that it is given by its place."""
+    """Return an entry of a card after checking that it names only fields of `cls` or `more`, and none of `given`."""
     if not isinstance(facts, dict):
         raise CardError(f"{where}: expected names and values, found {facts!r}.")
     allowed = [*more, *(f.name for f in fields(cls) if f.name not in given)]
@@ -51,12 +51,12 @@ def make_task(name: str, dataset: str, facts: dict | None, where: str) -> Task:
     _check_number(task.classes, 2, f"{where}: classes of task {name}")
     _check_number(task.count, 1, f"{where}: count of task {name}")
     if task.count is not None and "*" not in task.name:
-        raise CardError(f"{where}: task {name}: `count` belongs to a name with a `*`, for the columns it stands for.")
+        raise CardError(f"{where}: task {name}: `count` needs a name with a `*`; it is the number of matching columns.")
     return task
 
 
 def _strings(value, where: str) -> tuple[str, ...]:
-    """Return a card's one string, or its list of strings, as a tuple."""
+    """Return an entry of a card, a string or a list of strings, as a tuple."""
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(item, str) and item for item in values):
         raise CardError(f"{where}: expected a string or a list of strings, found {value!r}.")
@@ -78,21 +78,26 @@ def _make_source(facts: dict, tasks: dict, where: str) -> Source:
     for entry in ("columns", "atomization"):
         named = facts.setdefault(entry, {})
         if not isinstance(named, dict) or not set(named) <= set(tasks):
-            raise CardError(f"{where}: {entry}: expected tasks of this card and a value each, found {named!r}.")
+            raise CardError(f"{where}: {entry}: expected tasks of this card, each with a value, found {named!r}.")
     computed = {}
     for task, entry in facts["atomization"].items():
         place = f"{where}: atomization of {task}"
         if {"column", "atoms"} - set(_known(entry, Atomization, place)) or not isinstance(entry["atoms"], dict):
-            raise CardError(f"{place}: expected a column and atoms: an energy for each element, found {entry!r}.")
+            raise CardError(f"{place}: expected a column and atoms (an energy for each element), found {entry!r}.")
         computed[task] = Atomization(**entry)
     return Source(**facts | {"atomization": computed})
 
 
 def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
-    """Return the `DataCard` that `text` (YAML front matter between `---` lines, then prose) describes.
+    """Return the `DataCard` that a text describes.
+
+    Args:
+        text: YAML front matter between `---` lines, then prose.
+        where: name of the file, for messages.
+        folder: the card's folder, for its relative paths; None for a shipped card.
 
     Raises:
-        CardError: naming the entry, what was expected and what was found.
+        CardError: the text is not a valid card; the message names the entry, what was expected and what was found.
     """
     parts = text.split("---\n", 2)
     if len(parts) != 3 or parts[0].strip():
@@ -110,8 +115,8 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
         raise CardError(f"{where}: tasks: expected names and their facts, found {entries!r}.")
     tasks = tuple(make_task(key, name, entry, where) for key, entry in entries.items())
     for task in tasks:
-        of_card = str(task.same_as).startswith(f"{name}/")
-        if of_card and not any(fnmatchcase(task.same_as, other.id) for other in tasks):
+        in_this_card = str(task.same_as).startswith(f"{name}/")
+        if in_this_card and not any(fnmatchcase(task.same_as, other.id) for other in tasks):
             raise CardError(f"{where}: same_as of task {task.name}: this card has no task {task.same_as}.")
     places, datasets = facts.get("sources") or (), tuple(facts.get("datasets") or ())
     if bool(datasets) == bool(tasks) or bool(tasks) != bool(places):

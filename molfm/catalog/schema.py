@@ -1,4 +1,4 @@
-"""What a data card says: tasks, sources, splits. `DataCard` shows itself as a page in a notebook."""
+"""What a data card contains: tasks, sources, splits. A notebook shows a `DataCard` as a page."""
 
 import html
 import re
@@ -12,16 +12,16 @@ LEVELS = ("graph", "node", "edge")
 KINDS = ("regression", "binary", "ordinal")
 DOMAINS = ("quantum", "physicochemical", "biological", "transcriptomic")
 SPLIT_METHODS = ("official", "scaffold", "random")
-OPEN_TASKS, SHOWN_TASKS = 30, 60  # in a notebook: a longer list is folded, and a much longer one is cut
+OPEN_TASKS, SHOWN_TASKS = 30, 60  # in a notebook, a list is folded above the first number and cut above the second
 
 
 class CardError(ValueError):
-    """A data card, or the request for one, is wrong; the message says what was expected."""
+    """A data card, or the request for one, is invalid; the message says what was expected."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One label column of a dataset, or, where the name has a `*`, all columns of its file that match."""
+    """One label column of a dataset or, if the name contains a `*`, all matching columns of its file."""
 
     name: str
     dataset: str
@@ -30,47 +30,45 @@ class Task:
     domain: str | None = None
     unit: str | None = None
     description: str = ""
-    same_as: str | None = (
-        None  # id of the task that is the same measurement; in a card, of its own tasks the name will do
-    )
-    classes: int | None = None  # of an ordinal task: its labels are 0, 1, … classes - 1, in this order
-    count: int | None = None  # how many columns a name with a `*` stands for
+    same_as: str | None = None  # id of the task that is the same measurement; within a card, its name is enough
+    classes: int | None = None  # number of classes of an ordinal task: labels 0, 1, … classes - 1, in this order
+    count: int | None = None  # number of columns that a name with a `*` stands for
 
     @property
     def id(self) -> str:
-        """The name that is unique in every mix: `dataset/name`."""
+        """The name `dataset/name`, which is unique in every mix."""
         return f"{self.dataset}/{self.name}"
 
 
 @dataclass(frozen=True)
 class Atomization:
-    """A label that a source lacks and that is computed: (column - energies of the molecule's atoms) * factor."""
+    """How to compute a label that a source lacks: (column - energies of the molecule's atoms) * factor."""
 
     column: str
-    atoms: dict[str, float]  # element -> energy of the isolated atom in the column's unit; hydrogens count too
+    atoms: dict[str, float]  # element -> energy of the isolated atom, in the column's unit; hydrogens count too
     factor: float = 1.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """One published form of a dataset's table: where it can be had, and what is true of that file alone.
+    """One published form of a dataset's table: where to get it, and the facts that hold for this file alone.
 
     A location is `https://…`, `doi:10.5281/zenodo.N/FILE`, `pypi:NAME==VERSION#PATH`, `file:PATH` or `package:PATH`
-    (inside molfm). `#PATH` is a member of an archive: a wheel or a zip. A `*` in it stands for several files, which
-    are one table, in the order of their names.
+    (inside molfm). `#PATH` is a member of an archive: a wheel or a zip. A `*` stands for several files, which form one
+    table in the order of their names.
     """
 
-    locations: tuple[str, ...] = ()  # all of the same table, tried in this order; `location` in a card
-    sha256: str | dict[str, str] | None = None  # of the file (of the wheel, for pypi), or by file name; None: unknown
+    locations: tuple[str, ...] = ()  # places of the same table, tried in this order; a card calls them `location`
+    sha256: str | dict[str, str] | None = None  # of the file (for pypi, of the wheel), or by file name; None if unknown
     smiles: str = "smiles"  # name of the SMILES column
-    columns: dict[str, str | None] = field(default_factory=dict)  # task -> column where they differ; None: not in here
+    columns: dict[str, str | None] = field(default_factory=dict)  # task -> column if they differ; None if missing
     rows: int | None = None  # as published
-    splits: tuple[str, ...] = ()  # locations of the official split file: row numbers, so for this table alone
+    splits: tuple[str, ...] = ()  # locations of the official split file; its row numbers fit this table alone
     splits_sha256: str | None = None
-    atomization: dict[str, Atomization] = field(default_factory=dict)  # task -> how it is computed
+    atomization: dict[str, Atomization] = field(default_factory=dict)  # task -> how to compute it
 
     def column(self, task: str) -> str | None:
-        """Return the name of a task's column, or None where this source does not have it."""
+        """Return the name of a task's column, or None if this source lacks the task."""
         return self.columns.get(task, task)
 
 
@@ -78,8 +76,8 @@ class Source:
 class DataCard:
     """A dataset or a mix, as its card describes it.
 
-    `split` is the method used where the caller names none. "official" goes by the split file of the source that is
-    used. A source without one is then split by "random", which is by molecule: row numbers mean nothing in another file.
+    `split` is the method used if the caller names none. "official" reads the split file of the source that is used. A
+    source without a split file is split by "random" instead, because row numbers mean nothing in another file.
     """
 
     name: str
@@ -89,27 +87,27 @@ class DataCard:
     homepage: str = ""
     tasks: tuple[Task, ...] = ()
     sources: tuple[Source, ...] = ()
-    datasets: tuple[str, ...] = ()  # of a mix
+    datasets: tuple[str, ...] = ()  # members of a mix; empty for a dataset
     split: Literal["official", "scaffold", "random"] = "random"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # train, val, test
     text: str = ""
-    folder: Path | None = None  # where `file:` sources and dataset cards of a user's mix are looked for first
+    folder: Path | None = None  # of a user's card: where `file:` paths start and members of a mix are first looked for
 
     @property
     def n_tasks(self) -> int:
-        """The number of label columns, those that a `*` stands for included."""
+        """The number of label columns, including those that a `*` stands for."""
         return sum(task.count or 1 for task in self.tasks)
 
     @property
     def rows(self) -> int | None:
-        """The number of rows of the table as published, where the card says so."""
+        """The number of rows of the published table, or None if the card does not say."""
         return next((source.rows for source in self.sources if source.rows), None)
 
     def facts(self) -> dict[str, str]:
-        """Return what a reader wants to know first, as text."""
+        """Return the main facts by name, as text."""
         levels = {level: sum(task.count or 1 for task in self.tasks if task.level == level) for level in LEVELS}
         fractions = "/".join(f"{fraction:g}" for fraction in self.fractions)
-        official = "official, where the source has one, else random"
+        official = "official if the source has one, else random"
         shown = {
             "name": self.name,
             "datasets": ", ".join(self.datasets),
@@ -124,7 +122,7 @@ class DataCard:
         return {key: value for key, value in shown.items() if value}
 
     def table(self) -> pd.DataFrame:
-        """Return the tasks, one row each; `columns` is how many columns of the file the row stands for."""
+        """Return a table with one row per task; `columns` is the number of columns that the row stands for."""
         rows = [
             {
                 "task": task.id,
@@ -145,14 +143,14 @@ class DataCard:
         if self.tasks:
             table = self.table().head(SHOWN_TASKS).to_html(index=False, border=0)
             more = len(self.tasks) - SHOWN_TASKS
-            cut = f"<p>… and {more:,} more: <code>card.table()</code> has them all.</p>" if more > 0 else ""
+            cut = f"<p>… and {more:,} more: <code>card.table()</code> lists them all.</p>" if more > 0 else ""
             unfolded = " open" if len(self.tasks) <= OPEN_TASKS else ""
             label = "1 task" if self.n_tasks == 1 else f"{self.n_tasks:,} tasks"
             parts.append(f"<details{unfolded}><summary>{label}</summary>{table}{cut}</details>")
         return f"<div class='molfm-card'>{''.join(parts)}{_markdown_to_html(self.text)}</div>"
 
 
-# Colours are the notebook's own, so that light and dark themes both work.
+# Text keeps the notebook's own colours, so light and dark themes both work.
 _STYLE = """<style>
 .molfm-card { max-width: 72em; }
 .molfm-card table { border-collapse: collapse; margin: 0.5em 0; }
@@ -164,13 +162,13 @@ _STYLE = """<style>
 
 
 def _linked(text: str) -> str:
-    """Escape a fact, and make a link of one that is an address."""
+    """Escape a fact, and turn a URL into a link."""
     escaped = html.escape(text)
     return f"<a href='{escaped}'>{escaped}</a>" if re.fullmatch(r"https?://\S+", text) else escaped
 
 
 def _markdown_to_html(text: str) -> str:
-    """Render a card's prose: HTML in it is escaped, images are left out and links go to http(s) only."""
+    """Render a card's prose as HTML; raw HTML is escaped, images are left out, and links go to http(s) only."""
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")

@@ -1,7 +1,7 @@
-"""The data cards: one Markdown file a dataset, YAML front matter and prose; the only place where its facts live.
+"""The data cards: one Markdown file per dataset (YAML front matter and prose), the only place where its facts live.
 
-A dataset's card names its tasks and its sources; a mix's card names datasets. `cards()` lists the shipped ones; a path
-to a card of your own works wherever a name does.
+A dataset's card names its tasks and its sources; a mix's card names datasets. `cards()` lists the shipped cards. The
+path of a user's own card works wherever a name does.
 """
 
 import re
@@ -19,14 +19,14 @@ from molfm.catalog.schema import DOMAINS, LEVELS, CardError, DataCard, Task
 
 
 def expand_tasks(card: DataCard, column_names: list[str]) -> DataCard:
-    """Return the card with each task whose name has a `*` replaced by the columns that match, in the file's order.
+    """Return the card with each task whose name contains a `*` replaced by the matching columns, in the file's order.
 
-    A column that another entry of the card names is not matched. A name that is itself a column is taken as it stands.
+    A column that another entry of the card names is not matched. A name that is itself a column is taken literally.
 
     Raises:
-        CardError: nothing matches; the message says what was there.
+        CardError: no column matches; the message lists the columns.
     Warns:
-        UserWarning: the number of columns is not the card's `count`.
+        UserWarning: the number of matching columns is not the card's `count`.
     """
     taken = {task.name for task in card.tasks}
     for source in card.sources:
@@ -44,7 +44,8 @@ def expand_tasks(card: DataCard, column_names: list[str]) -> DataCard:
             )
         if task.count not in (None, len(found)):
             warnings.warn(
-                f"{card.name}: {len(found):,} columns are {task.name}, its card says {task.count:,}.", stacklevel=2
+                f"{card.name}: {len(found):,} columns match {task.name}, but the card says {task.count:,}.",
+                stacklevel=2,
             )
         taken |= set(found)
         expanded += [replace(task, name=name, count=None) for name in found]
@@ -59,10 +60,13 @@ def _shipped() -> dict[str, DataCard]:
 
 
 def card(name: str | Path) -> DataCard:
-    """Return the data card of a dataset or mix: a shipped card's name, or the path of a card of your own (`*.md`).
+    """Return the data card of a dataset or mix.
+
+    Args:
+        name: the name of a shipped card, or the path of a user's own card (`*.md`).
 
     Raises:
-        CardError: the name is unknown (the message lists those that exist and the nearest one), or the file is wrong.
+        CardError: the name is unknown (the message lists the known names), or the file is missing or invalid.
     """
     if str(name).endswith(".md"):
         path = Path(name)
@@ -77,7 +81,7 @@ def card(name: str | Path) -> DataCard:
 
 
 def datasets_of(name: str | Path | DataCard) -> list[DataCard]:
-    """Return the cards of the datasets behind a name or card: of a mix, its members; of a dataset, itself."""
+    """Return the cards of the datasets behind a name or card: the members of a mix, or the dataset itself."""
     top = name if isinstance(name, DataCard) else card(name)
     if not top.datasets:
         return [top]
@@ -86,7 +90,7 @@ def datasets_of(name: str | Path | DataCard) -> list[DataCard]:
 
 
 def cards() -> pd.DataFrame:
-    """Return the shipped data cards, a row each."""
+    """Return a table of the shipped data cards, one row per card."""
     rows = []
     for item in _shipped().values():
         members = datasets_of(item)

@@ -1,4 +1,4 @@
-"""Molecules in three dimensions."""
+"""Molecules in three dimensions: coordinates for pictures and for quantum labels."""
 
 from typing import NamedTuple
 
@@ -6,19 +6,19 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-_EMBEDDINGS = 20  # tries to find coordinates
-_SEED, _SECONDS = 7, 10  # of a conformer that is only looked at
-_STEPS = 10_000  # of the force field, times atoms
+_EMBEDDINGS = 20  # attempts to find coordinates
+_SEED, _SECONDS = 7, 10  # random seed and time limit of a conformer that is only shown
+_STEPS = 10_000  # steps of the force field times number of atoms
 _GAP = 3.5  # Å between the parts of a mixture
 
 
 def embed(mol: Chem.Mol, seed: int, seconds: int = 0) -> bool:
-    """Give a molecule with hydrogens 3D coordinates by ETKDGv3 (doi 10.1021/acs.jcim.0c00025); return whether it succeeded.
+    """Give a molecule 3D coordinates by ETKDGv3 (doi 10.1021/acs.jcim.0c00025), and return whether it succeeded.
 
     Args:
-        mol: the molecule, changed in place.
-        seed: of the random numbers.
-        seconds: time limit; 0 for none, so the result does not depend on the machine.
+        mol: the molecule with hydrogens, changed in place.
+        seed: random seed.
+        seconds: time limit of each of two tries; 0 for none, so the result does not depend on the machine.
     """
     settings = rdDistGeom.ETKDGv3()
     settings.randomSeed, settings.maxIterations, settings.timeout = seed, _EMBEDDINGS, seconds
@@ -33,16 +33,16 @@ class Conformer(NamedTuple):
 
     elements: np.ndarray  # (n_atoms,) uint8, atomic numbers
     xyz: np.ndarray  # (n_atoms, 3) float32, in Å
-    bonds: np.ndarray  # (n_bonds, 2) uint16; those between heavy atoms first, in the order of the molecule's bonds
-    orders: np.ndarray  # (n_bonds,) float32, 1.5: aromatic
-    flat: bool  # no three-dimensional coordinates were found; these are of the drawing
+    bonds: np.ndarray  # (n_bonds, 2) uint16; bonds between heavy atoms come first, in the order of that molecule
+    orders: np.ndarray  # (n_bonds,) float32; 1.5 is aromatic
+    flat: bool  # whether no 3D coordinates were found, so these are the drawing's, without hydrogens
 
 
 def conformer(smiles: str) -> Conformer:
     """Return one conformer with its hydrogens: ETKDGv3 (doi 10.1021/acs.jcim.0c00025) from a fixed seed, then MMFF94.
 
-    It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for. The parts of a
-    salt or mixture stand side by side: where they would be to each other is not known.
+    It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for. The parts
+    of a salt or mixture stand side by side, because their position to each other is not known.
     """
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     flat = not embed(mol, _SEED, _SECONDS)
@@ -56,8 +56,8 @@ def conformer(smiles: str) -> Conformer:
     if not flat:
         _side_by_side(mol, xyz)
     xyz -= xyz.mean(axis=0)
-    axes = np.linalg.svd(xyz, full_matrices=True)[2]  # the widest side to the viewer
-    axes[2] *= np.sign(np.linalg.det(axes))  # turned, never mirrored
+    axes = np.linalg.svd(xyz, full_matrices=True)[2]  # the widest side faces the viewer
+    axes[2] *= np.sign(np.linalg.det(axes))  # rotated, never mirrored
     return Conformer(
         np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.uint8),
         (xyz @ axes.T).astype(np.float32),
@@ -68,7 +68,7 @@ def conformer(smiles: str) -> Conformer:
 
 
 def _side_by_side(mol: Chem.Mol, xyz: np.ndarray) -> None:
-    """Move the parts of a mixture, each of which was placed around the origin, apart along the first axis."""
+    """Move the parts of a mixture apart along the first axis; each part was placed around the origin."""
     end = None
     for atoms in map(list, Chem.GetMolFrags(mol)):
         if end is not None:

@@ -1,4 +1,4 @@
-"""Molecules to look at: drawn as SVG, and in three dimensions. The only place that asks RDKit for pictures."""
+"""Drawings of molecules as SVG and HTML. The only module that asks RDKit for pictures."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
-# Read on white and on black: mid-tones of Okabe and Ito's colours. Everything else is drawn in the text's own colour.
-_ATOM_COLORS = {
+# Mid-tones of Okabe and Ito's colours, readable on white and on black. All else is drawn in the text's own colour.
+_ATOM_COLORS = {  # atomic number -> colour
     7: "#2f86c5",
     8: "#d55e00",
     9: "#009e73",
@@ -18,7 +18,7 @@ _ATOM_COLORS = {
     16: "#b8860b",
     15: "#c46a9a",
 }
-_MATCH = (0.34, 0.71, 0.91, 0.45)  # of atoms that a search found
+_MATCH = (0.34, 0.71, 0.91, 0.45)  # highlights the atoms and bonds that a search found
 _BLACK = "#000000"
 
 
@@ -34,14 +34,14 @@ def draw(
     bonds: Sequence[int] = (),
     palette: bool = True,
 ) -> str:
-    """Return a molecule as an SVG element, on a transparent ground.
+    """Return a molecule as an SVG element with a transparent background.
 
     Args:
-        mol: what is drawn.
-        width, height: in pixels.
-        atoms: atom -> its highlight's colour, (r, g, b) or (r, g, b, a) in 0 to 1.
-        bonds: those that are highlighted with their atoms.
-        palette: colours for elements other than carbon; else all in one.
+        mol: the molecule to draw.
+        width, height: size in pixels.
+        atoms: index of an atom -> colour of its highlight, (r, g, b) or (r, g, b, a) in 0 to 1; None for no highlights.
+        bonds: indices of the bonds to highlight, in the colour of search results.
+        palette: whether to colour elements other than carbon; if False, all atoms have one colour.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawer.drawOptions()
@@ -58,11 +58,11 @@ def draw(
         highlightBondColors=dict.fromkeys(bonds, _MATCH),
     )
     drawer.FinishDrawing()
-    return drawer.GetDrawingText().partition("?>")[2].strip()  # without the XML header: it stands inside a page
+    return drawer.GetDrawingText().partition("?>")[2].strip()  # without the XML header: the SVG is put into a page
 
 
 def draw_smiles(smiles: str, width: int, height: int, pattern: Chem.Mol | None = None) -> str:
-    """Return a molecule as an SVG element in the colour of the text around it, atoms that match a pattern highlighted."""
+    """Return a molecule as an SVG element in the colour of the surrounding text; highlight what matches `pattern`."""
     mol = Chem.MolFromSmiles(smiles)
     matches = mol.GetSubstructMatches(pattern, maxMatches=50) if pattern is not None else ()
     atoms = {atom for match in matches for atom in match}
@@ -71,18 +71,24 @@ def draw_smiles(smiles: str, width: int, height: int, pattern: Chem.Mol | None =
 
 
 def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int = 380, height: int = 280) -> str:
-    """Return a molecule as SVG whose atoms are coloured (blue: negative, orange: positive) and marked with their values.
+    """Return a molecule as HTML; each atom shows its value as a colour (blue: negative, orange: positive) and a number.
 
     Args:
         smiles: the molecule.
-        values: one a heavy atom, in the order of `Chem.MolFromSmiles(smiles)`; NaN: unmeasured.
-        unit: of the values.
+        values: one value per heavy atom, in the order of `Chem.MolFromSmiles(smiles)`; NaN if unmeasured.
+        unit: unit of the values, for the caption.
+        width, height: size of the drawing in pixels.
+
+    Raises:
+        ValueError: the number of values is not the number of atoms.
     """
     from rdkit import Chem
 
     mol, values = Chem.MolFromSmiles(smiles), np.asarray(values, float)
     if len(values) != mol.GetNumAtoms():
-        raise ValueError(f"{len(values)} values for {mol.GetNumAtoms()} atoms of {smiles}.")
+        raise ValueError(
+            f"Expected one value per atom, found {len(values)} values for {mol.GetNumAtoms()} atoms of {smiles}."
+        )
     largest = np.nanmax(np.abs(values)) or 1.0
     colors = {}
     for atom, value in zip(mol.GetAtoms(), values.tolist(), strict=True):
@@ -104,7 +110,7 @@ def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
 
 
 def molecule_grid(smiles: Sequence[str], captions: Sequence[str], width: int = 190, height: int = 150) -> str:
-    """Return molecules drawn as SVG in an HTML grid, a caption below each; needs neither network nor JavaScript."""
+    """Return an HTML grid of molecules as SVG, with a caption below each; it needs neither network nor JavaScript."""
     from rdkit import Chem
 
     cells = []

@@ -1,8 +1,8 @@
-"""From SMILES to flat arrays: the only place where a molecule is a Python object.
+"""Turn SMILES into flat arrays of atoms and bonds; stores and batches hold these instead of molecule objects.
 
-Every molecule is stored as its key, the canonical isomeric SMILES without atom-map numbers, in the order of atoms and bonds
-that this text has: so labels of several datasets meet on the same atoms whatever string they came with. Codes are small
-integers; which numbers a model sees is the encoder's business (`model.py`). This module never imports torch.
+Every molecule is stored as its key: the canonical isomeric SMILES without atom-map numbers. Its atoms and bonds are in
+the order of this text, so labels of several datasets meet on the same atoms, whatever SMILES they came with. Codes are
+small integers; `nn/encoders.py` decides which numbers a model sees. This module never imports torch.
 """
 
 import re
@@ -18,10 +18,10 @@ from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from molfm.base.arrays import pointer
 from molfm.chem.smiles import AROMATIC, DOUBLE, OTHER, SINGLE, TRIPLE, Graphs, is_readable, read_graphs
 
-VERSION = 2  # part of the cache key of every store: raise it whenever a code below changes its meaning
+VERSION = 2  # part of every store's cache key: raise it whenever a code below changes its meaning
 MAX_ATOMS = 255  # bond ends are stored as uint8
 
-# Columns of an atom's codes with their number of values; larger values are clipped to the last one.
+# Columns of an atom's codes, each with its number of values; larger values are clipped to the last one.
 ATOM_FIELDS = {
     "element": 119,  # atomic number
     "degree": 9,  # neighbours, hydrogens included
@@ -31,9 +31,9 @@ ATOM_FIELDS = {
     "hydrogens": 6,
     "aromatic": 2,
     "in_ring": 2,
-    "chirality": 3,  # no label, R, S (CIP, so that it does not depend on the order of atoms)
+    "chirality": 3,  # no label, R, S; CIP labels do not depend on the order of atoms
 }
-# A bond's three codes share one byte on disk; BOND_CODES[byte] gives them back.
+# A bond's three codes share one byte on disk; BOND_CODES[byte] returns them.
 BOND_FIELDS = {
     "type": 5,  # single, double, triple, aromatic, other
     "stereo": 4,  # none, any, Z, E
@@ -46,14 +46,14 @@ _BOND_ORDER = {
     Chem.BondType.TRIPLE: TRIPLE,
     Chem.BondType.AROMATIC: AROMATIC,
 }
-_BOND_STEREO = {  # relative to the atoms of highest CIP rank, so that it does not depend on the order of atoms
+_BOND_STEREO = {  # relative to the atoms of highest CIP rank, so it does not depend on the order of atoms
     Chem.BondStereo.STEREOANY: 1,
     Chem.BondStereo.STEREOZ: 2,
     Chem.BondStereo.STEREOE: 3,
 }
 _CIP = {"R": 1, "S": 2}
 _MAP_NUMBER = re.compile(r":\d+\]")
-_ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as it is written; group 1: its map number
+_ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as written; group 1 is its map number
 _BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
 _MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
 _KEEP_HYDROGENS = Chem.SmilesParserParams()
@@ -61,7 +61,7 @@ _KEEP_HYDROGENS.removeHs = False
 
 
 class Rejected(NamedTuple):
-    """A row that is no molecule we can store."""
+    """A row that cannot be stored as a molecule."""
 
     row: int
     smiles: str
@@ -69,23 +69,23 @@ class Rejected(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where the stored atoms (or bonds) of featurized molecules stand in labels that go by the input string."""
+    """The places of stored atoms (or bonds) in labels that follow the input SMILES."""
 
-    order: np.ndarray  # (n_atoms,) or (n_bonds,) int64
-    written: np.ndarray  # (n,) int64, a molecule's atoms or bonds in that string, hydrogens too where it writes them
+    order: np.ndarray  # (n_atoms,) or (n_bonds,) int64, place of each stored atom or bond
+    written: np.ndarray  # (n,) int64, number of places of each molecule, including hydrogens that its SMILES writes out
 
 
 class Molecules(NamedTuple):
-    """Featurized molecules, concatenated: molecule i owns atoms atom_ptr[i]:atom_ptr[i+1], and its bonds likewise."""
+    """Featurized molecules, concatenated: molecule i owns atoms atom_ptr[i]:atom_ptr[i+1], and bonds likewise."""
 
-    row: np.ndarray  # (n,) int64, the input row it came from
-    smiles: list[str]  # (n,) the key
+    row: np.ndarray  # (n,) int64, input row of each molecule
+    smiles: list[str]  # (n,) keys
     identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and constitution (no stereo, no isotopes)
     atoms: np.ndarray  # (n_atoms, 9) uint8, ATOM_FIELDS
     atom_ptr: np.ndarray  # (n + 1,) int64
-    bonds: np.ndarray  # (n_bonds, 3) uint8: both ends, numbered in the molecule, and the byte of BOND_CODES
+    bonds: np.ndarray  # (n_bonds, 3) uint8: both ends, numbered within the molecule, and the byte for BOND_CODES
     bond_ptr: np.ndarray  # (n + 1,) int64
-    places: dict[str, Places]  # by level, those that were asked for
+    places: dict[str, Places]  # by level, for the levels that were asked for
     rejected: list[Rejected]
 
 
@@ -111,7 +111,7 @@ class _NotStorable(Exception):
 def _without_map_numbers(smiles: object) -> str:
     if not isinstance(smiles, str) or not smiles.strip():
         raise _NotStorable("empty SMILES")
-    # They go before RDKit sees them: they would make like neighbours look different, and stereocentres of like atoms.
+    # RDKit must not see them: they make equal neighbours look different, which creates false stereocentres.
     return _MAP_NUMBER.sub("]", smiles) if ":" in smiles else smiles
 
 
@@ -125,13 +125,13 @@ def _parse(text: str) -> _Parsed:
     key = Chem.MolToSmiles(mol)
     if "*" in key:
         raise _NotStorable("dummy atom (*): a fragment, not a molecule")
-    if key == text:  # it is in its stored order already
+    if key == text:  # already in the stored order
         return _Parsed(key, mol, range(mol.GetNumAtoms()))
     return _Parsed(key, mol, np.fromstring(mol.GetProp("_smilesAtomOutputOrder")[1:-1], int, sep=","))
 
 
 def canonical_smiles(smiles: str) -> str | None:
-    """Return a molecule's key: canonical isomeric SMILES without atom-map numbers; None where it cannot be stored."""
+    """Return a molecule's key, the canonical isomeric SMILES without atom-map numbers; None if it cannot be stored."""
     try:
         return _parse(_without_map_numbers(smiles)).key
     except _NotStorable:
@@ -139,7 +139,7 @@ def canonical_smiles(smiles: str) -> str | None:
 
 
 def hash64(text: str) -> int:
-    """Return a stable 64-bit hash of a text: equal on every machine, process and version."""
+    """Return a stable 64-bit hash of a text, equal on every machine, in every process and version."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -151,7 +151,7 @@ def _constitution(key: str, mol: Chem.Mol) -> str:
 
 
 def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
-    """Return the molecule with deuterium and tritium as plain hydrogen, which is no atom of its own."""
+    """Return the molecule with deuterium and tritium as implicit hydrogens."""
     if not _MARKED_HYDROGEN.search(key):
         return mol
     mol = Chem.Mol(mol)
@@ -163,7 +163,7 @@ def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
 def scaffolds(keys: Sequence[str]) -> np.ndarray:
     """Return a 64-bit hash of each molecule's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
 
-    Without a ring there is no scaffold; such a molecule is a group of its own, else they would all be one.
+    A molecule without rings has no scaffold. Its constitution is hashed instead, or all of them would form one group.
     """
 
     def scaffold(key: str) -> str:
@@ -178,9 +178,9 @@ def scaffolds(keys: Sequence[str]) -> np.ndarray:
 
 
 def _written(text: str, mol: Chem.Mol) -> tuple[Sequence[int], Sequence[int], int, int]:
-    """Return where mol's atoms and its bonds stand in its SMILES, and how many of both there are.
+    """Return the places of mol's atoms and bonds in its SMILES, and the numbers of atoms and bonds that it writes.
 
-    They differ where hydrogens are written out that RDKit takes for a property of their neighbours.
+    Places differ from RDKit's numbers if hydrogens are written out that RDKit makes implicit.
     """
     if "[H" not in text:
         n_atoms, n_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
@@ -190,18 +190,18 @@ def _written(text: str, mol: Chem.Mol) -> tuple[Sequence[int], Sequence[int], in
         item.SetIntProp("written", item.GetIdx())
     kept = Chem.RemoveHs(full)
     if kept.GetNumAtoms() != mol.GetNumAtoms():
-        raise _NotStorable("it cannot be told which of its written hydrogens are atoms")
+        raise _NotStorable("unclear which of the hydrogens it writes out are atoms")
     atoms, bonds = ([item.GetIntProp("written") for item in items] for items in (kept.GetAtoms(), kept.GetBonds()))
     return atoms, bonds, full.GetNumAtoms(), full.GetNumBonds()
 
 
 def _by_map_number(smiles: str, atoms: Sequence[int], n_written: int) -> tuple[np.ndarray, int]:
-    """Return the places of atoms in a node label and its length: by map number where the SMILES carries them."""
-    numbers = np.array([int(number or 0) for number in _ATOM_TEXT.findall(smiles)])  # as for RDKit, none is like 0
+    """Return the places of atoms in a node label, by map number if the SMILES has them, and the label's length."""
+    numbers = np.array([int(number or 0) for number in _ATOM_TEXT.findall(smiles)])  # missing: 0, as in RDKit
     atoms = np.asarray(atoms)
     if not numbers.any():
         return atoms, n_written
-    for counted in (numbers, numbers[atoms]):  # all atoms that are written, or only those that are stored
+    for counted in (numbers, numbers[atoms]):  # all written atoms, or only the stored ones
         first = counted.min()
         if first <= 1 and np.array_equal(np.sort(counted), np.arange(first, first + len(counted))):
             return numbers[atoms] - first, len(counted)
@@ -210,12 +210,12 @@ def _by_map_number(smiles: str, atoms: Sequence[int], n_written: int) -> tuple[n
 
 # ------------------------------------------------------------------------------------------------------ many molecules
 
-_OF_KIND = list(ATOM_FIELDS)[:-2]  # what an atom's text and the orders of its bonds decide: all but ring and chirality
-_codes_of_kind: dict[int, list[int]] = {}  # what RDKit said of the first atom of each kind that this process met
+_OF_KIND = list(ATOM_FIELDS)[:-2]  # fields that follow from an atom's text and the orders of its bonds
+_codes_of_kind: dict[int, list[int]] = {}  # RDKit's answer for the first atom of each kind that this process met
 
 
 def _codes_of(atom: Chem.Atom) -> list[int]:
-    """Return an atom's codes of `_OF_KIND`."""
+    """Return an atom's codes for the fields in `_OF_KIND`."""
     values = (
         atom.GetAtomicNum(),
         atom.GetTotalDegree(),
@@ -237,18 +237,18 @@ def _bond_bytes(order: np.ndarray, stereo: np.ndarray, in_ring: np.ndarray) -> n
 
 
 def _read(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
-    """Return (atoms, atoms of each molecule, bonds, bonds of each molecule), read from the keys' texts."""
+    """Return (atoms, atoms per molecule, bonds, bonds per molecule), read from the texts of the keys."""
     graphs = read_graphs([item.key for item in parsed])
     sizes = np.diff(graphs.atom_ptr)
     if not np.array_equal(sizes, [item.mol.GetNumAtoms() for item in parsed]):
-        return _ask(parsed)  # it writes something that we cannot read after all
+        return _ask(parsed)  # RDKit wrote something that `read_graphs` cannot read after all
     molecule_of = np.repeat(np.arange(len(parsed)), sizes)
     local = np.arange(len(molecule_of)) - graphs.atom_ptr[molecule_of]
 
     kinds, first, kind = np.unique(_kinds(graphs), return_index=True, return_inverse=True)
     for number, atom in zip(kinds.tolist(), first.tolist(), strict=True):
         if number not in _codes_of_kind:
-            # Parsed from its key: what RDKit says of valence can depend on how the molecule was written.
+            # Parsed from the key, because RDKit's valence can depend on how a molecule is written.
             mol = Chem.MolFromSmiles(parsed[molecule_of[atom]].key)
             _codes_of_kind[number] = _codes_of(mol.GetAtomWithIdx(int(local[atom])))
     atoms = np.zeros((len(local), len(ATOM_FIELDS)), np.uint8)
@@ -268,7 +268,7 @@ def _read(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
 
 
 def _kinds(graphs: Graphs) -> np.ndarray:
-    """Return a number for each atom, (n_atoms,) int64: equal for equal texts and equal numbers of bonds of each order."""
+    """Return the kind of each atom, (n_atoms,) int64: equal for equal texts and equal numbers of bonds by order."""
     kind = graphs.token
     for order in (SINGLE, DOUBLE, TRIPLE, AROMATIC):
         kind = 16 * kind + np.bincount(graphs.ends[graphs.order == order].ravel(), minlength=len(kind))
@@ -276,7 +276,7 @@ def _kinds(graphs: Graphs) -> np.ndarray:
 
 
 def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
-    """Return the same as `_read`, asking RDKit for one atom and bond after the other."""
+    """Return the same as `_read`, but ask RDKit for each atom and bond."""
     mols = [Chem.MolFromSmiles(item.key) for item in parsed]
     atoms = [[*_codes_of(a), int(a.IsInRing()), _chirality(a)] for mol in mols for a in mol.GetAtoms()]
     listed = [bond for mol in mols for bond in mol.GetBonds()]
@@ -295,14 +295,14 @@ def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
 def featurize(
     smiles: Sequence[str], first_row: int = 0, levels: Collection[str] = ("node", "edge"), as_labels: bool = True
 ) -> Molecules:
-    """Featurize SMILES; what cannot be stored is listed in `rejected` with its row and reason, never dropped silently.
+    """Featurize SMILES; rows that cannot be stored are listed in `rejected` with their reason, never dropped silently.
 
     Args:
         smiles: the input strings.
-        first_row: the row number of `smiles[0]` in its table.
-        levels: "node" and "edge", where the places of the stored atoms and bonds in the input are wanted.
-        as_labels: places as labels count them: an atom's map number where a SMILES carries them, else its place among all
-            atoms that are written, hydrogens too. Else the numbers of `Chem.MolFromSmiles(smiles)`.
+        first_row: row number of `smiles[0]` in its table.
+        levels: levels ("node", "edge") for which to return the places of stored atoms and bonds in the input.
+        as_labels: whether to count places as labels do: an atom's map number if the SMILES has them, else its place
+            among all written atoms, including hydrogens. If False, places are numbers in `Chem.MolFromSmiles(smiles)`.
     """
     rows, parsed, identity, rejected = [], [], [], []
     order: dict[str, list] = {level: [] for level in levels}

@@ -1,10 +1,10 @@
-"""Canonical SMILES as text -> graphs, a thousand at a time.
+"""Read graphs from the text of canonical SMILES, a thousand at a time.
 
-RDKit has to parse a molecule and to write its canonical SMILES in any case. That text holds the whole graph: so atoms, bonds
-and rings are read from it with NumPy, for many molecules at once, and no atom or bond is asked for from Python. What is
-chemistry (hydrogens, valence, radicals, aromaticity) stays RDKit's: `featurize.py` asks it once for each kind of atom.
+RDKit has to parse each molecule and write its canonical SMILES in any case. That text contains the whole graph, so
+NumPy reads atoms, bonds and rings from it for many molecules at once, and Python asks RDKit for no single atom or bond.
+Chemistry (hydrogens, valence, radicals, aromaticity) is left to RDKit: `featurize.py` asks it once per kind of atom.
 
-Only what RDKit writes is read here, and of that what `is_readable` says; the rest is so rare that it may be slow.
+Only SMILES that RDKit wrote and that `is_readable` accepts are read here. The others are so rare that they may be slow.
 """
 
 import re
@@ -16,7 +16,7 @@ import numpy as np
 
 SINGLE, DOUBLE, TRIPLE, AROMATIC, OTHER = range(5)
 
-_BY_ATOMS, _NO_SYMBOL = 254, 255  # a bond without a symbol, or with a direction only, is aromatic between such atoms
+_BY_ATOMS, _NO_SYMBOL = 254, 255  # no symbol, or only a direction: aromatic between two aromatic atoms, else single
 _SYMBOLS = {"-": SINGLE, "=": DOUBLE, "#": TRIPLE, ":": AROMATIC, "/": _BY_ATOMS, "\\": _BY_ATOMS}
 _BOND = np.full(256, _NO_SYMBOL, np.uint8)  # character -> bond order
 for _symbol, _order in _SYMBOLS.items():
@@ -27,35 +27,35 @@ _IS_DIGIT = np.zeros(256, bool)
 _IS_DIGIT[list(b"0123456789")] = True
 _IS_AROMATIC = re.compile(r"\[\d*[a-z]")
 _UNREADABLE = re.compile(r"[~$<>*]|%\(")  # bonds of other orders, dummy atoms, more than 99 open rings
-# An atom in brackets, as it is written -> its number in this process. Two threads may number a text twice, which does no
-# harm; they must never give one number to two texts.
+# Text of an atom in brackets -> its number in this process. Two threads may number a text twice, which does no harm,
+# but they must never give one number to two texts.
 _BRACKETED: defaultdict[str, int] = defaultdict(count(512).__next__)
 
 
 class Graphs(NamedTuple):
-    """Molecules in the order in which their SMILES name the atoms, and `Chem.MolFromSmiles` numbers atoms and bonds."""
+    """Molecules with atoms and bonds in the order in which `Chem.MolFromSmiles` numbers them."""
 
     atom_ptr: np.ndarray  # (n + 1,) first atom of each molecule
     token: np.ndarray  # (n_atoms,) int64, number of the atom's text
     marked_atom: np.ndarray  # (n_atoms,) bool, written with @ or @@
     bond_ptr: np.ndarray  # (n + 1,) first bond of each molecule
-    ends: np.ndarray  # (n_bonds, 2) atoms, numbered through all molecules
+    ends: np.ndarray  # (n_bonds, 2) atoms, numbered over all molecules
     order: np.ndarray  # (n_bonds,) SINGLE, DOUBLE, TRIPLE or AROMATIC
     ring_bond: np.ndarray  # (n_bonds,) bool
 
 
 def is_readable(smiles: str) -> bool:
-    """Return whether `read_graphs` reads this canonical SMILES."""
+    """Return whether `read_graphs` can read this canonical SMILES."""
     return _UNREADABLE.search(smiles) is None
 
 
 def read_graphs(smiles: list[str]) -> Graphs:
-    """Read canonical SMILES, as RDKit writes them, that `is_readable` holds for."""
+    """Read canonical SMILES that RDKit wrote and that `is_readable` accepts."""
     text = np.frombuffer(("\n" + "\n".join(smiles) + "\n").encode("ascii"), np.uint8)
     end = text == ord("\n")
     bracket = np.cumsum((text == ord("[")).astype(np.int8) - (text == ord("]")).astype(np.int8), dtype=np.int8)
     bare = (bracket == 0) & (text != ord("]"))
-    start = np.flatnonzero((bare & _IS_PLAIN_ATOM[text]) | (text == ord("[")))  # of each atom's text
+    start = np.flatnonzero((bare & _IS_PLAIN_ATOM[text]) | (text == ord("[")))  # first character of each atom
     level = np.cumsum((bare & (text == ord("("))).astype(np.int16) - (bare & (text == ord(")"))), dtype=np.int32)
     atoms_before = np.cumsum(np.bincount(start + 1, minlength=len(text) + 1)[: len(text)])
     atom_ptr = atoms_before[end]
@@ -67,8 +67,9 @@ def read_graphs(smiles: list[str]) -> Graphs:
     parent, subtree_end = _tree(text, bare, level, start, opens_branch, atoms_before)
 
     opener, closer, ring_symbol, swapped = _ring_closures(text, bare, atoms_before, end)
-    # A bond is in a ring where a ring closure leads out of the part of the molecule behind it. An atom's descendants follow
-    # it in the text without a gap: so each closure marks both its atoms, and the marks of a closure inside cancel.
+    # A bond is in a ring if a ring closure leads out of the part of the molecule behind the bond. Each closure marks
+    # both of its atoms. An atom's descendants follow it in the text without a gap, so the two marks of a closure among
+    # them cancel.
     marks = np.zeros(len(start) + 1, np.uint64)
     mark = np.random.default_rng(0).integers(1, 2**64, len(opener), dtype=np.uint64)
     np.bitwise_xor.at(marks, opener + 1, mark)
@@ -83,7 +84,7 @@ def read_graphs(smiles: list[str]) -> Graphs:
     order = np.where(order >= _BY_ATOMS, np.where(both_aromatic, AROMATIC, SINGLE), order)
     ring_bond = np.concatenate([total[subtree_end[child]] != total[child], np.ones(len(opener), bool)])
     molecule = np.searchsorted(atom_ptr, second, side="right") - 1
-    # RDKit numbers a molecule's bonds as they are read, and those that close a ring after all others.
+    # RDKit numbers a molecule's bonds in the order of the text, and those that close a ring after all others.
     sort = np.argsort(molecule, kind="stable")
     bond_ptr = np.searchsorted(molecule[sort], np.arange(len(atom_ptr)))
     ends = np.column_stack([first, second])[sort]
@@ -91,7 +92,7 @@ def read_graphs(smiles: list[str]) -> Graphs:
 
 
 def _tokens(text: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, of each atom, the number of its text, and whether that is aromatic and whether it has an @, (n_atoms,) each."""
+    """Return for each atom the number of its text, whether it is aromatic, and whether it has an @, (n_atoms,) each."""
     number = text[start].astype(np.int64)
     following = text[start + 1]
     in_brackets = np.flatnonzero(number == ord("["))
@@ -114,9 +115,9 @@ def _tree(
     opens_branch: np.ndarray,
     atoms_before: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (parent, subtree_end), both (n_atoms,): an atom's descendants are those from it up to subtree_end.
+    """Return (parent, subtree_end), both (n_atoms,): an atom and its descendants end before subtree_end.
 
-    The parent of a first atom (of a molecule or of a part behind a dot) means nothing.
+    The parent of the first atom (of a molecule, or of a part after a dot) means nothing.
     """
     parent, subtree_end, depth = np.zeros_like(start), np.zeros_like(start), level[start]
     closes = bare & (text == ord(")"))
@@ -137,9 +138,9 @@ def _tree(
 def _ring_closures(
     text: np.ndarray, bare: np.ndarray, atoms_before: np.ndarray, end: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (opener, closer, symbol, swapped) of the bonds that close rings, a molecule's in order of their ring numbers.
+    """Return (opener, closer, symbol, swapped) of the bonds that close rings, in a molecule by ring number.
 
-    swapped: the bond's symbol stands where the ring opens, and then RDKit lets the bond begin there.
+    swapped: the bond's symbol is written where the ring opens, in which case RDKit lets the bond begin there.
     """
     percent = np.flatnonzero(bare & (text == ord("%")))
     single = bare & _IS_DIGIT[text]

@@ -1,4 +1,4 @@
 """From a table to a mix: checked labels, the prepared store, splits, the join by molecule, the audit.
 
-`molfm.load` is the entrance. Nothing here imports torch.
+`molfm.load` is the entry point. Nothing here imports torch, except to read a `.pt` split file for the first time.
 """

@@ -1,8 +1,8 @@
-"""The audit: what a careful reader should know about a mix before trusting a number measured on it.
+"""The audit: what a reader should know about a mix before trusting a number measured on it.
 
-Everything is counted on the 64-bit hashes of key, constitution and scaffold and on the label triples, block by block,
-so that memory follows the molecules and never the labels. A constitution is a molecule without stereochemistry and
-isotopes; a molecule without rings is a scaffold of its own. Nothing is changed or dropped here, only counted.
+The audit only counts; it changes and drops nothing. It compares 64-bit hashes of key, constitution and scaffold, and
+reads labels block by block, so memory grows with the molecules and not with the labels. A constitution is a molecule
+without stereochemistry and isotopes. A molecule without rings is its own scaffold.
 """
 
 import html
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-BLOCK_ROWS = 50_000  # rows whose labels are held at once
-MAX_LISTED = 10_000  # conflicting labels listed for each dataset and check; the counts are always complete
-_SHOWN = 10  # rows of each table that a printed audit shows
+BLOCK_ROWS = 50_000  # rows whose labels are in memory at once
+MAX_LISTED = 10_000  # contradicting labels listed per dataset and check; counts are always complete
+_SHOWN = 10  # rows of each list that a printed audit shows
 _NO_CONFLICTS = pd.DataFrame(columns=["check", "task", "group", "smiles", "row", "item", "value"])
-_IDENTITY = {"molecules": "key", "constitutions": "constitution", "scaffolds": "scaffold"}  # attributes of Mix
+_IDENTITY = {"molecules": "key", "constitutions": "constitution", "scaffolds": "scaffold"}  # attributes of View
 
 
 @dataclass(frozen=True)
 class Audit:
     """What `Mix.audit` found, as tables.
 
-    summary: a row a check: check, dataset, task, other (dataset compared with), split, count, of, note.
-    rejected: the rows that are no molecule: dataset, row, smiles, reason.
-    conflicts: the labels that contradict each other: check, task, group (number of the conflict), smiles, row, item
-        (atom or bond), value; at most MAX_LISTED of a dataset and check.
+    summary: one row per finding: check, dataset, task, other (the dataset compared with), split, count, of (the total),
+        note.
+    rejected: one row per rejected row: dataset, row, smiles, reason.
+    conflicts: one row per contradicting label: check, task, group (number of the conflict), smiles, row, item (atom or
+        bond), value; at most MAX_LISTED per dataset and check.
     """
 
     mix: str
@@ -47,7 +48,7 @@ class Audit:
     conflicts: pd.DataFrame
 
     def _shown(self) -> dict[str, pd.DataFrame]:
-        """Return what is printed, by title: what was found, a line for each kind of check that found nothing, lists cut."""
+        """Return the tables to print, by title: findings, one line per check without any, the start of each list."""
         nothing = self.summary["count"] == 0
         shown = {f"Audit of {self.mix}": self.summary[~nothing]}
         if nothing.any():
@@ -61,7 +62,7 @@ class Audit:
         return shown
 
     def figure(self) -> "go.Figure":
-        """Return what test and training share, and what contradicts itself, as a plotly figure."""
+        """Return the findings in percent as a plotly figure: leakage, duplicates and contradictions."""
         return audit_overview(self.summary)
 
     def __repr__(self) -> str:
@@ -73,7 +74,7 @@ class Audit:
 
 
 def _aligned(table: pd.DataFrame) -> str:
-    """Return a table as text, its words to the left."""
+    """Return a table as text with left-aligned words."""
     words = table.select_dtypes(["object", "str"]).astype(str)
     pad = {name: f"{{:<{words[name].str.len().max()}}}".format for name in words}
     return table.to_string(index=False, justify="left", formatters=pad)
@@ -85,13 +86,13 @@ def _finding(check: str, dataset: str, count: int, of: int, note: str = "", *, t
 
 
 def _labels(mix: View, level: str, row: np.ndarray) -> pd.DataFrame:
-    """Return the labels that this view has of some rows, at one level: row, task (number in the mix), item, value."""
+    """Return this view's labels of some rows at one level: row, task (number in the mix), item, value."""
     place, item, task, value = mix.row_labels(level, row)
     return pd.DataFrame({"row": row[place], "task": task, "item": item, "value": value})
 
 
 def _blocks(row: np.ndarray, group: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut rows into blocks of about BLOCK_ROWS, sorted by group and never through one."""
+    """Yield rows sorted by group, in blocks of about BLOCK_ROWS that never split a group."""
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     cuts = starts[np.searchsorted(starts, np.arange(0, len(row), BLOCK_ROWS), side="right") - 1]
@@ -102,15 +103,17 @@ def _blocks(row: np.ndarray, group: np.ndarray) -> Iterator[np.ndarray]:
 def _contradictions(
     mix: View, check: str, row: np.ndarray, group: np.ndarray, unit: np.ndarray, classes_only: bool = False
 ) -> tuple[list[dict], pd.DataFrame]:
-    """Compare the labels of one task (and atom or bond) among the units of each group.
+    """Compare the labels of each task (and atom or bond) within each group.
 
     Args:
-        row, group, unit: (n,) rows of one dataset, and what they are grouped and counted by; repeats within one unit
-            are not a comparison.
+        row: (n,) rows of one dataset.
+        group: (n,) group of each row.
+        unit: (n,) unit of each row; a group is compared only where at least two of its units have a label.
         classes_only: compare binary graph tasks only.
 
     Returns:
-        A finding a task with contradictions, counted in groups, one for all that agree; and the labels that contradict.
+        Findings (one per task with contradictions, counted in groups, and one for all tasks that agree), and a table of
+        the contradicting labels.
     """
     n_tasks, levels = len(mix.chosen), ("graph",) if classes_only else LEVELS
     compared, contradicting, largest = np.zeros(n_tasks, int), np.zeros(n_tasks, int), np.zeros(n_tasks)
@@ -138,14 +141,14 @@ def _contradictions(
         task = mix.chosen[number]
         note = "" if task.kind == "binary" else f"by up to {largest[number]:.3g}"
         findings.append(_finding(check, task.dataset, contradicting[number], compared[number], note, task=task.id))
-    if len(agree := np.flatnonzero((compared > 0) & (contradicting == 0))):  # one line for all of them
+    if len(agree := np.flatnonzero((compared > 0) & (contradicting == 0))):  # one finding for all of them
         note, dataset = f"labels of {len(agree)} task{'s'[: len(agree) - 1]}", mix.chosen[agree[0]].dataset
         findings.append(_finding(check, dataset, 0, compared[agree].sum(), note))
     return findings, _with_smiles(mix, check, pd.concat(listed).head(MAX_LISTED)) if n_listed else _NO_CONFLICTS
 
 
 def _with_smiles(mix: View, check: str, listed: pd.DataFrame) -> pd.DataFrame:
-    """Turn contradicting labels into what a reader can look up: task id, SMILES, row of the table."""
+    """Replace numbers in contradicting labels by what a reader can look up: task id, SMILES, row of the table."""
     row = listed.row.to_numpy()
     smiles, table_row = np.empty(len(row), object), np.empty(len(row), np.int64)
     for number in np.unique(mix.rows.shard[row]):
@@ -159,7 +162,7 @@ def _with_smiles(mix: View, check: str, listed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labelled(mix: View) -> np.ndarray:
-    """Return (n_rows,) bool: does this view have a label of the row?"""
+    """Return whether this view has a label of each row, (n_rows,) bool."""
     out = np.zeros(len(mix.rows.local), bool)
     in_file_order = np.lexsort((mix.rows.local, mix.rows.shard))
     for start in range(0, len(out), BLOCK_ROWS):
@@ -169,9 +172,9 @@ def _labelled(mix: View) -> np.ndarray:
 
 
 def _leakage(mix: View, molecule: np.ndarray) -> list[dict]:
-    """Count what each dataset's test sets share with each dataset's training set, over molecules that carry labels.
+    """Count what the test sets of each dataset share with the training set of each dataset, among labelled molecules.
 
-    For `test_seen`, which is made of molecules that another dataset trains on, a complete overlap with that one is meant.
+    `test_seen` consists of molecules that another dataset trains on, so its complete overlap with that one is intended.
     """
     labelled, names = _labelled(mix), [card.name for card in mix.cards]
 
@@ -198,13 +201,13 @@ def audit(mix: View) -> Audit:
     """Count rejected rows, duplicates, stereoisomers, contradicting labels, overlap of datasets and split leakage.
 
     Args:
-        mix: as loaded; a view of it (`select`, `keep`, `limit`) is audited as that view: contradictions and leakage
-            consider its labels only, the other checks all rows.
+        mix: a mix or a view of it (`select`, `keep`, `limit`). Contradictions and leakage consider only the labels of
+            the view; the other checks consider all rows.
     """
     molecule, names = mix.rows.molecule, [card.name for card in mix.cards]
     findings, conflicts, rejected, members = [], [], [], []
     for number, name in enumerate(names):
-        # By folder, not by row: a shard whose rows were all rejected has no row in the mix.
+        # By folder, not by row: a shard whose rows were all rejected has no rows in the mix.
         folders = [shard.folder for shard in mix.shards if shard.folder.parent.name.rpartition("-")[0] == name]
         lost = pd.concat([rejected_of(folder) for folder in folders], ignore_index=True)
         lost.insert(0, "dataset", name)
@@ -214,7 +217,7 @@ def audit(mix: View) -> Audit:
 
         mine, times = np.unique(molecule[row], return_counts=True)
         members.append(mine)
-        note = f"{len(row) - len(mine):,} rows too many" if len(row) > len(mine) else ""
+        note = f"{len(row) - len(mine):,} extra rows" if len(row) > len(mine) else ""
         findings.append(_finding("molecules in several rows", name, (times > 1).sum(), len(mine), note))
         again = row[np.isin(molecule[row], mine[times > 1])]
         by_row = _contradictions(mix, "contradicting rows", again, molecule[again], again)
@@ -224,7 +227,7 @@ def audit(mix: View) -> Audit:
         findings.append(_finding("constitutions of several molecules", name, (isomers > 1).sum(), len(groups), note))
         group = np.searchsorted(groups, mix.constitution[molecule[row]])
         row, group = row[isomers[group] > 1], group[isomers[group] > 1]
-        check = "contradicting stereoisomers"  # classes only; atoms and bonds of isomers have no common order
+        check = "contradicting stereoisomers"  # only classes of graphs: isomers share no order of atoms and bonds
         by_isomer = _contradictions(mix, check, row, group, molecule[row], classes_only=True)
         for found, listed in (by_row, by_isomer):
             findings += found

@@ -1,8 +1,8 @@
-"""What preparing will take before it is begun: disk, time and memory, from a sample that is prepared for real.
+"""Estimates the disk, time and memory that preparing will take, by preparing a sample.
 
-Where a dataset's table is on this disk, its own first rows are the sample. Where it is not, nothing is downloaded:
-molecules that are embedded in molfm stand in for it, its card says how many rows it has, and every label counts as
-measured, so that the store of a sparse table comes out too large.
+If a dataset's table is on this disk, its first rows are the sample. Otherwise nothing is downloaded: molecules embedded
+in molfm stand in for its own, its card gives the number of rows, and every label counts as measured. So the estimated
+store of a sparse table is too large.
 """
 
 import gzip
@@ -29,34 +29,33 @@ from molfm.data.tables import Table, locate, read_chunks
 SAMPLE_ROWS = 2_000
 STAND_IN = "b3db"
 LABEL_BYTES = 8  # item, task and value, see store.Labels
-TEXT_BYTES = 16_000_000  # of a CSV are read to estimate its number of rows
-PROCESS_BYTES = 150e6  # of a process that featurizes, beside its rows: benchmarks/scale.py
+TEXT_BYTES = 16_000_000  # read from the start of a text table to estimate its number of rows
+PROCESS_BYTES = 150e6  # memory of a featurizing process without its rows, see benchmarks/scale.py
 
 
 class _Sample(NamedTuple):
-    """What one row costs, on average over a sample; bytes and seconds."""
+    """Average cost of one row of a sample, in bytes and seconds."""
 
     disk: float
     encodings: float
-    memory: float  # until its shard is written
-    raw: float  # on its way to a featurizing process
-    read: float  # seconds in the process that reads
+    memory: float  # of its arrays, held until the shard is written
+    raw: float  # pickled, on its way to a featurizing process
+    read: float  # seconds in the main process
     featurize: float  # seconds in any process
-    write: float  # seconds in the process that reads, encodings included
+    write: float  # seconds in the main process, encodings included
     atoms: float
     bonds: float
 
 
 def estimate(data: str | Path | pd.DataFrame, smiles: str = "smiles") -> pd.DataFrame:
-    """Return what `molfm.load(data)` will take the first time, a row a dataset and, for several, a total.
+    """Estimate what `molfm.load(data)` will take the first time: one row per dataset and, for several, a total.
 
-    Columns: dataset; rows; store, encodings and memory in bytes; seconds on this machine's cores; basis, which says what
-    the sample was. The encodings are computed when they are first asked for, which is in the first training. What cannot
-    be known is NaN.
+    Columns: dataset; rows; store, encodings and memory in bytes; seconds on this machine's cores; basis (what the
+    sample was). Encodings are computed at their first use, in the first training. Unknown values are NaN.
 
     Args:
         data: as for `molfm.load`. Nothing is downloaded.
-        smiles: the SMILES column of a table of your own.
+        smiles: name of the SMILES column, for your own table.
     """
     cards = [card_from_table(data, smiles)] if is_table(data) else datasets_of(data)
     table = pd.DataFrame([_estimate(item) for item in cards])
@@ -77,11 +76,11 @@ def _estimate(item: DataCard) -> dict:
         sample = _with_labels(_stand_in(), item)
         basis = f"other molecules ({STAND_IN}), every label"
     cores = loky.cpu_count() if rows > prepare.POOL_FROM_ROWS else 1
-    # The process that reads has no core of its own, and no row is featurized before it is read.
+    # The main process shares the cores with featurizing, and no row is featurized before it is read.
     busy = max(sample.read, (sample.read + sample.featurize) / cores)
     shard = min(rows, tables.CHUNK_ROWS * prepare.SHARD_CHUNKS)
     under_way = min(rows, tables.CHUNK_ROWS * prepare.CHUNKS_UNDER_WAY)
-    # The arrays of a shard are there twice while they are joined; a chunk is there as it is and pickled.
+    # While the arrays of a shard are joined, they exist twice. A chunk exists as objects and pickled.
     reader = PROCESS_BYTES + 2 * shard * sample.memory + 2 * under_way * sample.raw
     workers = cores * (PROCESS_BYTES + 4 * min(rows, tables.CHUNK_ROWS) * sample.raw) if cores > 1 else 0
     return {
@@ -96,7 +95,7 @@ def _estimate(item: DataCard) -> dict:
 
 
 def _count(table: Table) -> int:
-    """Return the number of rows: what Parquet says, or for text an estimate from its beginning."""
+    """Return the number of rows: exact for Parquet, estimated from the start of text files."""
     return table.n_rows() or sum(map(_text_rows, table.paths))
 
 
@@ -110,7 +109,7 @@ def _text_rows(path: Path) -> int:
 
 
 def _measure(table: Table) -> _Sample:
-    """Prepare the first rows of a table in a temporary folder."""
+    """Prepare the first rows of a table in a temporary folder and measure their cost."""
     start = time.perf_counter()
     chunks = list(islice(read_chunks(table), -(-SAMPLE_ROWS // tables.CHUNK_ROWS)))
     read = time.perf_counter()
@@ -139,7 +138,7 @@ def _stand_in() -> _Sample:
 
 
 def _with_labels(sample: _Sample, item: DataCard) -> _Sample:
-    """Return the sample of the stand-in with the labels that a card tells of added to it."""
+    """Add the labels that a card declares to the cost of the stand-in's rows."""
     items = {"graph": 1.0, "node": sample.atoms, "edge": sample.bonds}
     labels = sum((task.count or 1) * items[task.level] for task in item.tasks)
     return sample._replace(

@@ -1,4 +1,4 @@
-"""The rows of several prepared datasets, joined by molecule, and the side of the split that each row is on."""
+"""The rows of several prepared datasets, joined by molecule, with the split of each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Rows:
 
     ptr: np.ndarray  # (n_molecules + 1,) int64
     shard: np.ndarray  # (n_rows,) int32, index into Mix.shards
-    local: np.ndarray  # (n_rows,) int32, molecule in that shard
+    local: np.ndarray  # (n_rows,) int32, number of the molecule in that shard
     dataset: np.ndarray  # (n_rows,) int16, index into Mix.cards
-    split: np.ndarray  # (n_rows,) int8, code of splits.SPLITS, or UNUSED
-    order: np.ndarray  # (n_rows,) int32, place of the row when all shards are simply read one after the other
+    split: np.ndarray  # (n_rows,) int8, index into splits.SPLITS, or UNUSED
+    order: np.ndarray  # (n_rows,) int32, place of the row when all shards are read one after the other
 
     @cached_property
     def molecule(self) -> np.ndarray:
@@ -39,12 +39,12 @@ class Rows:
 
 
 def join(shards: Sequence[Shard], dataset: Sequence[int], split: Sequence[np.ndarray]) -> Rows:
-    """Number the molecules of several shards, as they come, and those that several of them know once.
+    """Join shards by molecule: each molecule gets one number, in the order of first appearance.
 
     Args:
-        shards: in the order of Mix.shards.
-        dataset: the dataset of each shard.
-        split: (n_molecules,) codes of each shard.
+        shards: shards in the order of `Mix.shards`.
+        dataset: index into `Mix.cards` for each shard.
+        split: one array of split codes per shard, (n_molecules_of_shard,).
     """
     sizes = [len(shard.identity) for shard in shards]
     keys = np.concatenate([shard.identity[:, 0] for shard in shards])

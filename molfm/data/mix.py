@@ -1,8 +1,7 @@
 """A mix: one dataset or several, joined by molecule, as tables to look at and flat arrays to train on.
 
-`load` opens (and, the first time, prepares) the stores; a `Mix` is immutable, and `select` and `limit` return narrower
-views of the same files. A molecule that several datasets know is one molecule, and each dataset keeps its own rows,
-labels and split for it. Nothing here imports torch; `datamodule` hands over to `batch.py`.
+`load` opens the stores and, the first time, prepares them. A `Mix` is a `View` with tables to look at. Batches for
+training are made from it in `molfm.batches`.
 """
 
 from concurrent.futures import Executor
@@ -37,8 +36,8 @@ class Mix(View):
     def molecules(self) -> pd.DataFrame:
         """A copy of the table of molecules, one row each.
 
-        Columns: smiles (the key), datasets (the names of those that contain it), and `split:NAME` for each dataset, missing
-        where the dataset does not contain the molecule or puts it in no split.
+        Columns: smiles (the key), datasets (names of the datasets that contain it), and `split:NAME` per dataset,
+        missing where the dataset does not contain the molecule or puts it in no split.
         """
         return self._molecules.copy()
 
@@ -66,9 +65,9 @@ class Mix(View):
     def tasks(self) -> pd.DataFrame:
         """A copy of the table of tasks, one row each.
 
-        Columns: task (the id), dataset, level, kind, domain, unit, classes (of ordinal tasks), n_train, n_val, n_test,
-        n_test_seen (labels per split), and statistics of the training labels: mean and std in the task's unit, or
-        positive_rate of a binary task.
+        Columns: task (the id), dataset, level, kind, domain, unit, classes (number, for ordinal tasks), n_train, n_val,
+        n_test, n_test_seen (labels per split), and statistics of the training labels: mean and std in the task's unit,
+        or positive_rate for binary tasks.
         """
         return self._tasks.copy()
 
@@ -90,9 +89,9 @@ class Mix(View):
         )
 
     def _statistics(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return labels per task and split (n_tasks, n_splits), and of the training labels number, mean and std (n_tasks,).
+        """Return label counts (n_tasks, n_splits), and number, mean and std of the training labels, each (n_tasks,).
 
-        One pass over blocks of labels, whose means and squared deviations are combined (Chan, Golub and LeVeque, 1983).
+        One pass over the labels: means and squared deviations of blocks are combined (Chan, Golub and LeVeque, 1983).
         """
         n_tasks = len(self.chosen)
         counts = np.zeros((n_tasks, len(SPLITS)), np.int64)
@@ -111,8 +110,9 @@ class Mix(View):
     def labels(self, task: str) -> pd.Series:
         """Return one task's labels aligned with `molecules`, in the task's unit, missing where unmeasured.
 
-        For a node (edge) task each entry is a float32 array over the atoms (bonds) of `Chem.MolFromSmiles(smiles)`, or
-        None; a single unmeasured atom is NaN in it. Where a dataset lists a molecule twice, its first row counts (see `audit`).
+        For a node (edge) task, each entry is a float32 array over the atoms (bonds) of `Chem.MolFromSmiles(smiles)`,
+        NaN for a single unmeasured one, or None. Where a dataset lists a molecule twice, the first measured value
+        counts (see `audit`).
         """
         number = self.task_number(task)
         level = self.chosen[number].level
@@ -132,7 +132,7 @@ class Mix(View):
         return pd.Series(blocks, name=self.chosen[number].id)
 
     def audit(self) -> Audit:
-        """Return what a careful reader should know before trusting this mix; see `molfm.data.audit`."""
+        """Return what a reader should know before trusting this mix; see `molfm.data.audit`."""
         return audit(self)
 
 
@@ -145,22 +145,25 @@ def load(
     progress: bool = True,
     executor: Executor | None = None,
 ) -> Mix:
-    """Open a dataset or mix; the first time, download it and featurize it into the cache, with progress bars.
+    """Open a dataset or mix; the first time, download it and featurize it into the cache.
 
     Args:
-        data: the name of a shipped card, the path of a card of your own (`*.md`), or a table of your own: CSV, Parquet
-            or a DataFrame.
-        smiles, tasks: of a table of your own, see `tables.card_from_table`.
-        split: "official" (where a table's source has none: "random"), "scaffold", "random" (by constitution), or a
-            column of the table that says train, val or test; None: as each card says.
-        seed: of the split.
-        executor: featurizes large tables; any of `concurrent.futures`, such as `dask.distributed.Client(…).get_executor()`.
-            None: processes on this machine.
+        data: name of a shipped card, path of your own card (`*.md`), or your own table: a CSV, TSV or Parquet file, or
+            a DataFrame.
+        smiles: name of the SMILES column, for your own table.
+        tasks: for your own table, its label columns, see `own_table.card_from_table`; for a card, the tasks to select.
+            None for all.
+        split: "official" ("random" if the table's source has no official split), "scaffold", "random" (by
+            constitution), or a column of the table that says train, val or test. None for each card's own split.
+        seed: random seed of the split.
+        progress: show progress bars.
+        executor: featurizes large tables; any executor of `concurrent.futures`, such as
+            `dask.distributed.Client(…).get_executor()`. None for processes on this machine.
 
     Raises:
-        CardError: an unknown name, a card that is wrong, or an unknown split.
-        DownloadError: a table or official split cannot be had; the message says how to place it by hand.
-        TableError: a table that does not hold what its card says.
+        CardError: the name or the split is unknown, or the card is wrong.
+        DownloadError: a table or official split could not be downloaded; the message says where to place it by hand.
+        TableError: a table does not hold what its card says.
     """
     own_table = is_table(data)
     if own_table:
@@ -180,7 +183,7 @@ def load(
             codes += split_codes(table, opened, split, seed, progress, pool)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
     if located.endswith(".md"):
-        located = str(Path(located).resolve())  # so that it is found again from another working folder
+        located = str(Path(located).resolve())  # a run may open it from another working folder
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:
         origin |= {"smiles": smiles, "tasks": tasks}

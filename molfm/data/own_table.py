@@ -1,4 +1,4 @@
-"""A data card for a table of the user's own: CSV, TSV, Parquet or a DataFrame."""
+"""Describes a user's own table (CSV, TSV, Parquet or DataFrame) as a data card."""
 
 import hashlib
 import json
@@ -18,18 +18,18 @@ from molfm.data.tables import TableError, column_names, raw_chunks
 
 
 def is_table(data: object) -> bool:
-    """Return whether `data` is a table of the user's own and not the name or path of a card."""
+    """Return whether `data` is a user's own table, not the name or path of a card."""
     return isinstance(data, pd.DataFrame) or Path(str(data)).suffix in (".csv", ".tsv", ".gz", ".parquet")
 
 
 def _contents(path: Path, name: str, columns: list[str]) -> dict[str, str]:
     """Return what each column of a table holds: "binary" (zeros and ones), "numbers", "other" or "nothing".
 
-    That takes a pass over all rows, since a column that is text in its last row only must not be half a task; the answer
-    is kept with the file's hash.
+    This reads all rows, because a single text in the last row makes a column "other". The answer is cached under the
+    file's hash.
     """
-    kept = home() / "tables" / f"{digest(path, name)[:16]}-contents.json"
-    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    cached = home() / "tables" / f"{digest(path, name)[:16]}-contents.json"
+    known = json.loads(cached.read_text("utf-8")) if cached.exists() else {}
     missing = [column for column in columns if column not in known]
     if missing:
         found = dict.fromkeys(missing, "nothing")
@@ -37,12 +37,12 @@ def _contents(path: Path, name: str, columns: list[str]) -> dict[str, str]:
             for column in missing:
                 found[column] = _content(chunk[column].dropna(), found[column])
         known |= found
-        write_json(kept, known)
+        write_json(cached, known)
     return known
 
 
 def _content(values: pd.Series, before: str) -> str:
-    """Return what a column holds after some more of its values, all measured."""
+    """Return what a column holds, from what it held before and its next measured values."""
     if not len(values) or before == "other":
         return before
     if values.map(lambda value: isinstance(value, (list, np.ndarray))).any():
@@ -62,14 +62,15 @@ def card_from_table(
     """Describe a user's own table as a data card.
 
     Args:
-        data: a CSV or Parquet file, or a DataFrame (kept as Parquet in the cache).
-        smiles: the SMILES column.
-        tasks: label columns, or column -> facts as in a card; None: every other numeric column. A column of zeros and
-            ones is binary unless its facts say otherwise.
-        besides: columns that are no task in any case, such as a split.
+        data: path of a CSV, TSV or Parquet file, or a DataFrame (written to the cache as Parquet).
+        smiles: name of the SMILES column.
+        tasks: label columns, or column -> facts as in a card. None for every other numeric column. A column of zeros
+            and ones is binary unless its facts say otherwise.
+        besides: columns that are not tasks where `tasks` is None, such as a split.
 
     Raises:
-        TableError: a column is missing or no numeric column is left.
+        TableError: the file or a column is missing, or there is no numeric column for a task.
+        CardError: a fact is wrong.
     """
     if isinstance(data, pd.DataFrame):
         content = pa.BufferOutputStream()
@@ -87,7 +88,8 @@ def card_from_table(
     wanted = [smiles, *(tasks or ())]
     if missing := [column for column in wanted if column not in found]:
         raise TableError(
-            f"{path.name}: expected the columns {', '.join(wanted)}; {missing[0]!r} is not there. Found: {', '.join(found)}."
+            f"{path.name}: expected the columns {', '.join(wanted)}; {missing[0]!r} is missing. "
+            f"Found: {', '.join(found)}."
         )
     candidates = [column for column in found if column not in (smiles, *besides)] if tasks is None else list(tasks)
     facts = dict.fromkeys(candidates) if not isinstance(tasks, dict) else dict(tasks)
@@ -99,6 +101,6 @@ def card_from_table(
         kind = "binary" if contents[column] == "binary" else "regression"
         made.append(make_task(column, name, {"kind": kind, **(facts[column] or {})}, path.name))
     if not made:
-        raise TableError(f"{path.name}: no numeric column beside {smiles!r}. Found: {', '.join(found)}.")
+        raise TableError(f"{path.name}: no numeric column besides {smiles!r}. Found: {', '.join(found)}.")
     source = Source(locations=(f"file:{path}",), smiles=smiles)
     return DataCard(name=name, title=path.name, tasks=tuple(made), sources=(source,), folder=path.parent)

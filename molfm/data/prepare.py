@@ -1,4 +1,7 @@
-"""Makes the prepared store of a table: featurizes it chunk by chunk, in several processes, resumable and in bounded memory."""
+"""Prepares a table: featurizes it chunk by chunk into the store that `store.py` opens.
+
+Large tables use several processes, interrupted work resumes, and one shard bounds the memory.
+"""
 
 import hashlib
 import json
@@ -27,13 +30,13 @@ from molfm.data import tables
 from molfm.data.store import Labels, Shard, molecules_of, rejected_of
 from molfm.data.tables import Table, TableError, read_chunks
 
-SHARD_CHUNKS = 100  # chunks of CHUNK_ROWS rows in a shard: 100,000 rows
-POOL_FROM_ROWS = 4_000  # below it, starting processes costs more than it saves
-CHUNKS_UNDER_WAY = 8  # handed to featurizing processes and not yet back
+SHARD_CHUNKS = 100  # chunks per shard: 100,000 rows
+POOL_FROM_ROWS = 4_000  # up to this number, starting processes costs more than it saves
+CHUNKS_UNDER_WAY = 8  # chunks sent to featurizing processes and not yet returned
 
 
 def _triples(dense: np.ndarray, ptr: np.ndarray, columns: np.ndarray) -> Labels:
-    """Turn a dense block (n_items, n_columns), NaN where unmeasured, of molecules ptr (n + 1,) into triples."""
+    """Turn dense labels (n_items, n_columns), NaN where unmeasured, into triples; molecule i owns ptr[i]:ptr[i+1]."""
     item, place = np.nonzero(~np.isnan(dense))
     molecule = np.searchsorted(ptr, item, side="right") - 1
     return Labels(
@@ -45,7 +48,7 @@ def _triples(dense: np.ndarray, ptr: np.ndarray, columns: np.ndarray) -> Labels:
 
 
 def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, labels: dict) -> Labels:
-    """Bring one chunk's labels of one level into the stored order of atoms and bonds."""
+    """Return one chunk's labels of one level, in the stored order of atoms and bonds."""
     ptr = {"graph": np.arange(len(found.row) + 1), "node": found.atom_ptr, "edge": found.bond_ptr}[level]
     columns = [column for column, task in enumerate(card.tasks) if task.level == level]
     dense = np.full((int(ptr[-1]), len(columns)), np.nan)
@@ -60,13 +63,13 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
                 continue
             start, end = ptr[i], ptr[i + 1]
             order, written = found.places[level].order[start:end], found.places[level].written[i]
-            if len(block) == end - start < written:  # labels of the stored atoms only: hydrogens written out have none
+            if len(block) == end - start < written:  # labels of the stored atoms only, none of hydrogens in the input
                 order = np.argsort(np.argsort(order))
             elif len(block) != written:
                 items = "atoms" if level == "node" else "bonds"
-                more = f" ({written} {items} with the hydrogens that are written out)" if written > end - start else ""
+                more = f" ({written} {items} with the hydrogens of the input SMILES)" if written > end - start else ""
                 if level == "edge" and len(block) == 2 * written:
-                    more += ": one a direction? Give one a bond, in the order of Chem.MolFromSmiles"
+                    more += ". Give one value per bond, not one per direction, in the order of Chem.MolFromSmiles"
                 raise TableError(
                     f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
                     f"{end - start} {items} of {found.smiles[i]}{more}."
@@ -76,7 +79,7 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
 
 
 def chunk_arrays(card: DataCard, chunk: tuple[int, list, dict]) -> tuple[Molecules, dict[str, Labels]]:
-    """Featurize one chunk of `read_chunks`: its molecules, and by level their labels in the stored order."""
+    """Featurize one chunk of `read_chunks`; return its molecules and, by level, their labels in the stored order."""
     first_row, smiles, labels = chunk
     found = featurize(smiles, first_row, {task.level for task in card.tasks} - {"graph"})
     return found, {level: _label_block(card, level, found, first_row, labels) for level in LEVELS}
@@ -118,7 +121,7 @@ def _write_files(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]])
 
 
 def _finished_shards(folder: Path) -> list[Path] | None:
-    """Return the shards of a finished store, or None where it is unfinished or damaged."""
+    """Return the shards of a finished store, or None if it is unfinished or damaged."""
     try:
         shards = [folder / name for name in json.loads((folder / "done.json").read_text())]
     except (OSError, ValueError):
@@ -127,7 +130,7 @@ def _finished_shards(folder: Path) -> list[Path] | None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a shard's files all have the size its manifest says."""
+    """Return whether all files of a shard have the size that its manifest says."""
     try:
         sizes = json.loads((folder / "manifest.json").read_text())["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -136,7 +139,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def store_folder(table: Table) -> Path:
-    """Return the folder of a table's store: named after its content and all that shapes the arrays."""
+    """Return the folder of a table's store, named after the table's content and all settings that shape the arrays."""
     card, source = table.card, table.source
     settings = {
         "table": [digest(path, card.name) for path in table.paths],
@@ -149,7 +152,7 @@ def store_folder(table: Table) -> Path:
 
 
 def _mapped(function, chunks: Iterable, executor: Executor | None) -> Iterator:
-    """Map in order with a bounded number of chunks under way, so that a long table never waits in memory."""
+    """Map a function over chunks in order, at most `CHUNKS_UNDER_WAY` at once, so memory stays bounded."""
     if executor is None:
         yield from map(function, chunks)
         return
@@ -164,9 +167,9 @@ def _mapped(function, chunks: Iterable, executor: Executor | None) -> Iterator:
 
 @contextmanager
 def worker_pool() -> Iterator[Callable[[], Executor | None]]:
-    """Give a function that starts featurizing processes at its first call, and stop them at the end.
+    """Provide a function that starts featurizing processes at its first call, and stop them when the block ends.
 
-    It returns None where there is only one core to work with.
+    The function returns None if only one core is available.
     """
     started: list[Executor] = []
 
@@ -174,7 +177,8 @@ def worker_pool() -> Iterator[Callable[[], Executor | None]]:
         import loky  # its workers need no `if __name__ == "__main__"` in the user's script
 
         if not started and loky.cpu_count() > 1:
-            started.append(loky.ProcessPoolExecutor(loky.cpu_count(), timeout=60))  # they end even if we are killed
+            # The timeout ends idle workers even if this process is killed.
+            started.append(loky.ProcessPoolExecutor(loky.cpu_count(), timeout=60))
         return started[0] if started else None
 
     try:
@@ -185,40 +189,41 @@ def worker_pool() -> Iterator[Callable[[], Executor | None]]:
 
 
 def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | None] = lambda: None) -> list[Path]:
-    """Featurize a table into its store unless that is there already, and return the shards' folders.
+    """Featurize a table into its store, unless it is there already, and return the folders of its shards.
 
-    Finished shards are kept when the work is interrupted, and their rows are not even read again from Parquet; a damaged
-    shard is redone, with a warning. Memory is bounded by one shard, whatever the table's length.
+    Finished shards are kept when the work is interrupted; row groups of a Parquet file that belong to them are not read
+    again. A damaged shard is made again, with a warning. Memory is bounded by one shard, whatever the table's length.
 
     Args:
-        table: of the dataset.
-        progress: show a bar.
-        pool: gives the executor that featurizes a table of more than a few thousand rows (`worker_pool`, or any of
-            `concurrent.futures`, such as a Dask client's); None: this process.
+        table: the dataset's table.
+        progress: show a progress bar.
+        pool: function that returns the executor for tables of more than `POOL_FROM_ROWS` rows: any of
+            `concurrent.futures`, such as a Dask client's; see `worker_pool`. If it returns None, this process
+            featurizes.
 
     Raises:
-        TableError: the table does not hold what the card says.
+        TableError: the table has no rows, or does not hold what the card says.
     """
     card, folder = table.card, store_folder(table)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if finished := _finished_shards(folder):
             return finished
-        for left in folder.glob(".*.shard-*"):  # half a shard of a process that was killed
+        for left in folder.glob(".*.shard-*"):  # unfinished shards of a killed process
             shutil.rmtree(left)
         if any(folder.glob("shard-*")):
-            message = f"The store of {card.name} is incomplete or damaged; the missing shards are made again."
+            message = f"The store of {card.name} is incomplete or damaged; its missing shards are made again."
             warnings.warn(message, stacklevel=2)
         shards: list[Path] = []
         while is_whole(ready := folder / f"shard-{len(shards):05d}"):
             shards.append(ready)
         if shards and len(rejected_of(shards[-1])) + len(molecules_of(shards[-1])) < SHARD_CHUNKS * tables.CHUNK_ROWS:
-            shards.pop()  # the table's last one: reading on from it would start beyond the end
+            shards.pop()  # the table's last shard: reading would start beyond the end
         first_row = len(shards) * SHARD_CHUNKS * tables.CHUNK_ROWS
         chunks = read_chunks(table, first_row)
         desc, unit = f"Preparing {card.name}", " rows"
         with tqdm(total=table.n_rows(), initial=first_row, desc=desc, unit=unit, disable=not progress) as bar:
-            enough = min(SHARD_CHUNKS, POOL_FROM_ROWS // tables.CHUNK_ROWS + 1)  # to see whether processes are worth it
+            enough = min(SHARD_CHUNKS, POOL_FROM_ROWS // tables.CHUNK_ROWS + 1)  # rows to decide on processes
             while head := list(islice(chunks, enough)):
                 group = chain(head, islice(chunks, SHARD_CHUNKS - len(head)))
                 shard = folder / f"shard-{len(shards):05d}"
@@ -238,7 +243,7 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
 
 
 def make_scaffolds(shards: Sequence[Shard], progress: bool, pool: Callable[[], Executor | None]) -> None:
-    """Make sure that the shards have their scaffolds, in several processes where there is much to do (`worker_pool`)."""
+    """Compute the scaffolds that shards lack, in several processes if there are many molecules (`worker_pool`)."""
     missing = [shard for shard in shards if not shard.has("scaffold")]
     n_molecules = sum(len(shard.row) for shard in missing)
     executor = pool() if n_molecules > POOL_FROM_ROWS else None

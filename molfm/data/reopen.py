@@ -1,4 +1,4 @@
-"""Describes a mix in a folder, so that another process can open the same mix again."""
+"""Describes a mix in a folder, so another process can open the same mix."""
 
 import hashlib
 from dataclasses import replace
@@ -6,43 +6,49 @@ from pathlib import Path
 
 import numpy as np
 
+from molfm.base.files import whole
 from molfm.data.mix import Mix, load
 
 
 def contents_of(mix: Mix) -> dict:
-    """Return what identifies a mix's content: the names of its prepared stores, and a hash of which row is in which split."""
+    """Return what identifies a mix's content: the names of its prepared stores and a hash of the splits of its rows."""
     splits = hashlib.sha256(np.ascontiguousarray(mix.rows.split)).hexdigest()
     return {"stores": [shard.folder.parent.name for shard in mix.shards], "splits": splits}
 
 
 def check_origin(origin: dict) -> None:
-    """Raise ValueError for a mix that another process cannot open."""
+    """Raise ValueError if a mix was not made by `molfm.load`, because another process could not open it."""
     if not origin:
         raise ValueError(
-            "This mix was not made by molfm.load, so no other process can open it: train with molfm.train in this process, "
-            "or make the mix with molfm.load."
+            "This mix was not made by molfm.load, so another process cannot open it. Make the mix with molfm.load, or "
+            "train in this process with molfm.train."
         )
 
 
 def write_mix(folder: Path, mix: Mix) -> dict:
-    """Write into a folder what is needed to open this mix again (`read_mix`), and return what its JSON file should say."""
+    """Write the files that `read_mix` needs into a folder, and return the facts that it needs, for a JSON file."""
     if mix.kept:
-        np.savez_compressed(folder / "kept.npz", **{str(task): np.packbits(mask) for task, mask in mix.kept.items()})
+        with whole(folder / "kept.npz") as temporary:
+            np.savez_compressed(temporary, **{str(task): np.packbits(mask) for task, mask in mix.kept.items()})
     return {"data": mix.origin, **contents_of(mix), "tasks": [task.id for task in mix.chosen]}
 
 
 def read_mix(folder: Path, facts: dict) -> Mix:
-    """Open the mix again that `write_mix` wrote into a folder, and of which it returned these facts.
+    """Open a mix that `write_mix` described.
+
+    Args:
+        folder: the folder that `write_mix` wrote into.
+        facts: what `write_mix` returned.
 
     Raises:
-        ValueError: it cannot be opened again, or is not what it was.
+        ValueError: the mix cannot be opened again, or its table or split changed.
     """
     check_origin(facts["data"])
     mix = load(**facts["data"], progress=False).select(facts["tasks"])
     for name, found in contents_of(mix).items():
         if found != facts[name]:
             part = {"stores": "table", "splits": "split"}[name]
-            raise ValueError(f"{facts['data']['data']} is not what {folder.name} was made with: its {part} changed.")
+            raise ValueError(f"{facts['data']['data']} differs from when {folder.name} was made: its {part} changed.")
     path = folder / "kept.npz"
     if not path.exists():
         return mix

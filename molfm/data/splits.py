@@ -1,12 +1,12 @@
-"""Train, val and test, as a property of the molecule or as the table's authors gave it.
+"""Assigns rows to train, val and test, either by molecule or as the table's authors did.
 
-By scaffold or constitution: the group of a molecule (all molecules of a scaffold, all stereoisomers) is hashed with the
-seed, and the hash says where it goes. So the same molecule falls on the same side in every dataset that is split with the
-same method, seed and fractions, whatever other rows there are, and a table can be split while it streams by. The price:
-the sizes are right on average, not exactly; `data.tasks` shows the label counts that came out.
+By molecule: the molecule's group (all molecules of a scaffold, or all stereoisomers) is hashed with the seed, and the
+hash decides. So a molecule has the same split in every dataset that uses the same method, seed and fractions, whatever
+other rows there are, and a table can be split while it streams. The price: sizes are right on average, not exactly.
+`data.tasks` shows the resulting label counts.
 
-Official: a file of row numbers, or a column of the table. It belongs to that one table; rows it does not name are in no
-split. `test_seen` are test molecules that another dataset of the mix has in training.
+By row: an official split is a file of row numbers; a column of the table works too. Both belong to that one table. Rows
+that they do not name are in no split. `test_seen` holds test molecules that another dataset of the mix has in training.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ from molfm.data.store import Shard, rejected_of
 from molfm.data.tables import Table, read_column
 
 SPLITS = ("train", "val", "test", "test_seen")
-UNUSED = -1  # the code of a row that is in no split
-GROUPS = ("random", "scaffold")  # methods that go by the molecule: its constitution, its scaffold
+UNUSED = -1  # code of rows in no split
+GROUPS = ("random", "scaffold")  # methods that split by molecule: by its constitution, by its scaffold
 
 
 def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
-    """Return numbers in [0, 1), (n,) float64, that look random and depend on hash (uint64) and seed alone (splitmix64)."""
+    """Return pseudo-random numbers in [0, 1), (n,) float64, for hashes (n,) uint64 and a seed (splitmix64)."""
     with np.errstate(over="ignore"):  # the sums wrap around by design
         x = hashes.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -41,38 +41,38 @@ def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float]) -> np.ndarray:
-    """Return 0, 1 or 2 (train, val, test) for each of `groups`, (n,) uint64 hashes; equal groups, equal split."""
+    """Return 0, 1 or 2 (train, val, test), (n,) int8, for hashes of groups (n,) uint64; equal groups, equal splits."""
     return np.searchsorted(np.cumsum(fractions)[:2], uniform(groups, seed), side="right").astype(np.int8)
 
 
 def _row_numbers(numbers: object) -> np.ndarray:
     found = np.asarray(numbers).ravel()
-    if len(found) and found.dtype.kind not in "iu":  # a mask or fractions would pass for row numbers
-        raise TypeError(f"row numbers are whole numbers, found {found[0]!r}")
+    if len(found) and found.dtype.kind not in "iu":  # masks and fractions could be mistaken for row numbers
+        raise TypeError(f"row numbers must be whole numbers, found {found[0]!r}")
     return found.astype(np.int64)
 
 
 def read_official(path: Path) -> np.ndarray:
-    """Read a split file into a code for each row of its table, (n_rows,) int8 as in `SPLITS`; `UNUSED` where unnamed.
+    """Read a split file and return the code of each row, (n_rows,) int8: an index into `SPLITS`, or `UNUSED`.
 
     Args:
         path: `.pt` (`torch.save` of a dict of lists; read with `weights_only=True`) or `.json` (the same as an object):
             {"train": [row, …], "val": […], "test": […], "test_seen": […]}, the last optional.
 
     Raises:
-        ValueError: the file is not that, or a row stands in two splits.
+        ValueError: the file does not hold that, or lists a row more than once.
     """
-    expected = f"expected {', '.join(SPLITS[:3])} and perhaps {SPLITS[3]}, each a list of row numbers"
+    expected = f"expected {', '.join(SPLITS[:3])} and optionally {SPLITS[3]}, each a list of row numbers"
     try:
         if path.suffix == ".json":
             parts = json.loads(path.read_text("utf-8"))
         else:
-            import torch  # once, when a table is first split; opening what is prepared never needs it
+            import torch  # not at the top: a dataset that was split before opens without torch
 
             parts = torch.load(path, weights_only=True)
         rows = {name: _row_numbers(numbers) for name, numbers in parts.items()}
     except Exception as error:  # whatever a broken or foreign file raises
-        raise ValueError(f"{path}: {expected}, but it cannot be read as that: {error}") from error
+        raise ValueError(f"{path}: {expected}, but it could not be read: {error}") from error
     if not set(SPLITS[:3]) <= set(rows) <= set(SPLITS):
         raise ValueError(f"{path}: {expected}, found {', '.join(map(str, rows)) or 'nothing'}.")
     every = np.concatenate(list(rows.values()))
@@ -82,16 +82,20 @@ def read_official(path: Path) -> np.ndarray:
     for name, numbers in rows.items():
         if len(again := numbers[codes[numbers] != UNUSED]) or len(np.unique(numbers)) < len(numbers):
             row = again[0] if len(again) else np.sort(numbers)[np.flatnonzero(np.diff(np.sort(numbers)) == 0)[0]]
-            raise ValueError(f"{path}: row {row} stands in more than one place.")
+            raise ValueError(f"{path}: row {row} is listed more than once.")
         codes[numbers] = SPLITS.index(name)
     return codes
 
 
 def codes_of(names: np.ndarray, where: str) -> np.ndarray:
-    """Return the codes, (n,) int8, of a split column, (n,) of names or None; `UNUSED` where nothing stands.
+    """Return the codes, (n,) int8, of a column of split names, (n,); None becomes `UNUSED`.
+
+    Args:
+        names: names of splits, or None; "valid" and "validation" stand for val.
+        where: name of the file and column, for the message.
 
     Raises:
-        ValueError: a name that is no split; the message names the row.
+        ValueError: a name is not a split; the message names the row.
     """
     known = {name: code for code, name in enumerate(SPLITS)} | {"valid": 1, "validation": 1, None: UNUSED}
     for row, name in enumerate(names):
@@ -101,7 +105,7 @@ def codes_of(names: np.ndarray, where: str) -> np.ndarray:
 
 
 def _cached_codes(table: Table, kind: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return row codes that `make()` gives, kept in the cache: so that opening a prepared dataset imports no torch."""
+    """Return the row codes from `make()`, cached, so opening a prepared dataset imports no torch."""
     path = home() / "splits" / f"{table.card.name}-{kind}-{key[:16]}.npy"
     if not path.exists():
         with whole(path) as temporary:
@@ -110,10 +114,10 @@ def _cached_codes(table: Table, kind: str, key: str, make: Callable[[], np.ndarr
 
 
 def official_split(table: Table, progress: bool = True) -> Path | None:
-    """Return the file of a table's official split, downloaded if need be; None where its source has none.
+    """Return the file of a table's official split, downloading it if needed; None if the table's source has none.
 
     Raises:
-        DownloadError: it cannot be had.
+        DownloadError: the file could not be downloaded.
     """
     card, source = table.card, table.source
     if not source.splits:
@@ -121,15 +125,13 @@ def official_split(table: Table, progress: bool = True) -> Path | None:
     try:
         [path] = fetch(source.splits, card.name, source.splits_sha256, card.folder, progress)
     except DownloadError as error:
-        hint = 'or split by molecule: molfm.load(…, split="random") or split="scaffold".'
-        raise DownloadError(
-            f"The official split of {card.name} cannot be had.\n{error}\nPlace it as said, {hint}"
-        ) from error
+        hint = 'Place it as described, or split by molecule: molfm.load(…, split="random") or split="scaffold".'
+        raise DownloadError(f"The official split of {card.name} is not available.\n{error}\n{hint}") from error
     return path
 
 
 def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
-    """Return the codes of a split that goes by row, (n_rows,) int8; None where the table's source has no official one."""
+    """Return the codes of a split by row, (n_rows,) int8; None if the table's source has no official split."""
     card = table.card
     if method != "official":
         names = table.columns()
@@ -159,16 +161,21 @@ def split_codes(
     progress: bool,
     pool: Callable[[], Executor | None] = lambda: None,
 ) -> list[np.ndarray]:
-    """Return the split of each molecule of a dataset's shards, codes of `splits.SPLITS`.
+    """Return the split codes of a dataset's molecules, one array (n_molecules_of_shard,) int8 per shard.
 
     Args:
-        method: "official", "scaffold", "random", or a column of the table; None: as the card says.
-        pool: gives the executor that computes scaffolds, see `store.worker_pool`.
+        table: the dataset's table.
+        shards: the table's prepared shards.
+        method: "official" ("random" if the source has no official split), "scaffold", "random", or a column of the
+            table. None for the method that the card names.
+        seed: random seed of splits by molecule.
+        progress: show progress bars.
+        pool: function that returns the executor for computing scaffolds, see `prepare.worker_pool`.
 
     Raises:
-        CardError: an unknown method.
-        DownloadError: the official split cannot be had.
-        ValueError: the split file or column is not what it should be, or names rows that the table does not have.
+        CardError: the method is unknown.
+        DownloadError: the official split could not be downloaded.
+        ValueError: the split file or column is invalid, or names rows that the table does not have.
     """
     method = method or table.card.split
     codes = None if method in GROUPS else _row_codes(table, method, progress)
@@ -181,8 +188,8 @@ def split_codes(
         n_rows = sum(len(shard.row) + len(rejected_of(shard.folder)) for shard in shards)
         if len(codes) > n_rows:
             raise ValueError(
-                f"{table.card.name}: its split names row {len(codes) - 1:,}, but {table.paths[0].name} has {n_rows:,} rows, "
-                "counted from 0. One of the two belongs to another version of the dataset."
+                f"{table.card.name}: its split names row {len(codes) - 1:,}, but {table.paths[0].name} has {n_rows:,} "
+                "rows, counted from 0. The split and the table belong to different versions of the dataset."
             )
-    codes = np.append(codes, np.int8(UNUSED))  # for rows beyond those that the split names
+    codes = np.append(codes, np.int8(UNUSED))  # the last code is for all rows beyond those that the split names
     return [codes[np.minimum(shard.row, len(codes) - 1)] for shard in shards]

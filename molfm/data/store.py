@@ -1,18 +1,20 @@
-"""The prepared store: a folder a shard, flat arrays that are memory-mapped and never copied as a whole.
+"""The prepared store: one folder per shard, with flat arrays that are memory-mapped and never copied as a whole.
+
+`prepare.py` writes it; the last two kinds of files are added at their first use.
 
     <name>-<hash of table, card and featurizer>/shard-00000/
         molecules.parquet   row, smiles (the key)
         rejected.parquet    row, smiles, reason
-        row.npy             (n,) row of the table: what an official split goes by
-        identity.npy        (n, 2) hashes of key and constitution: joins and splits
-        atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see featurize.Molecules
-        {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, molecule by molecule
-        manifest.json       written last: sizes of all files, so that a half-written shard is seen and redone
-        scaffold.npy        (n,) hashes of scaffolds, made when they are first asked for
-        encoding-*.npy      positional encodings, a file for each name of encodings.py, likewise
+        row.npy             (n,) row of the table, for splits by row
+        identity.npy        (n, 2) hashes of key and constitution, for joins and splits
+        atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see chem.featurize.Molecules
+        {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, ordered by molecule
+        manifest.json       written last: sizes of all files, so a damaged shard is noticed and made again
+        scaffold.npy        (n,) hashes of scaffolds
+        encoding-*.npy      positional encodings, one file per name, see chem.encodings
 
-A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task the
-column in the card. What was not measured is not there.
+A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task
+the number of the task in the card. Unmeasured labels are not stored.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,13 +40,13 @@ class Labels(NamedTuple):
 
     ptr: np.ndarray  # (n + 1,) int64
     item: np.ndarray  # (n_labels,) uint16, atom or bond in its molecule; 0 at graph level
-    task: np.ndarray  # (n_labels,) uint16, column in the card
+    task: np.ndarray  # (n_labels,) uint16, number of the task in the card
     value: np.ndarray  # (n_labels,) float32, in the card's units
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """One opened shard; its arrays are memory maps, or plain arrays for molecules that never were on disk."""
+    """One opened shard; its arrays are memory maps, or plain arrays for molecules that were never on disk."""
 
     row: np.ndarray
     identity: np.ndarray
@@ -54,26 +56,26 @@ class Shard:
     bond_ptr: np.ndarray
     labels: dict[str, Labels]  # by level
     folder: Path | None = None
-    _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # those asked for so far
+    _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # by name, those used so far
 
     def __reduce__(self):
-        """A shard on disk travels to another process as its folder's name, not as its arrays."""
+        """Send a shard to another process as the path of its folder, not as arrays."""
         return open_shard, (self.folder,)
 
     @cached_property
     def scaffold(self) -> np.ndarray:
-        """(n,) uint64, hashes of the scaffolds; computed once, then read from beside the shard."""
+        """(n,) uint64, hashes of the scaffolds; computed at first use and kept in the shard's folder."""
         return self._kept("scaffold", lambda: scaffolds(molecules_of(self.folder).smiles))
 
     def encoding(self, name: str) -> np.ndarray:
-        """(n_atoms, …) float16, a positional encoding (`encodings.encoding`); likewise."""
+        """Return a positional encoding, (n_atoms, …) float16, see `chem.encodings.encoding`; kept like scaffolds."""
         if name not in self._encodings:
             make = partial(encoding, name, self.atom_ptr, self.bonds, self.bond_ptr)
             self._encodings[name] = self._kept(f"encoding-{name}", make)
         return self._encodings[name]
 
     def has(self, name: str) -> bool:
-        """Return whether an array that is made when it is asked for is there already, such as "scaffold"."""
+        """Return whether an array that is made at first use, such as "scaffold", is there already."""
         return (self.folder / f"{name}.npy").exists()
 
     def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -88,7 +90,7 @@ class Shard:
 
 
 def structure(shard: Shard, local: np.ndarray, encodings: Sequence[str] = (WALK,)) -> dict[str, np.ndarray]:
-    """Gather the atoms and bonds of some molecules of a shard, by their numbers in it, with these encodings of them."""
+    """Gather atoms, bonds and positional encodings of some molecules of a shard, (n,) numbers in it."""
     num_atoms = shard.atom_ptr[local + 1] - shard.atom_ptr[local]
     num_bonds = shard.bond_ptr[local + 1] - shard.bond_ptr[local]
     atoms, bonds = spans(shard.atom_ptr[local], num_atoms), spans(shard.bond_ptr[local], num_bonds)
@@ -97,7 +99,7 @@ def structure(shard: Shard, local: np.ndarray, encodings: Sequence[str] = (WALK,
 
 
 def open_shard(folder: Path) -> Shard:
-    """Open a shard; nothing is read but the headers of its arrays."""
+    """Open a shard; only the headers of its arrays are read."""
 
     def load(name: str) -> np.ndarray:
         return memory_map(folder / f"{name}.npy")
@@ -116,10 +118,10 @@ def in_memory(found: Molecules) -> Shard:
 
 
 def molecules_of(folder: Path) -> pd.DataFrame:
-    """Read which molecules a shard holds: row of the table, smiles (the key)."""
+    """Read the molecules of a shard: row of the table, smiles (the key)."""
     return pd.read_parquet(folder / "molecules.parquet")
 
 
 def rejected_of(folder: Path) -> pd.DataFrame:
-    """Read which rows a shard's table lost: row, smiles, reason."""
+    """Read the rejected rows of a shard: row of the table, smiles, reason."""
     return pd.read_parquet(folder / "rejected.parquet")

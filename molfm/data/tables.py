@@ -1,7 +1,7 @@
-"""From a raw table to checked chunks: SMILES and label columns, numbers where numbers belong.
+"""Reads a raw table in chunks of SMILES and checked labels.
 
-Labels are checked here, once: a text, an infinity or an undeclared class is an error that names row and column. Whether
-a SMILES is a molecule is decided later (`featurize.py`), since that is no error but a rejected row.
+Labels are checked here, once: text, an infinity or an undeclared class is an error that names row and column. Invalid
+SMILES are found later, in `chem/featurize.py`, because they are not an error: their rows are rejected and listed.
 """
 
 import warnings
@@ -21,8 +21,8 @@ from molfm.catalog.http import DownloadError
 from molfm.catalog.schema import DataCard, Source, Task
 from molfm.catalog.shipped import expand_tasks
 
-CHUNK_ROWS = 1_000  # bounds the memory of one step of preparing, whatever the table's length
-_NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list in a text
+CHUNK_ROWS = 1_000  # rows read at a time, which bounds the memory whatever the table's length
+_NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list that is written as text
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -51,7 +51,7 @@ class Table:
         return column_names(self.paths[0])
 
     def n_rows(self) -> int | None:
-        """Return the number of rows where the files say so by themselves (Parquet), else None."""
+        """Return the number of rows if the files state it (Parquet), else None."""
         if any(path.suffix != ".parquet" for path in self.paths):
             return None
         return sum(pq.read_metadata(path).num_rows for path in self.paths)
@@ -60,17 +60,20 @@ class Table:
 def locate(card: DataCard, progress: bool = True, download: bool = True) -> Table | None:
     """Return the first of the card's sources that is on this disk, else the first that can be downloaded.
 
-    With `download` false the network is never asked, and what is not on this disk is None.
+    Args:
+        card: the dataset's card.
+        progress: show a bar per download.
+        download: False to stay off the network; a table that is not on this disk then gives None.
 
     Raises:
-        DownloadError: none can be had, or a file is not what the card says; the message lists what was tried.
+        DownloadError: no source is available, or a file is not what the card says; the message lists what was tried.
         TableError: the table lacks columns of the card.
 
     Warns:
-        UserWarning: an earlier source could not be had; another one has other rows, and no official split.
+        UserWarning: an earlier source is not available; the one in use may have other rows and no official split.
     """
     failures = []
-    # An unreachable first source must not be asked again while the second is here.
+    # Look on the disk first: an unreachable first source must not be tried again while the second is here.
     for ask in (False, True) if download else (False,):
         for source in card.sources:
             try:
@@ -81,7 +84,7 @@ def locate(card: DataCard, progress: bool = True, download: bool = True) -> Tabl
             if not paths:
                 continue
             if failures:
-                told = [f"{card.name} comes from {source.locations[0]}, since this failed:", *failures]
+                told = [f"{card.name} comes from {source.locations[0]}, because other locations failed:", *failures]
                 warnings.warn("\n".join(told), stacklevel=2)
             return _described(card, source, tuple(paths))
     if not download and not failures:
@@ -90,7 +93,7 @@ def locate(card: DataCard, progress: bool = True, download: bool = True) -> Tabl
 
 
 def _described(card: DataCard, source: Source, paths: tuple[Path, ...]) -> Table:
-    """Reduce the card's tasks to what this source has, and check that its columns are there."""
+    """Reduce the card's tasks to those that this source has, and check that their columns exist."""
     found = column_names(paths[0])
     known = [task for task in card.tasks if source.column(task.name) or task.name in source.atomization]
     card = expand_tasks(replace(card, tasks=tuple(known)), found)
@@ -98,7 +101,8 @@ def _described(card: DataCard, source: Source, paths: tuple[Path, ...]) -> Table
     if missing := [name for name in wanted if name not in found]:
         raise TableError(
             f"{paths[0].name}: expected the columns {', '.join(wanted[:30])} of card {card.name}, "
-            f"but {', '.join(missing[:10])} {'is' if len(missing) == 1 else 'are'} not there. Found: {', '.join(found[:30])}."
+            f"but {', '.join(missing[:10])} {'is' if len(missing) == 1 else 'are'} missing. "
+            f"Found: {', '.join(found[:30])}."
         )
     return Table(card, source, paths)
 
@@ -114,15 +118,16 @@ def _wanted(card: DataCard, source: Source) -> list[str]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever a broken or foreign file raises while it is read into a `TableError` that names the file."""
+    """Turn any error from reading a broken or foreign file into a `TableError` that names the file."""
     try:
         yield
     except UnicodeError as error:
         raise TableError(f"{path}: expected text in UTF-8, but {error}. Save it as UTF-8.") from error
     except _UNREADABLE as error:
-        kind = "Parquet" if path.suffix == ".parquet" else "a table with a header and one row a line"
+        kind = "Parquet" if path.suffix == ".parquet" else "a table with a header and one row per line"
         raise TableError(
-            f"{path}: expected {kind}, but it cannot be read as that: {str(error).strip().rstrip('.')}. Is it damaged or incomplete?"
+            f"{path}: expected {kind}, but it could not be read: {str(error).strip().rstrip('.')}. "
+            "Is it damaged or incomplete?"
         ) from error
 
 
@@ -130,7 +135,7 @@ def column_names(path: Path) -> list[str]:
     """Return the columns of a CSV (also .tsv, .gz) or Parquet file without reading its rows.
 
     Raises:
-        TableError: it is no such file, or a damaged one.
+        TableError: the file is damaged or has another format.
     """
     with _reading(path):
         if path.suffix == ".parquet":
@@ -143,8 +148,8 @@ def _separator(path: Path) -> str:
 
 
 def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator[pd.DataFrame], int]:
-    """Return a Parquet file's chunks without the row groups that end before row `skip`, and how many rows are left to skip."""
-    # Read page by page: else a row group, which may be the whole file, is held at once.
+    """Return a Parquet file's chunks without row groups that end before row `skip`, and the rows still to skip."""
+    # Read page by page: otherwise a row group, which may be the whole file, is in memory at once.
     file, first = pq.ParquetFile(path, buffer_size=2**16, pre_buffer=False), 0
     while first < file.num_row_groups and file.metadata.row_group(first).num_rows <= skip:
         skip -= file.metadata.row_group(first).num_rows
@@ -154,21 +159,21 @@ def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator
 
 
 def _text_chunks(path: Path, columns: list[str], texts: list[str]) -> Iterator[pd.DataFrame]:
-    """Read a text table; all its columns, since pandas overlooks a row with too many fields where it is told to skip some."""
+    """Read all columns of a text table: pandas overlooks rows with too many fields if it is told to skip columns."""
     names = column_names(path)
     dtype = dict.fromkeys({*names} - {*columns} | {*texts}, object)
     for chunk in pd.read_csv(path, sep=_separator(path), dtype=dtype, chunksize=CHUNK_ROWS):
-        if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # the surplus fields were taken for row names
+        if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # pandas took surplus fields for row names
             raise TableError(
-                f"{path}: expected {len(names)} fields a row, as in its header, found more in its first row."
+                f"{path}: expected {len(names)} fields per row, as in its header, found more in its first row."
             )
         yield chunk[columns]
 
 
 def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
-    """Read files as one table from row `skip` on, exactly `CHUNK_ROWS` rows at a time but for the last chunk.
+    """Read files as one table from row `skip` on, in chunks of exactly `CHUNK_ROWS` rows, except the last chunk.
 
-    Columns in `texts` stay as they are written; others become numbers where a chunk holds nothing else.
+    Columns in `texts` stay text. Other columns become numbers in chunks where they hold nothing else.
     """
     waiting: list[pd.DataFrame] = []
     for path in paths:
@@ -193,10 +198,10 @@ def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], sk
 
 
 def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") -> np.ndarray:
-    """Return checked float64 values, NaN where unmeasured."""
+    """Return checked values, (n,) float64, NaN where unmeasured."""
     if values.dtype.kind in "biuf":
         numbers = values.to_numpy(np.float64, na_value=np.nan)
-        wrong = np.abs(numbers) > np.finfo(np.float32).max  # an infinity, or one to be: labels are stored as float32
+        wrong = np.abs(numbers) > np.finfo(np.float32).max  # infinite, at the latest when stored as float32
     else:
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
@@ -216,12 +221,12 @@ def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") ->
 
 
 def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | None]:
-    """Return one checked array a row for a node or edge task, None where the row has no block."""
+    """Return one checked array per row for a node or edge task, None for rows without labels."""
     out: list[np.ndarray | None] = []
     for row, value in enumerate(values, first_row):
         block = value
         if isinstance(value, str) and value.strip()[:1] == "[" and value.strip()[-1] == "]":
-            # In a CSV: a list as JSON, Python or NumPy writes it.
+            # A CSV holds a list as text, as JSON, Python or NumPy write it.
             block = [None if word in _NOTHING else word for word in value.strip()[1:-1].replace(",", " ").split()]
         if value is None or (np.isscalar(value) and pd.isna(value)):
             out.append(None)
@@ -230,14 +235,14 @@ def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | 
             out.append(_floats(entries, task, 0, f"row {row}, entry"))
         else:
             raise TableError(
-                f"{task.dataset}: row {row}, column {task.name!r}: expected a list with one number a "
+                f"{task.dataset}: row {row}, column {task.name!r}: expected a list with one number per "
                 f"{'bond' if task.level == 'edge' else 'atom'} ({task.level} level), found {value!r}."
             )
     return out
 
 
 def _atoms_energy(smiles: list, energies: dict[str, float]) -> np.ndarray:
-    """Return the summed energies (n,) of the molecules' isolated atoms, hydrogens included; NaN for what is no molecule."""
+    """Return the summed energies of each molecule's isolated atoms, hydrogens included (n,); NaN for invalid SMILES."""
     from rdkit import Chem, rdBase
 
     def energy(text: object) -> float:
@@ -278,15 +283,15 @@ def read_chunks(table: Table, skip: int = 0) -> Iterator[tuple[int, list, dict[s
 
 
 def read_column(table: Table, name: str) -> np.ndarray:
-    """Return one column of a table as texts, (n_rows,) object, None where nothing stands; such as a split.
+    """Return one column of a table, such as a split: (n_rows,) object, None for empty cells.
 
     Raises:
-        TableError: no such column.
+        TableError: the table has no such column.
     """
     if name not in (found := table.columns()):
         raise TableError(f"{table.paths[0].name}: no column {name!r}. Found: {', '.join(found[:30])}.")
     parts = []
-    for path in table.paths:  # the other columns were checked when the table was prepared
+    for path in table.paths:  # one column suffices: the others were checked when the table was prepared
         with _reading(path):
             if path.suffix == ".parquet":
                 parts.append(pd.read_parquet(path, columns=[name])[name].astype(object))
@@ -297,10 +302,10 @@ def read_column(table: Table, name: str) -> np.ndarray:
 
 
 def read_smiles(path: Path, column: str = "smiles") -> Iterator[str | None]:
-    """Yield one column of a CSV or Parquet file, None where nothing stands, without holding the file.
+    """Yield one column of a CSV or Parquet file, None for empty cells, without holding the file in memory.
 
     Raises:
-        TableError: no such file or column.
+        TableError: the file or column does not exist.
     """
     if not path.exists():
         raise TableError(f"There is no table at {path}.")

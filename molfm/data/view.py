@@ -1,7 +1,7 @@
 """A view of one dataset or several, joined by molecule: which tasks and labels count, and the arrays of a batch.
 
-A view is immutable. `select`, `keep` and `limit` return narrower views of the same files. A molecule that several datasets
-contain is one molecule; each dataset keeps its own rows, labels and split for it. Nothing here imports torch.
+A view is immutable. `select`, `keep` and `limit` return narrower views of the same files. A molecule that several
+datasets contain is one molecule; each dataset keeps its own rows, labels and split for it. Nothing here imports torch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,15 +29,15 @@ class View:
     cards: tuple[DataCard, ...]
     shards: tuple[Shard, ...]
     rows: Rows
-    chosen: tuple[Task, ...]  # the tasks in force; their order is the numbering of tasks everywhere
-    kept: dict[int, np.ndarray] = field(default_factory=dict)  # task -> (n_molecules,) bool: where its labels are kept
-    origin: dict = field(default_factory=dict)  # the arguments of `load`, so that a run can say what it was trained on
+    chosen: tuple[Task, ...]  # the selected tasks; their order numbers the tasks everywhere
+    kept: dict[int, np.ndarray] = field(default_factory=dict)  # task number -> (n_molecules,) bool: labels kept
+    origin: dict = field(default_factory=dict)  # arguments of `load`, so a run can record its data
 
     def __len__(self) -> int:
         return len(self.rows.ptr) - 1
 
     def __getstate__(self) -> dict:
-        """What a loader process is sent: the fields, without the tables that were made from them to look at."""
+        """Return what a loader process receives: the fields, without the tables derived from them."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def __repr__(self) -> str:
@@ -92,20 +92,25 @@ class View:
         return replace(self, kept=self.kept | {i: self.kept.get(i, True) & molecules for i in self.numbers(tasks)})
 
     def limit(self, task: str, n_labels: int, seed: int = 0) -> Self:
-        """Return the mix with only `n_labels` training labels of a graph task, and validation labels in proportion.
+        """Return a view with only `n_labels` training labels of a graph task, and validation labels in proportion.
 
-        The choice depends on the molecules and the seed alone and is nested: 64 labels are among the 128 of one seed.
+        The choice depends only on molecules and seed, and is nested: for one seed, 64 labels are among the 128.
+
+        Args:
+            task: name of the task (see `task_number`).
+            n_labels: number of training labels, where a molecule that is listed twice counts once.
+            seed: random seed of the choice.
 
         Raises:
-            ValueError: the task has fewer training labels than that, or is not at graph level.
+            ValueError: the task has fewer training labels, or is not at graph level.
         """
         number = self.task_number(task)
         if self.chosen[number].level != "graph":
             raise ValueError(
-                f"Only labels of graph tasks can be limited, {task} is at {self.chosen[number].level} level."
+                f"Only labels of graph tasks can be limited; {task} is at {self.chosen[number].level} level."
             )
         molecule, _, split, _ = self.label_triples(number)
-        molecule, first = np.unique(molecule, return_index=True)  # one that is listed twice counts once
+        molecule, first = np.unique(molecule, return_index=True)  # a molecule that is listed twice counts once
         split = split[first]
         available = np.bincount(split, minlength=len(SPLITS))
         if not 0 < n_labels <= available[0]:
@@ -127,18 +132,18 @@ class View:
 
     @cached_property
     def constitution(self) -> np.ndarray:
-        """(n_molecules,) uint64, equal for stereoisomers: what a bootstrap over the test set should resample."""
+        """(n_molecules,) uint64, equal for stereoisomers; bootstraps over a test set should resample these."""
         return self._of_molecules(shard.identity[:, 1] for shard in self.shards)
 
     @cached_property
     def scaffold(self) -> np.ndarray:
-        """(n_molecules,) uint64, equal for equal scaffolds; computed when it is first asked for."""
+        """(n_molecules,) uint64, equal for equal scaffolds; computed at first use."""
         with worker_pool() as pool:
             make_scaffolds(self.shards, True, pool)
         return self._of_molecules(shard.scaffold for shard in self.shards)
 
     def _of_molecules(self, of_shards: Iterable[np.ndarray]) -> np.ndarray:
-        """Return (n_molecules,) of what each shard has for its molecules, (n_molecules_of_shard,)."""
+        """Return one value per molecule, (n_molecules,), from one array per shard, (n_molecules_of_shard,)."""
         return np.concatenate(list(of_shards))[self.rows.order[self.rows.ptr[:-1]]]
 
     def _sizes(self, level: str) -> np.ndarray:
@@ -149,7 +154,7 @@ class View:
     # ---------------------------------------------------------------------------------------------------------- labels
 
     def members(self, split: str, tasks: Sequence[str] | None = None) -> np.ndarray:
-        """Return the molecules that carry at least one label in a split, of these tasks (see `expand`) or of any."""
+        """Return the molecules (numbers) with a label in a split, of these tasks (see `numbers`; None for any)."""
         wanted = None if tasks is None else self.numbers(tasks)
         code, found = SPLITS.index(split), np.zeros(len(self), bool)
         for _, molecule, _, where, _ in self.label_blocks(wanted):
@@ -157,9 +162,14 @@ class View:
         return np.flatnonzero(found)
 
     def label_blocks(self, wanted: Sequence[int] | None = None) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the labels of some tasks (None: all) as this view keeps them, a shard and level at a time.
+        """Yield the labels that this view keeps, one shard and level at a time.
 
-        Each time (number of the task, molecule, item, split, value); labels of rows that are in no split are left out.
+        Args:
+            wanted: numbers of tasks; None for all.
+
+        Yields:
+            (number of the task, molecule, item, split code, value), arrays of one length. Labels of rows in no split
+            are left out.
         """
         for index, shard in enumerate(self.shards):
             row_of = self.rows.of_shard(index)
@@ -182,13 +192,13 @@ class View:
                 yield tuple(array[here] for array in found)
 
     def label_triples(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return all labels of one task as (molecule, item, split, value), as this view keeps them."""
+        """Return all labels of one task that this view keeps: molecule, item, split code, value."""
         empty = (np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int8, np.float32))
         parts = [tuple(empty), *(found[1:] for found in self.label_blocks([number]))]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def row_labels(self, level: str, row: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return the labels that this view has of some rows, at one level: (place in `row`, item, task, value)."""
+        """Return this view's labels of some rows at one level: place in `row`, item, task, value."""
         rows, nothing = self.rows, np.zeros(0, np.int64)
         parts = [(nothing, nothing, nothing, np.zeros(0, np.float32))]
         for s in np.unique(rows.shard[row]):
@@ -208,7 +218,7 @@ class View:
 
     @cached_property
     def _numbering(self) -> list[np.ndarray]:
-        """For each dataset, the number in this mix of each of its card's tasks; -1: not chosen."""
+        """For each dataset, the number in this view of each of its card's tasks, or -1 if not selected."""
         number = {task.id: i for i, task in enumerate(self.chosen)}
         return [np.array([number.get(task.id, -1) for task in item.tasks]) for item in self.cards]
 
@@ -220,9 +230,10 @@ class View:
         """Return the arrays of a batch: structures of `molecules` and their labels of one split.
 
         Args:
-            molecules: (n,) numbers of molecules; they come back in the order of their shards, see `mol_id`.
-            only: (n,) dataset whose labels are wanted for each of them, by number; None: all.
-            encodings: positional encodings that come along, by their names in `encodings.py`.
+            molecules: (n,) numbers of molecules; they come back ordered by shard, as `mol_id`.
+            split: the split whose labels are wanted.
+            only: (n,) number of the dataset whose labels are wanted, for each molecule; None for all datasets.
+            encodings: names of the positional encodings to gather, see `chem.encodings`.
         """
         rows = self.rows
         sort = np.argsort(rows.shard[rows.ptr[molecules]], kind="stable")
@@ -243,10 +254,10 @@ class View:
         row, place = row[wanted], place[wanted]
         for level in LEVELS:
             at, item, task, value = self.row_labels(level, row)
-            place_ = place[at]
-            by_molecule = np.argsort(place_, kind="stable")
-            out[f"{level}_item"] = (pointer(sizes[level])[place_] + item)[by_molecule]
+            owner = place[at]  # place of the molecule of each label
+            by_molecule = np.argsort(owner, kind="stable")
+            out[f"{level}_item"] = (pointer(sizes[level])[owner] + item)[by_molecule]
             out[f"{level}_task"] = task[by_molecule].astype(np.int64)
             out[f"{level}_value"] = value[by_molecule].astype(np.float32)
-            out[f"{level}_counts"] = np.bincount(place_, minlength=len(molecules))
+            out[f"{level}_counts"] = np.bincount(owner, minlength=len(molecules))
         return out | {"mol_id": molecules}

@@ -1,4 +1,4 @@
-"""What the widgets ask of a mix: single molecules, search, the label table as a picture.
+"""What the widgets read from a mix: single molecules, search results, the label table as a picture.
 
-Reading follows what is asked for, so a dataset of millions opens as quickly as a small one. Nothing here imports torch.
+Only what is asked for is read, so a dataset of millions opens as quickly as a small one. Nothing here imports torch.
 """

@@ -1,7 +1,7 @@
-"""The label table as a picture: which molecules have labels of which tasks, and how the labels of two tasks go together.
+"""The label table as a picture: which molecules have labels of which tasks, and how labels of two tasks are related.
 
-The table, molecules x tasks, is never built. A tile of the picture is made from the labels of its own molecules, in blocks
-of bounded size, so that looking closely is cheap however many molecules there are, and looking from afar is one pass.
+The table, molecules x tasks, is never built. A tile of the picture is made from the labels of its own molecules, in
+blocks of bounded size. So a close view is cheap for any number of molecules, and an overview takes one pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,48 +15,46 @@ from molfm.data.mix import Mix
 from molfm.data.splits import SPLITS, uniform
 from molfm.explore.lookup import Lookup
 
-BLOCK_CELLS = 8_000_000  # of the table, of which no more labels than that are held at once
-TILE_ROWS = 256  # rows of a tile: each stands for one molecule, or for many
-MAX_PAIRED = 200_000  # molecules that pairs of tasks are counted on; of more, a random sample
+BLOCK_CELLS = 8_000_000  # cells of the table in a block: no more labels are held at once
+TILE_ROWS = 256  # rows of a tile; each stands for one molecule or for many
+MAX_PAIRED = 200_000  # molecules on which pairs of tasks are counted; of a larger mix, a random sample
 _PATTERN_BITS = 62
 _BINS = 40
 
 
 class Tile(NamedTuple):
-    """A part of the picture: TILE_ROWS groups of neighbouring molecules x all tasks."""
+    """A part of the picture: up to TILE_ROWS groups of neighbouring molecules x all tasks."""
 
     start: int  # first molecule, as a place in `LabelMap.order`
-    per_row: int  # molecules a row; the last row may have fewer
+    per_row: int  # molecules per row; the last row may have fewer
     share: np.ndarray  # (n_rows, n_tasks) float32, share of the molecules that have a label
-    mean: np.ndarray  # (n_rows, n_tasks) float32, mean of their labels in the task's unit; NaN: none has
+    mean: np.ndarray  # (n_rows, n_tasks) float32, mean of their labels in the task's unit; NaN if there are none
 
 
 class Pairs(NamedTuple):
-    """How the labels of any two tasks go together."""
+    """How the labels of any two tasks are related."""
 
     count: np.ndarray  # (n_tasks, n_tasks) int64, molecules with both labels
-    correlation: (
-        np.ndarray
-    )  # (n_tasks, n_tasks) float32, Pearson's r over them (of two binary tasks: phi); NaN: undefined
-    n_molecules: int  # looked at
-    of: int  # of so many; where fewer were looked at they are a random sample, and counts are of the sample
+    correlation: np.ndarray  # (n_tasks, n_tasks) float32, Pearson's r over these (phi for binary); NaN if undefined
+    n_molecules: int  # number of molecules counted
+    of: int  # number of molecules in the mix; if it is larger, a random sample was counted
 
 
 class Distribution(NamedTuple):
     """The labels of one task by split."""
 
-    edges: np.ndarray  # (n_bins + 1,) in the task's unit; of classes: half-integers around them
+    edges: np.ndarray  # (n_bins + 1,) in the task's unit; for classes, half-integers around them
     counts: dict[str, np.ndarray]  # split -> (n_bins,) int64 labels
-    beyond: int  # labels outside the edges, which span the middle 99.8% where a tail is long
+    beyond: int  # labels outside the edges, which span only the middle 99.8% if a tail is long
 
 
 class LabelMap:
-    """Looks at the label table of a mix.
+    """The label table of a mix, read in parts.
+
+    Methods with an argument `split` read only labels in that split; None for all splits.
 
     Args:
         mix: the view whose labels are shown.
-
-    Where a method takes a `split`, only labels of that split are looked at; None: of all.
     """
 
     def __init__(self, mix: Mix):
@@ -64,17 +62,17 @@ class LabelMap:
 
     @cached_property
     def tasks(self) -> np.ndarray:
-        """(n_tasks,) the tasks by domain and dataset: the columns of the picture."""
+        """(n_tasks,) tasks, sorted by domain and dataset: the columns of the picture."""
         domains, names = [*DOMAINS, None], [card.name for card in self.mix.cards]
         keys = [(domains.index(task.domain), names.index(task.dataset)) for task in self.mix.chosen]
         return np.array(sorted(range(len(keys)), key=lambda i: (*keys[i], i)), int)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """(n_molecules,) the molecules by label pattern: the rows of the picture.
+        """(n_molecules,) molecules, sorted by label pattern: the rows of the picture.
 
-        First by the datasets that know them, then by the tasks that are neither always nor never measured in their
-        dataset (the 62 most undecided), most labels first; what is still equal stays in the mix's order.
+        They are sorted by the datasets that contain them, then by the tasks that are measured for some but not all of
+        their dataset (the 62 with shares nearest to a half), tasks with most labels first. Ties keep the mix's order.
         """
         mix, n_tasks = self.mix, len(self.mix.chosen)
         dataset = np.zeros(len(mix), np.uint64)
@@ -96,22 +94,23 @@ class LabelMap:
         return np.lexsort((~pattern, ~dataset)).astype(np.int32)
 
     def _blocks(self, molecules: np.ndarray) -> Iterator[slice]:
-        """Cut molecules into blocks whose labels can be held at once."""
+        """Yield blocks of molecules whose labels can be held at once, as slices."""
         size = max(1, BLOCK_CELLS // max(1, len(self.mix.chosen)))
         for start in range(0, len(molecules), size):
             yield slice(start, min(start + size, len(molecules)))
 
     @property
     def levels(self) -> int:
-        """How often the picture can be halved until a row is one molecule, plus one: levels are 0 to levels - 1."""
+        """The number of zoom levels; each halves the number of molecules per row, down to one in the last."""
         return max(0, int(np.ceil(np.log2(max(1, len(self.mix)) / TILE_ROWS)))) + 1
 
     def tile(self, level: int, number: int, split: str | None = None) -> Iterator[Tile]:
-        """Make one tile, and yield what is known of it after every block; rows not reached yet have share 0.
+        """Make one tile, and yield its state after every block; rows that are not reached yet have share 0.
 
         Args:
-            level: 0 shows all molecules in one tile; each further level halves the molecules a row.
-            number: of the tile at that level, from the top.
+            level: zoom level; 0 shows all molecules in one tile, and each further level halves the molecules per row.
+            number: number of the tile at that level, from the top.
+            split: see the class.
         """
         per_row = 2 ** (self.levels - 1 - level)
         start = number * TILE_ROWS * per_row
@@ -137,8 +136,9 @@ class LabelMap:
 
         Args:
             start, stop: places in `order`.
-            tasks: numbers in the mix.
-            every: a label of all of them, not of any.
+            tasks: numbers of the tasks in the mix.
+            every: whether to require a label of every task.
+            split: see the class.
         """
         molecules, found = self.order[start:stop], []
         for part in self._blocks(molecules):
@@ -148,12 +148,12 @@ class LabelMap:
         return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int32)
 
     def pairs(self, tasks: Sequence[int], split: str | None = None) -> Pairs:
-        """Count for any two of these tasks (numbers in the mix) the molecules with both labels, and correlate the labels."""
+        """Count the molecules with both labels for each pair of tasks (numbers in the mix), and correlate them."""
         n, sample, tasks = len(self.mix), np.arange(len(self.mix)), np.asarray(tasks, int)
         if n > MAX_PAIRED:
             sample = np.sort(np.argsort(uniform(self.mix.key, 0), kind="stable")[:MAX_PAIRED])
         center, scale = (self.mix.tasks[name].to_numpy()[tasks] for name in ("mean", "std"))
-        center = np.where(np.isfinite(center), center, 0.5)  # of binary tasks
+        center = np.where(np.isfinite(center), center, 0.5)  # binary tasks have no mean
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1)
         count, x, xx, xy = np.zeros((4, len(tasks), len(tasks)))
         for part in self._blocks(sample):
@@ -168,19 +168,19 @@ class LabelMap:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = x / count
             spread = xx / count - mean**2
-            spread = np.where(spread > 1e-9, spread, np.nan)  # constant where both are measured: no correlation
+            spread = np.where(spread > 1e-9, spread, np.nan)  # constant where both are measured, so r is undefined
             r = (xy / count - mean * mean.T) / np.sqrt(spread * spread.T)
         r = np.where(count > 2, np.clip(r, -1, 1), np.nan)
         return Pairs(count.astype(np.int64), r.astype(np.float32), len(sample), n)
 
     def overlap(self) -> np.ndarray:
-        """Return (n_datasets, n_datasets) int64: molecules that two datasets share; on the diagonal, that one has."""
+        """Return (n_datasets, n_datasets) int64: molecules that two datasets share; the diagonal has their sizes."""
         member = np.zeros((len(self.mix), len(self.mix.cards)), np.float32)
         member[self.mix.rows.molecule, self.mix.rows.dataset] = 1
         return np.rint(member.T.astype(np.float64) @ member).astype(np.int64)
 
     def distribution(self, task: int) -> Distribution:
-        """Return how the labels of one task (its number in the mix) are distributed in each split."""
+        """Return the distribution of the labels of one task (its number in the mix) in each split."""
         _, _, split, value = self.mix.label_triples(task)
         facts = self.mix.chosen[task]
         if facts.kind == "regression":

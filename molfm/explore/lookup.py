@@ -1,7 +1,7 @@
-"""A mix by molecule: SMILES, names and labels of any of its molecules, without reading the others.
+"""Single molecules of a mix: SMILES, names and labels of some molecules, without reading the others.
 
-What the tables of `mix.py` are for whole datasets, this is for a page of molecules: what is read follows what is asked
-for, and a dataset of millions opens as quickly as a small one.
+`data/mix.py` has tables of whole datasets; this module fills a page with molecules. It reads only what is asked for, so
+a dataset of millions opens as quickly as a small one.
 """
 
 from functools import lru_cache
@@ -16,16 +16,16 @@ from molfm.data.splits import SPLITS, UNUSED
 from molfm.data.store import molecules_of
 from molfm.data.tables import locate, read_column
 
-NAME_COLUMNS = ("name", "mol_id", "compound_name", "compound_id", "id", "title")  # the first that a table has
-_SHARDS_KEPT = 64  # whose SMILES are held: some 5 MB each
-_COLUMNS_KEPT = 8
+NAME_COLUMNS = ("name", "mol_id", "compound_name", "compound_id", "id", "title")  # the first that a table has counts
+_SHARDS_KEPT = 64  # shards whose SMILES stay in memory, some 5 MB each
+_COLUMNS_KEPT = 8  # tasks whose labels stay in memory
 
 
 class Lookup:
     """Reads single molecules of a mix.
 
     Args:
-        mix: the view that is read; a label that it does not keep is not there.
+        mix: the view that is read; labels that it does not keep are missing.
     """
 
     def __init__(self, mix: Mix):
@@ -35,7 +35,7 @@ class Lookup:
         self._names: list[np.ndarray | None] | None = None
 
     def smiles(self, molecules: np.ndarray) -> list[str]:
-        """Return the SMILES of molecules, by their numbers."""
+        """Return the SMILES of molecules, given by their numbers."""
         rows, out = self.mix.rows, np.empty(len(molecules), object)
         first = rows.ptr[molecules]
         for number in np.unique(rows.shard[first]):
@@ -44,7 +44,7 @@ class Lookup:
         return out.tolist()
 
     def names(self, molecules: np.ndarray) -> list[str]:
-        """Return what the datasets' own tables call molecules (see `NAME_COLUMNS`), "" where they have no name for them."""
+        """Return the names of molecules in the datasets' own tables (see `NAME_COLUMNS`); "" if they have none."""
         row, place = self._rows(molecules)
         out = [[] for _ in molecules]
         for at, name in zip(place.tolist(), self._row_names(row), strict=True):
@@ -53,7 +53,7 @@ class Lookup:
         return [" / ".join(found) for found in out]
 
     def named(self, text: str, molecules: np.ndarray) -> np.ndarray:
-        """Return (n,) bool: does a name of these molecules contain the text, whatever its case?"""
+        """Return (n,) bool: whether a name of each of these molecules contains the text, ignoring case."""
         row, place = self._rows(molecules)
         names = pd.Series(self._row_names(row), dtype=object)
         hit = names.str.contains(text, case=False, regex=False, na=False).to_numpy(bool)
@@ -62,13 +62,13 @@ class Lookup:
         return out
 
     def _rows(self, molecules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return all rows of molecules, and the place in `molecules` that each belongs to."""
+        """Return all rows of molecules, and for each row the place of its molecule in `molecules`."""
         ptr = self.mix.rows.ptr
         counts = ptr[molecules + 1] - ptr[molecules]
         return spans(ptr[molecules], counts), np.repeat(np.arange(len(molecules)), counts)
 
     def _row_names(self, row: np.ndarray) -> np.ndarray:
-        """Return the name of each row, (n,) object, None where there is none."""
+        """Return the name of each row, (n,) object; None if it has none."""
         mix, out = self.mix, np.full(len(row), None, object)
         if self._names is None:
             self._names = [_names_of(card) for card in mix.cards]
@@ -81,14 +81,14 @@ class Lookup:
         return out
 
     def cells(self, molecules: np.ndarray, split: str | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the labels of molecules as (place in `molecules`, task, value), one a molecule and task, in the tasks' units.
+        """Return labels as (place in `molecules`, task, value), one per molecule and task, in the tasks' units.
 
-        An atom or bond task is its mean over the measured atoms or bonds. Where a dataset lists a molecule twice, its
-        first row counts, as in `Mix.labels`.
+        The value of an atom or bond task is the mean over the measured atoms or bonds. If a dataset lists a molecule
+        twice, its first row counts for graph tasks, as in `Mix.labels`.
 
         Args:
-            molecules: (n,) their numbers; the caller bounds the memory by how many it asks for.
-            split: only labels that are in this split; None: in any.
+            molecules: (n,) numbers of the molecules; memory grows with how many the caller asks for.
+            split: return only labels in this split; None for any split.
         """
         mix = self.mix
         row, place = self._rows(molecules)
@@ -111,16 +111,16 @@ class Lookup:
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def values(self, molecules: np.ndarray, split: str | None = None) -> np.ndarray:
-        """Return the same as a table, (n_molecules, n_tasks) float32, NaN: unmeasured."""
+        """Return the labels of `cells` as a table, (n_molecules, n_tasks) float32; NaN if unmeasured."""
         place, task, value = self.cells(molecules, split)
         out = np.full((len(molecules), len(self.mix.chosen)), np.nan, np.float32)
         out[place, task] = value
         return out
 
     def items(self, molecule: int, level: str) -> dict[int, np.ndarray]:
-        """Return one molecule's labels at atom ("node") or bond ("edge") level: task number -> (n_items,) float32, NaN: unmeasured.
+        """Return one molecule's labels at "node" or "edge" level: task number -> (n_items,) float32; NaN if unmeasured.
 
-        The items are in the order of `Chem.MolFromSmiles` of the molecule's SMILES.
+        The atoms or bonds are in the order of `Chem.MolFromSmiles` of the molecule's SMILES.
         """
         mix = self.mix
         row, _ = self._rows(np.array([molecule]))
@@ -135,7 +135,7 @@ class Lookup:
         return out
 
     def _column(self, number: int) -> np.ndarray:
-        """Return one task's labels for all molecules, (n_molecules,) float32, as `values` has them."""
+        """Return one task's labels for all molecules, (n_molecules,) float32, as in `values`."""
         mix = self.mix
         if mix.chosen[number].level == "graph":
             return mix.labels(mix.chosen[number].id).to_numpy()
@@ -144,7 +144,7 @@ class Lookup:
         return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
     def splits(self, molecules: np.ndarray) -> list[dict[str, str]]:
-        """Return for each molecule the split that it is in, by dataset; "" where it is in none."""
+        """Return for each molecule its split by dataset; "" if it is in no split."""
         row, place = self._rows(molecules)
         names = [card.name for card in self.mix.cards]
         out: list[dict[str, str]] = [{} for _ in molecules]
@@ -153,7 +153,7 @@ class Lookup:
         return out
 
     def members(self, datasets: list[str] | None = None, split: str | None = None) -> np.ndarray:
-        """Return (n_molecules,) bool: which molecules have a row of these datasets (None: any) in a split (None: any)."""
+        """Return (n_molecules,) bool: which molecules have a row of these datasets in this split; None for any."""
         rows, here = self.mix.rows, np.ones(len(self.mix.rows.local), bool)
         if datasets is not None:
             here &= np.isin(rows.dataset, [i for i, card in enumerate(self.mix.cards) if card.name in datasets])
@@ -165,7 +165,7 @@ class Lookup:
 
 
 def _names_of(card) -> np.ndarray | None:
-    """Return the name of each row of a dataset's table, or None where no column has names or the table is gone."""
+    """Return the name of each row of a dataset's table; None if no column has names or the table is not here."""
     try:
         table = locate(card, progress=False, download=False)
     except DownloadError:

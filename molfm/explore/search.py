@@ -1,7 +1,7 @@
-"""Search a mix for molecules: by text, by substructure, by similarity, a chunk at a time.
+"""Search a mix for molecules by text, substructure or similarity, a chunk at a time.
 
-There is no index to build or to keep: RDKit's substructure library reads tens of thousands of canonical SMILES a second.
-A search is a generator that says after every chunk what it found there, so that it can be shown while it runs, and left.
+There is no index to build or keep: RDKit's substructure library reads tens of thousands of canonical SMILES per second.
+A search is a generator that yields its hits after every chunk, so they can be shown while it runs, and it can be left.
 """
 
 from collections.abc import Iterator
@@ -17,27 +17,27 @@ from molfm.explore.lookup import Lookup
 WAYS = ("text", "substructure", "similarity")
 CHUNK = 2_000
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-_NEEDS_ALL = set("^@/\\")  # SMARTS that ask for hybridization or stereo, which molecules parsed in haste lack
+_NEEDS_ALL = set("^@/\\")  # they ask for hybridization or stereo, which trusted SMILES are parsed without
 
 
 class Hits(NamedTuple):
     """What a search found in one chunk."""
 
-    checked: int  # molecules looked at so far
-    molecules: np.ndarray  # (n_hits,) their numbers
-    similarity: np.ndarray | None  # (n_hits,) float32, Tanimoto
+    checked: int  # number of molecules searched so far
+    molecules: np.ndarray  # (n_hits,) numbers of the molecules found
+    similarity: np.ndarray | None  # (n_hits,) float32, Tanimoto; None for the other ways
 
 
 def smarts(text: str) -> Chem.Mol:
-    """Return a substructure pattern.
+    """Return the substructure pattern of a SMARTS.
 
     Raises:
-        ValueError: it is no SMARTS.
+        ValueError: `text` is not a valid SMARTS.
     """
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(text)
     if pattern is None or not pattern.GetNumAtoms():
-        raise ValueError(f"{text!r} is no SMARTS. Expected a pattern such as c1ccccc1 or [NX3;H2].")
+        raise ValueError(f"{text!r} is not a valid SMARTS. Expected a pattern such as c1ccccc1 or [NX3;H2].")
     return pattern
 
 
@@ -47,14 +47,15 @@ def search(
     """Search molecules of a mix, a chunk at a time.
 
     Args:
-        lookup: of the mix.
-        text: "text": a SMILES (in any notation), a part of a name or id, or `#` and the number of a molecule;
-            "substructure": a SMARTS; "similarity": a SMILES.
-        way: "similarity" finds every molecule, with the Tanimoto similarity of Morgan fingerprints (radius 2, 2,048 bits).
-        among: (n,) molecules to search.
+        lookup: access to the mix.
+        text: what to search for. For "text", a SMILES (in any notation), a part of a name or id, or `#` and the number
+            of a molecule; for "substructure", a SMARTS; for "similarity", a SMILES.
+        way: how to search. "similarity" returns every molecule with its Tanimoto similarity of Morgan fingerprints
+            (radius 2, 2,048 bits).
+        among: (n,) numbers of the molecules to search.
 
     Raises:
-        ValueError: an unknown way, or a text that is no SMARTS or SMILES where one is needed.
+        ValueError: `way` is unknown, or `text` is not the valid SMARTS or SMILES that it needs.
     """
     if way not in WAYS:
         raise ValueError(f"Unknown way to search {way!r}; expected one of {', '.join(WAYS)}.")
@@ -102,18 +103,18 @@ def _similarity(lookup: Lookup, text: str):
     with rdBase.BlockLogs():
         query = Chem.MolFromSmiles(text)
     if query is None or not query.GetNumAtoms():
-        raise ValueError(f"{text!r} is no SMILES. Expected a molecule such as CC(=O)Oc1ccccc1C(=O)O.")
+        raise ValueError(f"{text!r} is not a valid SMILES. Expected a molecule such as CC(=O)Oc1ccccc1C(=O)O.")
     query = _MORGAN.GetFingerprint(query)
 
     def find(part: np.ndarray):
-        prints = [_MORGAN.GetFingerprint(_in_haste(smiles)) for smiles in lookup.smiles(part)]
+        prints = [_MORGAN.GetFingerprint(_parse_fast(smiles)) for smiles in lookup.smiles(part)]
         return np.ones(len(part), bool), np.array(DataStructs.BulkTanimotoSimilarity(query, prints), np.float32)
 
     return find
 
 
-def _in_haste(smiles: str) -> Chem.Mol:
-    """Parse a canonical SMILES four times as fast: aromaticity is written in it, and fingerprints need no more than rings."""
+def _parse_fast(smiles: str) -> Chem.Mol:
+    """Parse a canonical SMILES four times as fast: aromaticity is written in it, and fingerprints need only rings."""
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     mol.UpdatePropertyCache(False)
     Chem.FastFindRings(mol)

@@ -1,4 +1,4 @@
-"""How the embedded mix is built from the package index: `python -m molfm.minimix build`.
+"""Build the embedded mix from the package index: `python -m molfm.minimix build`.
 
-Needs the extra `quantum` for the xTB labels. Nothing else of molfm imports this wing.
+The xTB labels need the extra `quantum`. Nothing else in molfm imports this wing.
 """

@@ -1,9 +1,9 @@
 """Build MiniMix, the embedded mix, from the package index: `python -m molfm.minimix build`.
 
-Three tables go to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `b3db` (measured blood-brain
-barrier permeability) and `xtb_b3db` (semi-empirical labels that `quantum.py` computes for the same molecules). The
-order of rows, the choice of molecules and the rounding depend on nothing but the sources, so the same versions give
-the same bytes. xTB takes about an hour of CPU; finished chunks are kept and an interrupted build goes on from there.
+It writes three tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `b3db` (measured
+blood-brain barrier permeability) and `xtb_b3db` (semi-empirical labels that `quantum.py` computes for the molecules of
+`b3db`). The order of rows, the choice of molecules and the rounding depend only on the sources, so the same versions
+give the same bytes. xTB takes about an hour of CPU; an interrupted build resumes after the chunks that are finished.
 """
 
 import ast
@@ -34,7 +34,7 @@ QM9 = ("qm9pack==1.0.3", "1d88c2988007c6778e717ee3224cf511bd60e10732ebe3b7ed500e
 B3DB = ("qc-B3DB==1.1.1", "c929f601951e4b0ed56326c94d2cdc2f6b0c24711fbc1e0d7f67e88e330fc959")
 
 QM9_SIZE = 5000
-QM9_COLUMNS = {  # package's name -> the official file's name
+QM9_COLUMNS = {  # column of the package -> column of the official file
     "RotA_GHz": "A",
     "RotB_GHz": "B",
     "RotC_GHz": "C",
@@ -51,14 +51,14 @@ QM9_COLUMNS = {  # package's name -> the official file's name
     "GibbsFreeEnergy_298K_au": "g298",
     "Heatcapacity_Cv_cal_mol_K": "cv",
 }
-# Energies of the isolated atoms in hartree at the same level of theory (QM9's atomref.txt, doi 10.6084/m9.figshare.978904).
+# Energies of isolated atoms in hartree at the same level of theory (QM9's atomref.txt, doi 10.6084/m9.figshare.978904).
 ATOM_ENERGIES = {
     "u0": {"H": -0.500273, "C": -37.846772, "N": -54.583861, "O": -75.064579, "F": -99.718730},
     "u298": {"H": -0.498857, "C": -37.845355, "N": -54.582445, "O": -75.063163, "F": -99.717314},
     "h298": {"H": -0.497912, "C": -37.844411, "N": -54.581501, "O": -75.062219, "F": -99.716370},
     "g298": {"H": -0.510927, "C": -37.861317, "N": -54.598897, "O": -75.079532, "F": -99.733544},
 }
-HARTREE_IN_KCAL = 627.509474  # rounded as the official *_atom columns were
+HARTREE_IN_KCAL = 627.509474  # rounded as for the official *_atom columns
 
 
 def _hash(text: str) -> str:
@@ -66,7 +66,7 @@ def _hash(text: str) -> str:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    """Write Parquet that is small and whose bytes depend on the values alone."""
+    """Write a small Parquet file whose bytes depend only on the values."""
     columns = {}
     for name, column in table.items():
         if isinstance(column.iloc[0], np.ndarray):
@@ -83,11 +83,15 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 
 def heavy_atom_order(mol: Chem.Mol, elements: list[str], xyz: np.ndarray) -> list[int] | None:
-    """Find, for every heavy atom of `mol`, its row in a geometry (n_atoms, 3) in angstrom that includes hydrogens.
+    """Return the row of every heavy atom of `mol` in a geometry, or None if the geometry has other bonds.
 
-    The bonds of the geometry come from its distances alone; an atom is matched by element, number of hydrogens and
-    neighbours. Returns None where the geometry's bonds are not those of the SMILES. Atoms that this leaves
-    interchangeable are interchangeable in the SMILES too; the geometry's own order is kept among them.
+    The geometry's bonds come from distances alone. Atoms are matched by element, number of hydrogens and neighbours.
+    Atoms that remain interchangeable are interchangeable in the SMILES too, and keep the order of the geometry.
+
+    Args:
+        mol: the molecule as parsed from its SMILES, with implicit hydrogens.
+        elements: symbols of the geometry's atoms, including hydrogens.
+        xyz: (n_atoms, 3) their positions in angstrom.
     """
     geometry = Chem.RWMol()
     conformer = Chem.Conformer(len(elements))
@@ -118,7 +122,7 @@ def heavy_atom_order(mol: Chem.Mol, elements: list[str], xyz: np.ndarray) -> lis
         return None
     if matches(heavy):
         return heavy
-    query = Chem.RWMol()  # the SMILES's skeleton with single bonds, as the geometry has no bond orders
+    query = Chem.RWMol()  # the skeleton of the SMILES with single bonds, because the geometry has no bond orders
     for atom in mol.GetAtoms():
         query.AddAtom(Chem.Atom(atom.GetAtomicNum()))
     for bond in mol.GetBonds():
@@ -130,7 +134,7 @@ def heavy_atom_order(mol: Chem.Mol, elements: list[str], xyz: np.ndarray) -> lis
 
 
 def _spread(strata: pd.Series, rank: pd.Series, size: int) -> np.ndarray:
-    """Choose `size` rows, from each stratum in proportion to the square root of its size, lowest `rank` first."""
+    """Choose about `size` rows, from each stratum in proportion to the square root of its size, lowest `rank` first."""
     counts = strata.value_counts().sort_index()
     low, high = 0.0, float(np.sqrt(counts.max()))
     for _ in range(60):  # bisection for the factor at which the quotas add up to `size`
@@ -144,7 +148,7 @@ def _spread(strata: pd.Series, rank: pd.Series, size: int) -> np.ndarray:
 
 
 def build_qm9(out: Path) -> None:
-    """Choose about 5,000 molecules of QM9, spread over sizes and elements, and map every charge to its atom."""
+    """Write `qm9_mini`: about 5,000 molecules of QM9, spread over sizes and elements, with every charge at its atom."""
     wheel = fetch_pypi(*QM9)
     columns = ["Index", "SMILES", "Elements", "XYZ_Ang", "Mulliken_pop", *QM9_COLUMNS]
     with ZipFile(wheel) as archive:
@@ -160,22 +164,22 @@ def build_qm9(out: Path) -> None:
             left_out["SMILES does not parse"] += 1
             continue
         if (key := canonical_smiles(raw.SMILES[i])) in keys:
-            left_out["the same molecule again, with its rings' double bonds drawn the other way"] += 1
+            left_out["duplicate molecule, with the double bonds of its rings drawn the other way"] += 1
             continue
         keys.add(key)
         order = heavy_atom_order(mol, elements[i], np.array(ast.literal_eval(raw.XYZ_Ang[i])))
         if order is None:
-            left_out["geometry's bonds are not those of the SMILES"] += 1
+            left_out["bonds of the geometry differ from the SMILES"] += 1
             continue
         row = {"mol_id": f"gdb_{raw.Index[i]}", "smiles": raw.SMILES[i], **raw.loc[i, list(QM9_COLUMNS.values())]}
         for name, atom in ATOM_ENERGIES.items():
             row[f"{name}_atom"] = round((row[name] - sum(atom[e] for e in elements[i])) * HARTREE_IN_KCAL, 4)
         row["mulliken_charge"] = np.round(np.array(ast.literal_eval(raw.Mulliken_pop[i]))[order], 4)
-        if row["A"] == 0 or row["A"] > 1000:  # a linear molecule: infinite, and written as 0 or as a huge number
+        if row["A"] == 0 or row["A"] > 1000:  # a linear molecule: A is infinite, written as 0 or as a huge number
             row["A"] = np.nan
         rows.append(row)
     linear = sum(np.isnan(row["A"]) for row in rows)
-    print(f"qm9_mini: {len(rows)} molecules, {linear} of them linear, without A; left out: {dict(left_out)}")
+    print(f"qm9_mini: {len(rows)} molecules, {linear} of them linear and without A; left out: {dict(left_out)}")
     _write(pd.DataFrame(rows).astype(dict.fromkeys(QM9_COLUMNS.values(), float)), out / "qm9_mini.parquet")
 
 
@@ -183,13 +187,13 @@ def build_qm9(out: Path) -> None:
 
 
 def _agree(labels: pd.Series) -> float:
-    """Return the one class that all records of a molecule have; NaN where they contradict each other."""
+    """Return the class that all records of a molecule have; NaN if they contradict each other or have none."""
     values = labels.dropna().unique()
     return float(values[0]) if len(values) == 1 else np.nan
 
 
 def build_b3db(out: Path) -> pd.DataFrame:
-    """Join B3DB's two tables by canonical SMILES: a class where all records agree, the median of the logBB values."""
+    """Write and return `b3db`: for each molecule the class if all records agree, and the median of the logBB values."""
     with ZipFile(fetch_pypi(*B3DB)) as archive:
         tables = [
             pd.read_csv(archive.open(f"B3DB/B3DB_{name}.tsv"), sep="\t") for name in ("classification", "regression")
@@ -216,7 +220,7 @@ def build_b3db(out: Path) -> pd.DataFrame:
 
 
 def _xtb_chunk(path: Path, smiles: list[str]) -> None:
-    """Compute one chunk in a worker and leave it at `path`, whole or not at all."""
+    """Compute one chunk in a worker and write it to `path`, whole or not at all."""
     RDLogger.DisableLog("rdApp.*")
     rows = []
     for text in smiles:
@@ -229,7 +233,7 @@ def _xtb_chunk(path: Path, smiles: list[str]) -> None:
 
 
 def build_xtb(out: Path, smiles: list[str], workers: int) -> None:
-    """Compute GFN2-xTB labels of `smiles`; failed molecules are counted by reason and listed beside the table."""
+    """Write `xtb_b3db`, the GFN2-xTB labels of `smiles`; count failures by reason, and list them beside the table."""
     chunks = [smiles[i : i + 20] for i in range(0, len(smiles), 20)]
     cache = home() / "minimix" / _hash("\n".join(smiles) + Path(__file__).with_name("quantum.py").read_text())[:12]
     cache.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Quantum labels that molfm computes itself: GFN2-xTB on one conformer (extra `quantum`).
 
-One molecule in, labels at three levels out. The geometry is a single ETKDGv3 conformer (fixed seed) relaxed with
-MMFF94, or UFF where MMFF94 lacks a parameter; it is not relaxed with xTB. Everything is bounded by iterations, never
-by time, and a worker must run with `OMP_NUM_THREADS=1`, so that the same versions give the same numbers.
+One molecule gives labels at three levels. The geometry is a single ETKDGv3 conformer (fixed seed), relaxed with MMFF94,
+or with UFF if MMFF94 lacks a parameter, but not with xTB. For the same versions to give the same numbers, all limits
+are numbers of iterations, never times, and workers must run with `OMP_NUM_THREADS=1`.
 
 GFN2-xTB: Bannwarth, Ehlert, Grimme, doi 10.1021/acs.jctc.8b01176. ALPB: Ehlert et al., doi 10.1021/acs.jctc.1c00471.
 """
@@ -19,20 +19,20 @@ ATOMIC_DIPOLE_IN_DEBYE = 2.541746473
 BOHR_IN_ANGSTROM = 0.529177210903
 
 SEED = 20260101
-MAX_ATOMS = 110  # with hydrogens; the cost grows with the cube of it
+MAX_ATOMS = 110  # with hydrogens; the cost grows with the cube of this number
 
 GRAPH_LABELS = ("energy_per_atom", "homo", "lumo", "gap", "dipole", "solvation_energy", "h_charge_max", "charge_min")
 
 
 class QuantumError(Exception):
-    """A molecule for which no labels can be computed; the message is the reason, short enough to be counted."""
+    """The labels of a molecule cannot be computed; the message is the reason, short enough to be counted."""
 
 
 def conformer(mol: Chem.Mol) -> Chem.Mol:
     """Return `mol` with hydrogens and one relaxed 3D conformer.
 
     Raises:
-        QuantumError: several fragments, too many atoms, no embedding, or no force field.
+        QuantumError: the molecule has several fragments or too many atoms, or no embedding or force field is found.
     """
     if "." in Chem.MolToSmiles(mol):
         raise QuantumError("several fragments")
@@ -54,15 +54,15 @@ def xtb_labels(smiles: str) -> dict[str, float | np.ndarray]:
     """Compute GFN2-xTB labels of one molecule.
 
     Returns:
-        The graph labels of `GRAPH_LABELS` (energies of orbitals and per atom in eV, dipole in debye, solvation free
-        energy in water in kcal/mol, largest hydrogen and smallest atomic Mulliken charge in e; NaN where undefined:
-        the dipole of an ion, the hydrogen charge without hydrogen), `charge` (n_heavy_atoms,) in e, and `bond_order`
-        (n_bonds,), Wiberg's, both in the order of `Chem.MolFromSmiles(smiles)`.
+        The graph labels in `GRAPH_LABELS` (energies of orbitals and per atom in eV, dipole in debye, solvation free
+        energy in water in kcal/mol, largest hydrogen and smallest atomic Mulliken charge in e; NaN if undefined, such
+        as the dipole of an ion or the hydrogen charge without hydrogens), `charge` (n_heavy_atoms,) in e, and
+        `bond_order` (n_bonds,), Wiberg's. The last two are in the order of `Chem.MolFromSmiles(smiles)`.
 
     Raises:
-        QuantumError: with the reason.
+        QuantumError: the labels cannot be computed.
     """
-    from tblite.interface import Calculator  # the extra `quantum`; nothing else of molfm needs it
+    from tblite.interface import Calculator  # from the extra `quantum`; nothing else in molfm needs it
 
     heavy = Chem.MolFromSmiles(smiles)
     mol = conformer(heavy)
@@ -83,7 +83,7 @@ def xtb_labels(smiles: str) -> dict[str, float | np.ndarray]:
         filled = np.array(result["orbital-occupations"]).ravel() > 0.5
         orders = np.array(result["bond-orders"]).sum(axis=2)  # the last axis is spin
         calculator.add("alpb-solvation", "water")
-        in_water = float(calculator.singlepoint(result)["energy"])  # overwrites `result`: the gas phase was copied
+        in_water = float(calculator.singlepoint(result)["energy"])  # overwrites `result`, so the gas phase was copied
     except RuntimeError as error:
         raise QuantumError("no convergence") from error
 
@@ -101,7 +101,7 @@ def xtb_labels(smiles: str) -> dict[str, float | np.ndarray]:
         "solvation_energy": (in_water - float(gas["energy"])) * HARTREE_IN_KCAL,
         "h_charge_max": charges[hydrogen].max() if hydrogen.any() else np.nan,
         "charge_min": charges.min(),
-        # AddHs appends: the heavy atoms keep their numbers.
+        # AddHs appends the hydrogens, so heavy atoms keep their numbers.
         "charge": charges[: heavy.GetNumAtoms()],
         "bond_order": np.array([orders[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] for b in heavy.GetBonds()]),
     }

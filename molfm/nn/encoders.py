@@ -14,6 +14,7 @@ from rdkit import Chem
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from molfm.base.arrays import pointer
 from molfm.chem.encodings import RANDOM_WALK_STEPS, WALK
 from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, BOND_FIELDS
 from molfm.nn.layers import mlp
@@ -54,7 +55,7 @@ class FieldTable(nn.Module):
 
     def __init__(self, fields: dict[str, int], rows: Tensor | nn.Parameter):
         super().__init__()
-        starts = torch.tensor([0, *np.cumsum(list(fields.values()))[:-1]])
+        starts = torch.from_numpy(pointer(list(fields.values()))[:-1])
         self.register_buffer("starts", starts, persistent=False)
         if isinstance(rows, nn.Parameter):
             self.rows = rows

@@ -284,9 +284,8 @@ def _to_parquet(
             table, rejected = make(first, texts)
             bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
             _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
-    whole = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
-    _write(folder / "whole.parquet", whole)
-    (folder / "whole.parquet").replace(out)
+    tables = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
+    _write(out, tables)
     rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
     beside = out.with_suffix(".rejected.csv")
     beside.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Plotly figures: tables in, figures out. Imports nothing of molfm but `base`.
+"""Plotly figures: tables in, figures out. Imports nothing of molfm except `base`.
 
-Results have a `figure` method that calls these.
+The `figure` methods of results call these functions.
 """

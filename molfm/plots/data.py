@@ -8,14 +8,15 @@ from molfm.plots.style import DOMAIN_COLORS, new_figure
 
 
 def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.Figure:
-    """Show how many labels each task has in each split: how unequal the tasks of a mix are.
+    """Show how many labels each task has in each split.
 
     Args:
         tasks: `Mix.tasks`.
-        used: target, n_labels: the training labels that a study gave a task, marked by a star.
+        used: columns target and n_labels, the numbers of training labels that a study used, marked by stars; None for
+            no stars.
     """
     tasks = tasks.iloc[::-1]
-    figure = new_figure("Labels of each task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
+    figure = new_figure("Labels per task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
     for domain in dict.fromkeys(tasks.domain):
         of = tasks[tasks.domain == domain]
         for split, symbol in (("train", "circle"), ("val", "circle-open"), ("test", "x-thin-open")):
@@ -49,17 +50,17 @@ def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.
 
 
 def audit_overview(summary: pd.DataFrame) -> go.Figure:
-    """Show what an audit found, in percent: test molecules that a training set contains, duplicates, contradicting labels.
+    """Show what an audit found, in percent: test molecules in training sets, duplicates, contradicting labels.
 
-    Each percentage is of the check's own total (shown on hover). A check that found nothing is a mark at 0. A check that had
-    nothing to look at is left out.
+    Each percentage refers to the check's own total, shown on hover. A mark at 0 means that the check found nothing. A
+    check that had nothing to examine is left out.
 
     Args:
         summary: `Audit.summary`.
     """
     table = summary[summary["of"] > 0].copy()
     table["percent"] = 100 * table["count"] / table["of"]
-    many = table.groupby(["check", "dataset", "other"], sort=False)  # a row a task becomes its worst
+    many = table.groupby(["check", "dataset", "other"], sort=False)  # of checks per task, show the worst task
     table = table.loc[many.percent.idxmax()]
     pair = np.where(table.split == "", " and ", " " + table.split + " in training of ") + table.other
     where = table.dataset + np.where(table.other == "", "", pair)

@@ -1,4 +1,4 @@
-"""Figure of label efficiency: what each description of molecules makes of few labels."""
+"""Figure of label efficiency: how well each description of molecules predicts from few labels."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -8,15 +8,15 @@ from molfm.plots.style import METRIC_NAMES, SERIES_COLORS, SERIES_SYMBOLS, new_f
 
 
 def label_efficiency_curves(runs: pd.DataFrame, table: pd.DataFrame, baseline: str) -> go.Figure:
-    """Show the metric of each arm against training labels, and its difference from the baseline.
+    """Show the metric of each arm against the number of training labels, and its difference from the baseline.
 
-    Dots are draws, lines their means, bars 95% intervals of the differences. Arms stand side by side at each number of
-    labels, so none hides another.
+    Dots are draws, lines are their means, and bars are 95% intervals of the differences. At each number of labels, the
+    arms are shifted sideways, so none hides another.
 
     Args:
         runs: `LabelEfficiency.runs`.
         table: `LabelEfficiency.table`.
-        baseline: the arm that others are compared with.
+        baseline: name of the arm that the others are compared with.
     """
     metric = runs.metric.iloc[0]
     name, runs = METRIC_NAMES[metric], runs[runs.metric == metric]

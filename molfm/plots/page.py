@@ -1,4 +1,4 @@
-"""One HTML page of figures and tables that needs nothing else, in light and dark."""
+"""A self-contained HTML page of figures and tables, in light and dark mode."""
 
 import html
 from collections.abc import Sequence
@@ -21,26 +21,29 @@ th:first-child, td:first-child { text-align: left; }
 code { background: var(--soft); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
 summary { cursor: pointer; color: var(--accent); } a { color: var(--accent); }
 """
-# Plotly knows nothing of the reader's colour scheme, so the figures are told.
+# Plotly ignores the reader's colour scheme, so this script recolours the figures.
 _DARK = """
 if (matchMedia("(prefers-color-scheme: dark)").matches)
   for (const figure of document.querySelectorAll(".plotly-graph-div"))
     Plotly.relayout(figure, Object.keys(figure.layout).filter(key => /^[xy]axis/.test(key)).reduce(
-      (told, axis) => ({...told, [axis + ".gridcolor"]: "#3a424e", [axis + ".zerolinecolor"]: "#59626f"}),
+      (changes, axis) => ({...changes, [axis + ".gridcolor"]: "#3a424e", [axis + ".zerolinecolor"]: "#59626f"}),
       {paper_bgcolor: "#14171c", plot_bgcolor: "#14171c", "font.color": "#e6e9ee"}));
 """
 
 
 def figure_html(figure: go.Figure, label: str) -> str:
+    """Return a figure as HTML without Plotly's library, with a text label for screen readers."""
     div = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
     return f"<div role='img' aria-label='{html.escape(label, quote=True)}'>{div}</div>"
 
 
 def table_html(table: pd.DataFrame, digits: int = 3) -> str:
+    """Return a table as HTML, numbers with so many decimals and missing values as blanks."""
     return f"<div class='table'>{table.to_html(index=False, border=0, float_format=f'{{:.{digits}f}}'.format, na_rep='')}</div>"
 
 
 def page_html(title: str, body: Sequence[str]) -> str:
+    """Return a page of HTML fragments, with its style and Plotly's library inside."""
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"

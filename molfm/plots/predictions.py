@@ -1,4 +1,4 @@
-"""Figures of predictions beside measurements: one point per molecule, or per atom."""
+"""Figures of predicted against measured values: one point per molecule, or per atom."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,11 +7,11 @@ from molfm.plots.style import SERIES_COLORS, SERIES_SYMBOLS, arm_name, arm_style
 
 
 def predicted_against_measured(predictions: pd.DataFrame, unit: str) -> go.Figure:
-    """Show predictions of test molecules against measured values, one colour and symbol per way of training.
+    """Show predictions for test molecules against measured values, with one colour and symbol per way of training.
 
     Args:
         predictions: `TransferResult.predictions` of one target.
-        unit: of the target.
+        unit: unit of the target.
     """
     figure = new_figure("Test set: predicted against measured", f"measured ({unit})", f"predicted ({unit})", 460)
     sources = [source for source in predictions.source.unique() if source]
@@ -31,19 +31,19 @@ def predicted_against_measured(predictions: pd.DataFrame, unit: str) -> go.Figur
 
 
 def _diagonal(figure: go.Figure, table: pd.DataFrame) -> None:
-    """Draw the line on which predictions are right, from the lowest to the highest value of two columns."""
+    """Draw the line of perfect predictions, from the lowest to the highest value of two columns."""
     ends = [table.min(axis=None), table.max(axis=None)]
     line = {"color": "#555555", "width": 1}
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False, hoverinfo="skip")
 
 
 def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:
-    """Show predicted against measured values of atoms, a colour and a symbol an element.
+    """Show predicted against measured values of atoms, with one colour and symbol per element.
 
     Args:
-        table: a row an atom: element, smiles, and the two columns that are named.
-        measured, predicted: columns, also the names of the axes.
-        unit: of both.
+        table: one row per atom: element, smiles, and the columns named by `measured` and `predicted`.
+        measured, predicted: names of columns, also used as axis titles.
+        unit: unit of both columns.
     """
     figure = new_figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
     _diagonal(figure, table[[measured, predicted]])

@@ -15,15 +15,15 @@ from molfm.plots.style import (
     new_figure,
 )
 
-MANY = 12  # names in a matrix from which on its cells are small
+MANY = 12  # a matrix with more names than this has small cells
 
 
 def learning_curves(curves: pd.DataFrame, metric: str) -> go.Figure:
-    """Show a validation metric through training: thin lines are seeds, thick lines their mean.
+    """Show a validation metric during training: thin lines are seeds, thick lines are their means.
 
     Args:
         curves: `TransferResult.curves`: source, regime, seed, step, value.
-        metric: its name.
+        metric: name of the metric.
     """
     figure = new_figure("Learning curves", "step", f"{metric} on validation")
     sources = [source for source in curves.source.unique() if source]
@@ -54,13 +54,13 @@ def learning_curves(curves: pd.DataFrame, metric: str) -> go.Figure:
 
 
 def gradient_agreement(curves: pd.DataFrame, arm: str) -> go.Figure:
-    """Show how the gradients of each pair of heads agreed on the shared trunk through training.
+    """Show how well the gradients of each pair of heads agreed on the shared trunk during training.
 
-    Above 0 a step for one head helps the other; below 0 they undo each other.
+    Above 0, a step for one head helps the other. Below 0, the two undo each other.
 
     Args:
         curves: `training.curves.head_cosines` of runs that were trained with `conflicts=True`.
-        arm: what the runs have in common, for the title.
+        arm: name of these runs, for the title.
     """
     figure = _lines(curves, f"Do gradients agree? {arm}", "cosine")
     figure.add_hline(y=0, line_color="#777777", line_width=1)
@@ -68,11 +68,11 @@ def gradient_agreement(curves: pd.DataFrame, arm: str) -> go.Figure:
 
 
 def validation_losses(curves: pd.DataFrame, arm: str) -> go.Figure:
-    """Show validation losses per label through training: z-units for regression, nats for classes.
+    """Show validation losses per label during training, in z-units for regression and nats for classes.
 
     Args:
         curves: `training.curves.loss_curves` of runs that were trained with `conflicts=True`.
-        arm: what the runs have in common, for the title.
+        arm: name of these runs, for the title.
     """
     return _lines(curves, f"Validation losses {arm}", "loss per label")
 
@@ -87,20 +87,20 @@ def _lines(curves: pd.DataFrame, title: str, y: str) -> go.Figure:
             mode="lines+markers",
             name=name,
             line={"color": SERIES_COLORS[place % n]},
-            # A colour that comes again has another symbol.
+            # A colour that is used again gets another symbol.
             marker={"symbol": SERIES_SYMBOLS[(place + place // n) % n], "size": 8},
         )
     return legend_below(figure)
 
 
 def conflict_matrix(cosines: pd.DataFrame, arm: str) -> go.Figure:
-    """Show the cosine between the gradients of each pair of tasks (or heads) on the shared trunk, averaged over training.
+    """Show the cosine of the gradients of each pair of tasks (or heads) on the shared trunk, averaged over training.
 
-    Blue: they agree. Orange: each undoes the other. Empty: no batch had labels of both.
+    Blue: the gradients agree. Orange: each undoes the other. Empty: no batch had labels of both.
 
     Args:
         cosines: `training.curves.mean_cosines` of runs that were trained with `conflicts=True`.
-        arm: what the runs have in common, for the title.
+        arm: name of these runs, for the title.
     """
     names = list(dict.fromkeys(cosines[["one", "other"]].to_numpy().ravel()))
     many = len(names) > MANY

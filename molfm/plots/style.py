@@ -1,4 +1,4 @@
-"""The look of all figures. Colours are Okabe and Ito's, which colour-blind people tell apart; never colour alone."""
+"""The style of all figures. Colours are Okabe and Ito's, safe for colour-blind readers, and never the only cue."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}
 
 
 def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:
-    """Return a figure in the project's style, or give a figure that is there this style."""
+    """Return a new figure in the project's style, or apply that style to `figure`."""
     figure = figure or go.Figure()
     figure.update_layout(
         template="plotly_white",
@@ -39,18 +39,18 @@ def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure 
 
 
 def legend_below(figure: go.Figure) -> go.Figure:
-    """Return a figure with its legend, of long or many names, where it leaves the title room."""
+    """Move a legend with long or many names below the figure, away from the title."""
     return figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"}, margin_b=150)
 
 
 def arm_name(regime: str, source: str) -> str:
-    """Return what a figure calls runs of one regime with one source."""
+    """Return the name of runs of one regime with one source, as figures show it."""
     forms = {"alone": "alone", "cotrain": "with {}", "finetune": "after {}", "probe": "probe of {}"}
     return forms[regime].format(source)
 
 
 def arm_style(regime: str, source: str, sources: Sequence[str]) -> tuple[str, str, str]:
-    """Return colour (a source, of all `sources` of a figure), dash and symbol (a regime) of runs."""
+    """Return the colour of runs, which shows their source (of all `sources`), and dash and symbol, for their regime."""
     color, dash, symbol = REGIME_STYLE[regime]
     return SERIES_COLORS[sources.index(source) % len(SERIES_COLORS)] if source else color, dash, symbol
 
@@ -59,7 +59,7 @@ PALE = "#f4f4f2"
 
 
 def matrix(figure: go.Figure, z, x, y, text, hover, colors: list, limit: float, unit: str) -> go.Figure:
-    """Add a matrix to a figure: colours from -limit to limit, and the same in words in each cell."""
+    """Add a matrix to a figure, coloured from -limit to limit, with a text in each cell."""
     figure.add_heatmap(
         z=z,
         x=x,

@@ -1,4 +1,4 @@
-"""Figures of a transfer study: every target at a glance, and how a difference changes with the number of labels."""
+"""Figures of a transfer study: the differences, all targets at a glance, and metrics by number of labels."""
 
 import numpy as np
 import pandas as pd
@@ -19,20 +19,20 @@ _MARKS = {"helps": "▲", "hurts": "▼", "cannot tell": "?"}
 
 
 def transfer_differences(table: pd.DataFrame, seeds: pd.DataFrame | None = None) -> go.Figure:
-    """Show the mean difference of each comparison with its 95% interval, its seeds, and what could have been detected.
+    """Show the mean difference of each comparison with its 95% interval, its seeds, and the range too small to detect.
 
     Args:
         table: `TransferResult.table`, or some rows of it.
-        seeds: `TransferResult.by_seed`, the difference of each seed; None for no marks of seeds.
+        seeds: `TransferResult.by_seed`, the difference of each seed; None to leave out the marks of seeds.
     """
-    table = table.dropna(subset="difference")[::-1]  # the first on top
+    table = table.dropna(subset="difference")[::-1]  # the first row on top
     keys = ["target", "source", "regime", "n_labels"]
     by_seed = {} if seeds is None else dict(tuple(seeds.groupby(keys)))
     several = table.n_labels.nunique() > 1
     metrics = [METRIC_NAMES[metric] for metric in table.metric[::-1].unique()]
     unit = " or ".join(metrics) or "metric"
     figure = new_figure(
-        "Difference that the sources make", f"difference in {unit} (right: helps)", "", 190 + 70 * len(table)
+        "Difference from the target alone", f"difference in {unit} (right: helps)", "", 190 + 70 * len(table)
     )
     named = set()
     for place, row in enumerate(table.itertuples()):
@@ -83,10 +83,10 @@ def transfer_differences(table: pd.DataFrame, seeds: pd.DataFrame | None = None)
 
 
 def transfer_matrix(table: pd.DataFrame) -> go.Figure:
-    """Show a study as a matrix: one row per target, one column per source and regime, each cell a difference and its interval.
+    """Show a study as a matrix of differences and intervals: one row per target, one column per source and regime.
 
-    ▲ helps, ▼ hurts, ? cannot tell, by `p_adjusted`. Pale cells are undecided. The colour of the others is the difference in
-    half-widths of its interval, so metrics of different scale can stand side by side.
+    ▲ helps, ▼ hurts, ? cannot tell, by `p_adjusted`. Pale cells are undecided. Other cells are coloured by the
+    difference divided by half the width of its interval, so metrics of different scale can be compared.
 
     Args:
         table: `TransferResult.table`.
@@ -107,11 +107,11 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
         strength[place] = 0.0 if row.verdict == "cannot tell" else row.strength
         text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
         hover[place] = (
-            f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} so: {row.verdict}<br>adjusted p "
-            f"{row.p_adjusted:.2g}; {row.seeds} seeds, {row.n_labels} training and {row.n_test} test labels"
+            f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} with the source: {row.verdict}<br>"
+            f"adjusted p {row.p_adjusted:.2g}; {row.seeds} seeds, {row.n_labels} training and {row.n_test} test labels"
         )
-    figure = new_figure("Difference from the target alone, and its 95% interval", "", "", 170 + 56 * len(rows))
-    # What is decided is more than a half-width from 0: from there on there is colour.
+    figure = new_figure("Difference from the target alone, with its 95% interval", "", "", 170 + 56 * len(rows))
+    # Decided differences are more than one half-width from 0, where the colours start.
     orange, pale, blue = ["#E69F00", "#f6d58f"], [PALE, PALE], ["#b5ddf5", "#56B4E9"]
     colors = list(zip([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1], orange + pale + blue, strict=True))
     return matrix(figure, strength.astype(float), columns, rows, text, hover, colors, 3, "half-<br>widths")
@@ -120,12 +120,14 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
 def transfer_curves(table: pd.DataFrame, reference: pd.DataFrame | None = None) -> go.Figure:
     """Show a target's test metric against its number of training labels: one panel per source, one line per regime.
 
-    The bars are 95% intervals of the difference from the target alone, around the mean over seeds: where a bar does not
-    reach the dashed line of the target alone, its own interval leaves 0 out; verdicts are corrected for their number.
+    Bars are 95% intervals of the difference from the target alone, drawn around the mean over seeds. Where a bar does
+    not reach the dashed line of the target alone, its own interval excludes 0; verdicts are corrected for many
+    comparisons.
 
     Args:
         table: the rows of `TransferResult.table` about one target.
-        reference: `TransferResult.reference` of the target: what a random forest makes of the same labels; None to leave it out.
+        reference: `TransferResult.reference` of the target, the metric of random forests on the same labels; None to
+            leave it out.
     """
     target = table.target.iloc[0]
     table = table[table.split == "test"].dropna(subset="difference")
@@ -170,7 +172,7 @@ def transfer_curves(table: pd.DataFrame, reference: pd.DataFrame | None = None) 
             arm = table[(table.source == source) & (table.regime == regime)]
             if arm.empty:
                 continue
-            shift = 1.04 ** (number - (len(regimes) - 1) / 2)  # so that bars do not cover each other
+            shift = 1.04 ** (number - (len(regimes) - 1) / 2)  # keeps bars from covering each other
             color, dash, symbol = REGIME_STYLE[regime]
             figure.add_scatter(
                 x=arm.n_labels.astype(float) * shift,
@@ -188,7 +190,7 @@ def transfer_curves(table: pd.DataFrame, reference: pd.DataFrame | None = None) 
                 **at,
             )
             named.add(regime)
-        if place + columns >= len(sources):  # the lowest of its column
+        if place + columns >= len(sources):  # the lowest panel of its column
             figure.update_xaxes(title="training labels (logarithmic)", **at)
     counts = sorted(table.n_labels.unique())
     ticks = {"tickvals": counts, "ticktext": list(map(str, counts))}

@@ -1,4 +1,4 @@
-"""Transfer and label-efficiency studies: what adding other tasks, or a foundation model, does for a task with few labels.
+"""Transfer and label-efficiency studies: how much other tasks, or a foundation model, help a task with few labels.
 
-Plan, sources, jobs, statistics, comparison, wording and report. `molfm.transfer` is the entrance.
+Start at `molfm.transfer` (`transfer.py`) and at `label_efficiency` (`label_efficiency.py`).
 """

@@ -1,4 +1,4 @@
-"""From the finished runs of a study to its tables: paired differences, intervals and verdicts."""
+"""The tables of a study, made from its finished runs: paired differences, intervals and verdicts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison: a target, a source and how it was used.
+    """One comparison: a target, a source and how the source is used.
 
     Attributes:
-        group: the targets that are trained together, this one among them.
-        count: training labels of the target that were asked for; None: all.
-        n_labels: how many these are.
-        n_source: training labels of the source; None: not known.
-        reason: why it is undefined, if it is; then there are no runs.
+        group: ids of the targets that are trained together, including this one.
+        count: requested number of training labels of the target; None for all.
+        n_labels: that number, also where all were requested.
+        n_source: number of training labels of the source; None for a checkpoint.
+        reason: why the comparison is undefined and has no runs; None if it is defined.
     """
 
     target: str
@@ -59,15 +59,15 @@ class Comparison:
 
     Attributes:
         table: one row per comparison with the target alone. Columns: target, source, regime, metric, split ("test", or
-            "test_seen" for test molecules that the source was trained on), n_labels and n_source (training labels of target
-            and source; missing for a checkpoint), n_test (labels), seeds, baseline (mean over seeds, target alone), value
-            (mean, with the source), difference, low and high (its 95% interval), p, p_adjusted (over the whole table),
-            detectable, and verdict: "helps", "hurts", "cannot tell" or "undefined: …".
-        runs: one row per run that saw a target: target, source ("" for alone), regime, n_labels, seed, folder, value (of the
-            metric on test).
+            "test_seen" for test molecules that the source was trained on), n_labels and n_source (training labels of
+            target and source; missing for a checkpoint), n_test (labels), seeds, baseline (mean over seeds, target
+            alone), value (mean, with the source), difference, low and high (its 95% interval), p, p_adjusted (over the
+            whole table), detectable, and verdict: "helps", "hurts", "cannot tell" or "undefined: …".
+        runs: one row per target and run that saw it: target, source ("" for alone), regime, n_labels, seed, folder,
+            value (test metric).
         mix: the data.
         settings: the budget and every setting that was given.
-        seconds: wall time of the study; runs that were already there took none.
+        seconds: wall time of the study; reused runs take none.
     """
 
     table: pd.DataFrame
@@ -90,8 +90,8 @@ class Comparison:
         Args:
             target: name of the target.
             source: name of the source; "" for the target alone.
-            regime: None for the first regime in which the source was used.
-            n_labels: training labels of the target; None for the most.
+            regime: how the source was used; None for the first regime of the source.
+            n_labels: number of training labels of the target; None for the largest number.
 
         Raises:
             ValueError: there are no such runs.
@@ -102,12 +102,13 @@ class Comparison:
         if mine.empty:
             there = self.runs[["target", "source", "regime", "n_labels"]].drop_duplicates()
             raise ValueError(
-                f"No runs of {target} with {source=}, {regime=}, {n_labels=}. There are:\n{there.to_string(index=False)}"
+                f"No runs of {target} with {source=}, {regime=}, {n_labels=}. Available are:\n"
+                f"{there.to_string(index=False)}"
             )
         return mine
 
     def _arms(self, target: str, n_labels: int | None) -> Iterator[tuple[str, str, pd.DataFrame]]:
-        """Yield regime, source and runs of each way that a target was trained, with the most labels unless told."""
+        """Yield regime, source and runs of each way a target was trained with `n_labels` labels (None for the most)."""
         runs = self.runs[self.runs.target == self._id(target)]
         runs = runs[runs.n_labels == (n_labels or runs.n_labels.max())]
         for (regime, source), arm in runs.groupby(["regime", "source"], sort=False):
@@ -120,7 +121,7 @@ class Comparison:
 
         Args:
             target: name of the target.
-            n_labels: training labels of the target; None for the most.
+            n_labels: number of training labels of the target; None for the largest number.
         """
         parts = []
         for regime, source, arm in self._arms(target, n_labels):
@@ -132,11 +133,13 @@ class Comparison:
         return found[["source", "regime", "mol_id", "smiles", "preds", "measured"]]
 
     def curves(self, target: str, n_labels: int | None = None) -> pd.DataFrame:
-        """Return a target's validation metric through training: source, regime, seed, step, value.
+        """Return a target's validation metric during training, one row per run and validation.
+
+        Columns: source ("" for alone), regime, seed, step and value.
 
         Args:
             target: name of the target.
-            n_labels: training labels of the target; None for the most.
+            n_labels: number of training labels of the target; None for the largest number.
         """
         column, parts = f"{self._id(target)}/{PRIMARY[self.mix.task(target).kind]}", []
         for regime, source, arm in self._arms(target, n_labels):
@@ -150,7 +153,7 @@ class Comparison:
 
     @property
     def by_seed(self) -> pd.DataFrame:
-        """The difference from the target alone for each seed: target, source, regime, n_labels, seed, difference."""
+        """The difference from the target alone per seed: target, source, regime, n_labels, seed, difference."""
         keys = ["target", "n_labels", "seed"]
         alone = self.runs[self.runs.regime == "alone"].set_index(keys).value.rename("alone")
         others = self.runs[self.runs.regime != "alone"].join(alone, on=keys)
@@ -159,11 +162,12 @@ class Comparison:
 
     @cached_property
     def means(self) -> pd.DataFrame:
-        """Targets that were trained together, as one: the mean of their metric, one row per source, regime and number of labels.
+        """The mean metric of targets that were trained together, per source, regime and number of labels.
 
-        This is what papers report for many assays. The bootstrap draws constitutions for all targets at once, from the whole
-        test set whatever a source has seen. Verdicts are corrected over this table. Columns as in `table`, plus n_targets;
-        n_labels and n_test are sums.
+        Papers report such means over many assays. Only groups whose targets have the same metric are listed. The
+        bootstrap resamples the constitutions of all targets jointly, from the whole test set, including molecules that
+        a source has seen. Verdicts are corrected over this table. Columns as in `table`, without n_source and with
+        n_targets; n_labels and n_test are sums.
         """
         arms: dict[tuple, dict[int, str]] = {}
         keys = ["folder", "source", "regime", "seed"]
@@ -183,12 +187,12 @@ class Comparison:
         return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
 
     def reference(self) -> pd.DataFrame:
-        """Train a random forest on Morgan fingerprints for the same training and test labels: is "alone" a fair baseline?
+        """Train random forests on Morgan fingerprints with the labels of "alone": is "alone" a fair baseline?
 
         Takes seconds for thousands of labels and minutes for a hundred thousand; a second call returns the same table.
 
         Returns:
-            One row per run of a target alone: target, n_labels, seed, value (of the metric on test).
+            One row per run of a target alone: target, n_labels, seed, value (test metric of the forest).
         """
         return self._reference.copy()
 
@@ -203,15 +207,15 @@ class Comparison:
         return pd.DataFrame(rows, columns=["target", "n_labels", "seed", "value"])
 
     def figure(self, target: str | None = None, reference: bool = False) -> "go.Figure":
-        """Return a figure: for several targets the matrix of differences, for one target its differences or its curves.
+        """Return a figure: the matrix of differences for several targets, the differences or curves for one target.
 
         Args:
-            target: name of a target; if it was trained with several numbers of labels, the label-efficiency curves are shown.
-            reference: add `reference` to the curves.
+            target: name of a target; None for all. A target that was trained with several numbers of labels is shown as
+                curves.
+            reference: add the forests of `reference` to the curves; ignored for `held_out="nothing"`.
         """
-        seeds = (
-            self.by_seed if self.settings["held_out"] != "nothing" else None
-        )  # else a row is about a part of the test set
+        # With "nothing" held out, a row covers part of the test set, but the value of a run covers all of it.
+        seeds = self.by_seed if self.settings["held_out"] != "nothing" else None
         if target is None:
             several = self.table.target.nunique() > 1
             return transfer_matrix(self.table) if several else transfer_differences(self.table, seeds)
@@ -225,10 +229,10 @@ class Comparison:
         return transfer_curves(table, forest)
 
     def save(self, folder: str | Path) -> None:
-        """Write tables and settings into a folder. The run folders stay where they are.
+        """Write the tables and settings to a folder. The run folders stay where they are.
 
         Raises:
-            ValueError: the mix was not made by `molfm.load`, so it could not be opened again.
+            ValueError: the mix was not made by `molfm.load`, so it could not be reopened.
         """
         check_origin(self.mix.origin)
         folder = Path(folder)
@@ -240,11 +244,11 @@ class Comparison:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read a study that `save` wrote.
 
         Raises:
-            FileNotFoundError: nothing was saved there.
-            ValueError: the data has changed.
+            FileNotFoundError: the folder holds no saved study.
+            ValueError: the data has changed since.
         """
         folder = Path(folder)
         facts = json.loads((folder / "study.json").read_text("utf-8"))
@@ -253,14 +257,17 @@ class Comparison:
 
 
 def _scored(folder: str, target: str) -> pd.DataFrame:
-    """Read a target's predictions of a run on what it is judged by, in the order of molecules."""
+    """Read a run's predictions of a target on test and test_seen, sorted by molecule."""
     table = Run(folder).predictions()
     mine = table.split.isin(["test", "test_seen"]) & (table.task == target)
     return table[mine].sort_values("mol_id", kind="stable", ignore_index=True)
 
 
 def _of_several(targets: Sequence[str], metric: str, arms: Sequence[Mapping[int, str]]) -> dict[str, float]:
-    """Return n_test and the interval of the mean metric of targets between two arms (seed -> folder of the run)."""
+    """Compare the mean metric of several targets between two arms, each a mapping from seed to run folder.
+
+    Returns n_test and what `paired_interval` returns.
+    """
     tables = [
         [
             pd.concat([_scored(folder, target).assign(of=target) for target in targets])
@@ -279,11 +286,13 @@ def _of_several(targets: Sequence[str], metric: str, arms: Sequence[Mapping[int,
 def compare(
     mix: Mix, runs: pd.DataFrame, cells: Sequence[Cell], seen: Mapping[tuple, np.ndarray]
 ) -> tuple[pd.DataFrame, list[float]]:
-    """Return the table of a study, a row a cell and split, and the test metric of every run.
+    """Return the table of a study, one row per cell and split, and the test metric of every run.
 
     Args:
-        runs: as in `TransferResult`, without their values.
-        seen: (target, source) -> constitutions that the source was trained on, where `test_seen` is wanted.
+        mix: the data.
+        runs: `Comparison.runs` without the column `value`.
+        cells: the comparisons.
+        seen: (target, source) -> constitutions that the source was trained on; only where `test_seen` is reported.
     """
     metric = {task.id: PRIMARY.get(task.kind) for task in mix.chosen}
     keys = ["target", "source", "regime", "n_labels"]
@@ -303,7 +312,9 @@ def compare(
         ]
         first = pairs[0][0]
         if any(not np.array_equal(table.mol_id, first.mol_id) for of in pairs for table in of):
-            raise RuntimeError(f"The runs of {target} were tested on different molecules; delete them and run again.")
+            raise RuntimeError(
+                f"The runs of {target} were tested on different molecules. Delete them and start the study again."
+            )
         for split, here in _splits(first, seen.get((target, source))).items():
             measured, groups = first.measured.to_numpy(float)[here], first.constitution.to_numpy()[here]
             facts = row | {"split": split, "seeds": len(arm), "n_test": len(measured)}
@@ -315,12 +326,12 @@ def compare(
             rows.append(facts | paired_interval(metric[target], *both, measured, groups))
     table = add_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS))
     table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
-    table["verdict"] = table.verdict.tolist()  # of the type that a table of texts has, also when it is read again
+    table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
     return table, [_value(scored[run.folder, run.target], metric[run.target]) for run in runs.itertuples()]
 
 
 def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return which rows of a run's predictions make up each test set that is reported and not empty."""
+    """Return, for each reported test set that is not empty, a mask over the rows of a run's predictions."""
     if seen is None:
         return {"test": (table.split == "test").to_numpy()}
     known, test = np.isin(table.constitution, seen), (table.split == "test").to_numpy()

@@ -1,4 +1,4 @@
-"""Many runs at once: over the cores of this machine, each after what it needs, and on where an earlier attempt stopped."""
+"""Train many runs in parallel on this machine, each after the run it needs. An interrupted run resumes."""
 
 import os
 import platform
@@ -16,19 +16,19 @@ from molfm.data.mix import Mix
 from molfm.training.run import Run
 from molfm.training.status import ALIVE
 
-IDLE_SECONDS = 60  # after which a process without work ends
-SILENCE_SECONDS = 600  # after which a run on another machine is taken for gone
+IDLE_SECONDS = 60  # a worker process without work ends after this time
+SILENCE_SECONDS = 600  # a run on another machine counts as dead after this time without an update
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be trained.
+    """A run to train.
 
     Attributes:
-        name: of the run folder; equal names mean equal runs.
-        mix: what it is trained on.
-        settings: of `training.train`, with `steps` and a batch size for each dataset.
-        needs: the name of another job that has to be finished before.
+        name: name of the run folder; equal names mean equal runs.
+        mix: the data to train on.
+        settings: arguments of `molfm.train`, including `steps` and a batch size per dataset.
+        needs: name of the job that must finish first; None if there is none.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Job:
 
     @property
     def step_size(self) -> int:
-        """Molecules a step."""
+        """Molecules per step."""
         return sum(self.settings["batch_size"].values())
 
     @property
     def size(self) -> int:
-        """Molecules in all: how long it takes, roughly."""
+        """Molecules over all steps, a rough measure of the time the run takes."""
         return self.settings["steps"] * self.step_size
 
 
 def _status(name: str) -> dict | None:
     try:
         return Run(home() / "runs" / name).status
-    except FileNotFoundError:  # not begun
+    except FileNotFoundError:  # not started
         return None
 
 
@@ -59,7 +59,7 @@ def _is_finished(name: str) -> bool:
 
 
 def _end_with(parent: int) -> None:
-    """Let this process end when its study is gone, killed with no chance to say so; what it trained is in a checkpoint."""
+    """End this worker when its parent process is gone: a killed study cannot stop its workers. Checkpoints remain."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -70,7 +70,7 @@ def _end_with(parent: int) -> None:
 
 
 def _train(job: Job) -> None:
-    """Train one run, or go on with it, in a process of its own."""
+    """Train or resume one run, in a worker process."""
     import torch
 
     from molfm.training.fit import resume, train
@@ -80,11 +80,11 @@ def _train(job: Job) -> None:
     folder = home() / "runs" / job.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):  # another study may need the same run
-        while (status := _status(job.name) or {}).get("state") in ALIVE:  # somebody trains it, outside of studies
+        while (status := _status(job.name) or {}).get("state") in ALIVE:  # being trained outside of a study
             if status["host"] != platform.node() and time.time() - status["updated"] > SILENCE_SECONDS:
                 raise RuntimeError(
-                    f"{Run(folder)!r} runs on {status['host']}, which was last heard of {SILENCE_SECONDS} seconds ago or more. "
-                    f"If its process is gone, delete {folder} and ask again."
+                    f"{Run(folder)!r} runs on {status['host']}, but has not been updated for {SILENCE_SECONDS} seconds "
+                    f"or more. If its process is gone, delete {folder} and start the study again."
                 )
             time.sleep(0.5)
         if _is_finished(job.name):
@@ -95,20 +95,24 @@ def _train(job: Job) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             train(job.mix, name=job.name, progress=False, **job.settings)
     if not _is_finished(job.name):
-        raise RuntimeError(f"{Run(folder)!r} was asked to stop, and so does what needs it. Ask again, and it goes on.")
+        raise RuntimeError(f"{Run(folder)!r} was asked to stop, which ends the study. Start the study again to resume.")
 
 
 def run_all(jobs: dict[str, Job], progress: bool) -> None:
-    """Train every job that is not finished yet, with a bar that tells the time left.
+    """Train every unfinished job in worker processes and wait for all of them.
+
+    Args:
+        jobs: name -> job, including the jobs that others need.
+        progress: show a progress bar with the time left.
 
     Raises:
-        Exception: whatever the first run that failed raised.
+        Exception: the error of the first run that fails.
     """
     import loky
 
     waiting = {
         name: job
-        for name, job in sorted(jobs.items(), key=lambda item: -item[1].size)  # long ones first: all end together
+        for name, job in sorted(jobs.items(), key=lambda item: -item[1].size)  # longest first: workers end together
         if not _is_finished(name)
     }
     if not waiting:
@@ -126,11 +130,11 @@ def run_all(jobs: dict[str, Job], progress: bool) -> None:
                     job = waiting.pop(name)
                     running[pool.submit(_train, job)] = job
                 for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
-                    future.result()  # a failed run is the study's failure, with its traceback
+                    future.result()  # raises the error of a failed run, with its traceback
                     done += running.pop(future).size
                 bar.update(max(0, done + sum(map(_taken, running.values())) - bar.n))
     finally:
-        pool.shutdown(kill_workers=True)  # also when interrupted: nothing must train on unseen
+        pool.shutdown(kill_workers=True)  # also after an interruption: no run may continue unnoticed
 
 
 def _taken(job: Job) -> int:

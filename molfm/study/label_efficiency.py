@@ -1,10 +1,10 @@
-"""Label efficiency: how far does a task get with few labels, by what its molecules are described with?
+"""Label efficiency: how well can a task be predicted from few labels, with different descriptions of its molecules?
 
-An arm is a description of molecules with a model on top. Arms are compared on the same draws of training labels, which are
-nested (the 32 labels of a draw are among its 64), and on the whole test set. A draw may have a split of its own: which
-scaffolds happen to be tested changes more than which molecules were labelled. Whatever an arm has to choose, it chooses
-inside the training labels that it was given: the ridge's penalty by leave-one-out, the logistic regression's by five folds of
-constitutions. Intervals are those of `statistics.paired_interval`, against one baseline. Nothing here imports torch.
+An arm is a description of molecules with a model on top. All arms get the same draws of training labels, which are
+nested (the 32 labels of a draw are among its 64), and predict the whole test set. A draw may have its own split,
+because the choice of test scaffolds changes results more than the choice of labelled molecules. Arms tune themselves on
+their training labels only: the ridge chooses its penalty by leave-one-out, the logistic regression by five folds of
+constitutions. Intervals come from `statistics.paired_interval`, against one baseline. Nothing here imports torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelEfficiency:
-    """What arms make of few labels. Made by `label_efficiency`.
+    """The results of arms that learned from few labels. Made by `label_efficiency`.
+
+    The n molecules below are those that at least one draw tests.
 
     Attributes:
         task: the target.
-        preds: (number of training labels, arm) -> (draws, n), the predictions for what any draw tested; 0 where it did not.
-        tested: (draws, n) bool, which of the molecules each draw tested.
-        measured: (n,) their labels.
-        constitution: (n,) what the bootstrap draws.
-        baseline: the arm that the others are compared with.
+        preds: (number of training labels, arm) -> (draws, n) predictions; 0 for molecules that a draw does not test.
+        tested: (draws, n) bool, the molecules that each draw tests.
+        measured: (n,) labels.
+        constitution: (n,) uint64, equal for stereoisomers; the bootstrap resamples constitutions.
+        baseline: name of the arm that the others are compared with.
     """
 
     task: Task
@@ -56,7 +58,7 @@ class LabelEfficiency:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row an arm, number of labels, draw and metric: arm, n_labels, draw, metric, value (on test)."""
+        """One row per arm, number of labels, draw and metric: arm, n_labels, draw, metric, value (on test)."""
         rows = []
         for (n, arm), metric in product(self.preds, METRICS[self.task.kind]):
             for draw, at in enumerate(self.tested):
@@ -65,19 +67,19 @@ class LabelEfficiency:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The other arms against the baseline, see `against`."""
+        """The comparison of all other arms with the baseline; see `against`."""
         return self.against(self.baseline)
 
     def against(self, baseline: str) -> pd.DataFrame:
-        """Compare all other arms with one of them.
+        """Compare all other arms with the arm named `baseline`.
 
         Returns:
-            A row an arm, number of labels and metric: target, arm, metric, n_labels (training), n_test (labels, mean over
-            draws), draws, baseline and value (means over draws), difference, low, high (95% interval), detectable, verdict
-            ("better", "worse" or "cannot tell").
+            One row per arm, number of labels and metric: target, arm, metric, n_labels (training), n_test (labels, mean
+            over draws), draws, baseline and value (means over draws), difference, low, high (95% interval), p,
+            detectable, verdict ("better", "worse" or "cannot tell").
 
         Raises:
-            ValueError: no such arm.
+            ValueError: there is no such arm.
         """
         _check_baseline(baseline, self.arms)
         if baseline not in self._tables:
@@ -100,13 +102,13 @@ class LabelEfficiency:
         return pd.DataFrame(rows)
 
     def figure(self) -> "go.Figure":
-        """Return the curves, and the differences from the baseline with their intervals."""
+        """Return a figure of the curves, and of the differences from the baseline with their intervals."""
         return label_efficiency_curves(self.runs, self.table, self.baseline)
 
 
 def _check_baseline(baseline: str, arms: Iterable[str]) -> None:
     if baseline not in arms:
-        raise ValueError(f"The baseline {baseline!r} is none of the arms: {', '.join(arms)}.")
+        raise ValueError(f"Unknown baseline {baseline!r}; expected one of the arms {', '.join(arms)}.")
 
 
 def _verdict(metric: str, cell: dict[str, float]) -> str:
@@ -126,30 +128,32 @@ def label_efficiency(
     baseline: str = BASELINE,
     progress: bool = True,
 ) -> LabelEfficiency:
-    """Compare arms with a baseline over numbers of training labels.
+    """Compare arms with a baseline at several numbers of training labels.
 
     Args:
-        mixes: a draw each, two at least: the same data, split anew each time (`molfm.load("minimix", seed=k)`), or one mix
-            again and again, where the split is given and only the training labels are to be drawn.
-        target: a graph task, regression or binary.
-        arms: by name, the baseline among them.
-        n_labels: training labels to draw; None: as many as every split has.
+        mixes: one mix per draw, at least two: either the same data with a new split each, as from
+            `molfm.load("minimix", seed=k)`, or one mix repeated, to draw only the training labels anew.
+        target: name of a regression or binary task at graph level.
+        arms: name -> arm, including the baseline.
+        n_labels: numbers of training labels to draw; None for as many as every split has.
+        baseline: name of the arm that the others are compared with.
+        progress: show a progress bar.
 
     Raises:
-        ValueError: another kind of target, mixes of different molecules, a test set whose metrics mean nothing, one draw
-            alone, too few labels, or no baseline.
+        ValueError: the target is ordinal or not at graph level, the mixes hold different molecules, there is only one
+            draw, a test set has no defined metric, there are too few labels, or `baseline` is not an arm.
     """
     number = mixes[0].task_number(target)
     task = mixes[0].chosen[number]
     if task.kind not in METRICS or task.level != "graph":
         raise ValueError(
-            f"Expected a regression or binary graph task; {task.id} is {task.kind}, at {task.level} level."
+            f"Expected a regression or binary task at graph level; {task.id} is {task.kind} at {task.level} level."
         )
     _check_baseline(baseline, arms)
     if len(mixes) < 2:
         raise ValueError("An interval needs at least 2 draws, found 1.")
     if any(not np.array_equal(mix.key, mixes[0].key) for mix in mixes[1:]):
-        raise ValueError("Expected mixes of the same molecules, which differ in their split alone.")
+        raise ValueError("Expected mixes of the same molecules that differ only in their split.")
     mixes = [mix.select([task.id]) for mix in mixes]
     y = mixes[0].labels(task.id).to_numpy()
     tests = [mix.members("test") for mix in mixes]
@@ -165,12 +169,12 @@ def label_efficiency(
         rarest = min((drawn == 0).sum(), (drawn == 1).sum())
         if rarest < FOLDS:
             raise ValueError(
-                f"{task.id}: draw {draw} of {n} training labels has {rarest} of one class, and {FOLDS} folds need as many. Ask "
-                "for more labels."
+                f"{task.id}: draw {draw} of {n} training labels has only {rarest} of one class; {FOLDS} folds need at "
+                f"least {FOLDS}. Use more labels."
             )
     preds = {(n, name): np.zeros(tested.shape) for n in counts for name in arms}
     jobs = list(product(counts, range(len(mixes))))
-    # Threads of BLAS would wait for each other wherever another process is busy.
+    # BLAS threads would wait for each other while other processes keep the cores busy.
     with threadpool_limits(1, "blas"), tqdm(total=len(jobs) * len(arms), unit=" fits", disable=not progress) as bar:
         bar.set_description(f"{task.name} from few labels")
         for n, draw in jobs:

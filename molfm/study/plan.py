@@ -1,4 +1,4 @@
-"""The plan of a transfer study: checks the request, lists the comparisons, and plans the runs that they need."""
+"""Plan a transfer study: check the request, list the comparisons, and list the runs that they need."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from molfm.training.metrics import undefined
 from molfm.training.run import FORMAT
 
 REGIMES = ("alone", "cotrain", "finetune", "probe")
-_OWN = (
+_OWN = (  # settings of `molfm.train` that the study sets itself
     *("batch_size", "fractions", "temperature", "watch", "seed", "epochs", "freeze", "layer_decay"),
     *("start_from", "start_digest", "start_tasks"),
 )
@@ -42,7 +42,7 @@ _OF_FINETUNE = (
 
 @dataclass(frozen=True)
 class Budget:
-    """What every run of a study is given; the same for all that are compared."""
+    """The budget of every run of a study, in the arguments of `molfm.transfer`; the same for all compared runs."""
 
     seeds: int
     steps: int
@@ -52,9 +52,10 @@ class Budget:
 
     def __str__(self) -> str:
         return (
-            f"{self.seeds} paired seeds; every run takes {self.steps:,} steps that see {self.target_batch} target molecules "
-            f"each. cotrain: {self.source_batch} molecules of each source dataset beside them; finetune and probe: "
-            f"{self.pretrain_steps:,} steps on as many before. The target's validation loss chooses the weights."
+            f"{self.seeds} paired seeds. Every run takes {self.steps:,} steps with {self.target_batch} target "
+            f"molecules each. cotrain adds {self.source_batch} molecules of each source dataset to every step. "
+            f"finetune and probe first take {self.pretrain_steps:,} steps with as many source molecules. The target's "
+            "validation loss chooses the weights."
         )
 
 
@@ -63,9 +64,9 @@ class Request:
     """A checked request for a study. Made by `check_request`."""
 
     mix: Mix
-    groups: list[tuple[str, ...]]  # ids of targets that are trained together
+    groups: list[tuple[str, ...]]  # each the ids of targets that are trained together
     regimes: Sequence[str]
-    counts: list[int | None]  # training labels of a target; None for all
+    counts: list[int | None]  # numbers of training labels of a target; None for all
     budget: Budget
     held_out: str
     shape: dict  # settings of the network
@@ -83,22 +84,26 @@ def check_request(
     finetune: dict,
     settings: dict,
 ) -> Request:
-    """Check the arguments of `molfm.transfer`; see there for their meaning and the errors."""
-    from molfm.nn.config import ModelConfig  # here, like all that imports torch: comparing finished runs does without
+    """Check the arguments of `molfm.transfer`, which describes them and the errors."""
+    from molfm.nn.config import ModelConfig  # imports torch, which comparing finished runs does not need
     from molfm.training.presets import settings_of
 
     groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
     regimes = [regimes] if isinstance(regimes, str) else list(regimes)
-    # Plain numbers, since they are kept as JSON.
+    # Python integers, because they are saved as JSON.
     counts = [None if n is None else int(n) for n in ([n_labels] if np.ndim(n_labels) == 0 else n_labels)]
     _check_numbers(budget, counts)
     for name, found, known in (("regime", regimes, REGIMES), ("held_out", [held_out], HELD_OUT)):
         if unknown := [word for word in found if word not in known]:
             raise ValueError(f"Unknown {name} {unknown[0]!r}; expected {', '.join(known)}.")
     if taken := [name for name in settings if name in _OWN]:
-        raise TypeError(f"The study sets {taken[0]} itself: see steps, target_batch, source_batch, seeds and finetune.")
+        raise TypeError(
+            f"The study sets {taken[0]} itself; use steps, target_batch, source_batch, seeds and finetune instead."
+        )
     if other := [name for name in finetune if name not in _OF_FINETUNE]:
-        raise TypeError(f"finetune cannot set {other[0]}, only {', '.join(_OF_FINETUNE)}: budgets are equal.")
+        raise TypeError(
+            f"finetune cannot set {other[0]}, because budgets are equal; it can set {', '.join(_OF_FINETUNE)}."
+        )
     _check_targets(mix, groups)
     settings = dict(settings)
     model = settings.pop("model", None)
@@ -122,17 +127,17 @@ def _check_targets(mix: Mix, groups: Sequence[Sequence[str]]) -> None:
     for group in groups:
         tasks = [mix.task(name) for name in group]
         if len({task.dataset for task in tasks}) > 1:
-            raise ValueError(f"Targets that are trained together must be of one dataset, found {', '.join(group)}.")
+            raise ValueError(f"Targets that are trained together must belong to one dataset, found {', '.join(group)}.")
         for task in tasks:
             if task.kind == "ordinal" or task.level != "graph":
                 raise ValueError(
-                    f"{task.id} is {task.kind} at {task.level} level; a target must be a regression or binary task at graph "
-                    "level."
+                    f"{task.id} is {task.kind} at {task.level} level; a target must be a regression or binary task at "
+                    "graph level."
                 )
 
 
 def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> str | None:
-    """Return why a target cannot be judged, with so many training labels, or None where it can."""
+    """Return why a target with `n_labels` training labels (None for all) cannot be judged, or None if it can."""
     task, number = mix.task(target), mix.task_number(target)
     molecule, _, split, value = mix.label_triples(number)
     train, val = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val"))
@@ -153,7 +158,7 @@ def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> st
 
 
 def _run_name(mix: Mix, label: str, settings: dict) -> str:
-    """Name a run after everything that shapes it, so that a study finds again what it has trained before."""
+    """Name a run after everything that shapes it, so a study finds the runs that it has already trained."""
     kept = {number: hashlib.sha256(np.packbits(mask)).hexdigest() for number, mask in sorted(mix.kept.items())}
     facts = [__version__, FORMAT, mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -162,12 +167,12 @@ def _run_name(mix: Mix, label: str, settings: dict) -> str:
 
 
 class Study:
-    """The comparisons of a request and the runs that they need. A run that several comparisons need is trained once.
+    """The comparisons of a request and the runs that they need. A run that several comparisons share is trained once.
 
     Attributes:
         cells: the comparisons.
-        jobs: all runs, by name.
-        seen: (target, source) -> constitutions that the source was trained on, where they are reported apart.
+        jobs: name -> run, for all runs.
+        seen: (target, source) -> constitutions that the source was trained on; only for `held_out="nothing"`.
     """
 
     def __init__(self, request: Request, alternatives: Sequence[TransferSource]):
@@ -175,19 +180,21 @@ class Study:
         self.cells: list[Cell] = []
         self.jobs: dict[str, Job] = {}
         self.seen: dict[tuple, np.ndarray] = {}
-        self._names: dict[
-            tuple, str
-        ] = {}  # (target, source, regime, n_labels, seed) -> run, for runs that see a target
+        # (target, source label, regime, n_labels, seed) -> name of the run, for runs that see a target
+        self._names: dict[tuple, str] = {}
+        # The same, with the group in place of the target: targets that are trained together share a run.
         self._of_groups: dict[tuple, str] = {}
         n_train = dict(zip(self.mix.tasks.task, self.mix.tasks.n_train, strict=True))
         for group in request.groups:
-            # A count that is all of a target's labels, and None, are the same.
+            # None and a count of all labels mean the same runs.
             pairs = [pair for t in group for pair in {n or n_train[t]: (t, n) for n in request.counts}.values()]
             reasons = {pair: why_undefined(self.mix, *pair, self.budget.seeds) for pair in pairs}
             for alternative in alternatives:
                 self._compare_with(fit_source(self.mix, group, alternative), group, reasons, n_train)
         if not self.cells:
-            raise ValueError("Nothing to compare: expected a source, and a regime other than alone that can use it.")
+            raise ValueError(
+                "Nothing to compare: expected at least one source, and a regime other than alone that can use it."
+            )
 
     def _compare_with(
         self, source: TransferSource, group: tuple[str, ...], reasons: dict[tuple, str | None], n_train: dict[str, int]
@@ -212,7 +219,8 @@ class Study:
         """Plan the runs of a comparison.
 
         Args:
-            hidden: the mix, without what its source must not know.
+            cell: the comparison.
+            hidden: the mix without the source labels that are held out.
         """
         for source, regime in ((None, "alone"), (cell.source, cell.regime)):
             for seed in range(self.budget.seeds):
@@ -249,13 +257,13 @@ class Study:
         return self._job(self.mix.select(group), label, settings | how | start, before)
 
     def _recipe_of(self, tasks: Sequence[str]) -> dict:
-        """Return the settings of a run of these tasks: of `dataset_weights` those of its own datasets."""
+        """Return the training settings for a run of these tasks, with `dataset_weights` of its own datasets only."""
         given, datasets = self.request.recipe.get("dataset_weights"), set(map(_dataset, tasks))
         own = {name: weight for name, weight in (given or {}).items() if name in datasets}
         return self.request.recipe | ({"dataset_weights": own} if given else {})
 
     def _limits(self, cell: Cell) -> dict[str, int] | None:
-        """Return how many training labels to keep of each target; one that has fewer keeps them, and is not judged."""
+        """Return how many training labels each target keeps; a target that has fewer keeps all and is not judged."""
         if not cell.count:
             return None
         n = {target: len(self.mix.members("train", [target])) for target in cell.group}
@@ -267,7 +275,7 @@ class Study:
         return name
 
     def runs(self) -> pd.DataFrame:
-        """Return the runs that see a target, one row each: `TransferResult.runs` without the values."""
+        """Return `TransferResult.runs` without the values: one row per target and run that sees it."""
         table = pd.DataFrame(self._names.keys(), columns=["target", "source", "regime", "n_labels", "seed"])
         return table.assign(folder=[str(home() / "runs" / name) for name in self._names.values()])
 
@@ -277,10 +285,10 @@ def _dataset(task: str) -> str:
 
 
 def _why_not(left: pd.DataFrame, regime: str) -> str | None:
-    """Return why nothing can be learned from a source, given its remaining tasks and labels, or None if it can."""
+    """Return why a source cannot be trained on, given its remaining tasks and labels, or None if it can."""
     by_dataset = left.groupby("dataset", sort=False).n_train.sum()
     if not by_dataset.all():
-        return f"no training labels of {by_dataset.index[by_dataset == 0][0]}, a source, are left"
+        return f"no training labels of the source dataset {by_dataset.index[by_dataset == 0][0]} are left"
     if regime != "cotrain" and not left.n_val.sum():
         return "no validation labels of the source are left"
     return None

@@ -20,19 +20,20 @@ from molfm.study.wording import findings, probe_finding
 from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 from molfm.training.metrics import PRIMARY
 
-MOST_LABELS = 50_000  # that forests are trained on for a report: some minutes on one core
+MOST_LABELS = 50_000  # training labels of all forests in a report; these take some minutes on one core
 PACKAGES = ("molfm", "torch", "torch-geometric", "rdkit", "lightning", "scikit-learn")
-_DRAWN = 8  # test molecules
+_DRAWN = 8  # test molecules whose structures are drawn
 _HELD_OUT = {
-    "molecules": "Source labels of the target's test molecules were hidden from training, and so were training labels of its "
-    "validation molecules.",
-    "scaffolds": "Source labels of all molecules that share a scaffold with the target's test molecules were hidden from "
-    "training, and so were training labels of molecules that share one with its validation molecules.",
-    "nothing": "No source labels were hidden. Test molecules that a source was trained on are reported apart, as test_seen.",
+    "molecules": "Source labels of the target's test molecules were hidden from training, and so were training labels of "
+    "its validation molecules.",
+    "scaffolds": "Source labels of all molecules that share a scaffold with the target's test molecules were hidden "
+    "from training, and so were training labels of molecules that share one with its validation molecules.",
+    "nothing": "No source labels were hidden. Test molecules that a source was trained on are reported separately, as "
+    "test_seen.",
 }
 _CHECKPOINT = (
-    " A checkpoint was trained elsewhere, so nothing could be hidden from it, and its network differs from that of the target "
-    "alone. Such a row says what the checkpoint is worth, not what its training data is worth."
+    " A checkpoint was trained elsewhere, so nothing could be hidden from it, and its network differs from the "
+    "baseline's. Such a row says what the checkpoint is worth, not what its training data is worth."
 )
 
 
@@ -43,9 +44,10 @@ def transfer_page(
 
     Args:
         result: the study.
-        title: of the page.
-        command: that made it, for the footer.
-        probe: a comparison of a foundation model's fingerprints, added at the end.
+        title: title of the page.
+        command: the command that made the study, for the footer; "" to leave it out.
+        probe: a comparison of a foundation model's fingerprints with other descriptions, shown in its own section; None
+            to leave it out.
     """
     sections = [
         [f"<h1>{html.escape(title)}</h1>"],
@@ -61,17 +63,17 @@ def transfer_page(
 
 
 def _differences(result: Comparison) -> list[str]:
-    """The figures and tables of all comparisons."""
+    """Return the figures and tables of all comparisons."""
     seeds = None if result.settings["held_out"] == "nothing" else result.by_seed
     parts = ["<h2>The difference</h2>"]
     if result.table.target.nunique() > 1:
         parts.append(figure_html(result.figure(), "differences of all targets"))
     parts += [
-        "<p>Marks and bars: mean difference over paired seeds and its 95% interval (Student's t over the seeds, widened by a "
-        f"bootstrap over the constitutions of the test set). {'Ticks: single seeds. ' if seeds is not None else ''}Grey: "
-        "differences that this comparison would have found less than four times in five. Verdicts use p_adjusted: among all "
-        "effects in this table that are called clear, at most one in twenty is expected to be chance (Benjamini and "
-        "Hochberg).</p>",
+        "<p>Marks and bars: mean difference over paired seeds and its 95% interval (Student's t over the seeds, "
+        "widened by a bootstrap over the constitutions of the test set). "
+        f"{'Ticks: single seeds. ' if seeds is not None else ''}Grey: differences that this comparison would have "
+        "found with a chance below 80%. Verdicts use p_adjusted: among all effects in this table that are called "
+        "clear, at most one in twenty is expected to be chance (Benjamini and Hochberg).</p>",
         figure_html(transfer_differences(result.table, seeds), "difference in the test metric with its interval"),
         table_html(result.table.drop(columns=["p", "detectable"])),
     ]
@@ -82,7 +84,7 @@ def _differences(result: Comparison) -> list[str]:
 
 
 def baselines(result: Comparison) -> pd.DataFrame:
-    """Return the mean over seeds of each target alone beside a random forest: target, metric, n_labels, alone, random forest."""
+    """Return each target's mean test metric over seeds: target, metric, n_labels, alone, random forest."""
     keys = ["target", "n_labels"]
     alone = result.runs[result.runs.regime == "alone"].groupby(keys, sort=False).value.mean()
     forest = result.reference().groupby(keys, sort=False).value.mean()
@@ -93,44 +95,44 @@ def baselines(result: Comparison) -> pd.DataFrame:
 
 
 def _is_small(result: Comparison) -> bool:
-    """Return whether the forests of `reference` are trained quickly."""
+    """Return whether the forests of `reference` train quickly enough for a report."""
     alone = result.runs[result.runs.regime == "alone"]
     return alone.drop_duplicates(["target", "n_labels"]).n_labels.sum() <= MOST_LABELS
 
 
 def _baseline(result: Comparison) -> list[str]:
-    """Whether the target alone is a fair baseline."""
+    """Return the section on whether the target alone is a fair baseline."""
     title = "<h2>Is the baseline a fair one?</h2>"
     if not _is_small(result):
         text = (
-            "This page leaves out the random forests, which take long for so many labels: call "
+            "This page leaves out the random forests, because they train slowly on so many labels. Call "
             "<code>result.reference()</code> for them."
         )
         return [title, f"<p>{text}</p>"]
     text = (
         "A weak baseline is easily improved on. This table compares the target alone with a random forest on Morgan "
-        "fingerprints, trained and tested on the same labels. Where the network alone is worse than the forest, a gain says "
-        "little. Choose a better recipe on validation labels, not by this table."
+        "fingerprints, trained and tested on the same labels. Where the network alone is worse than the forest, a gain "
+        "says little. Choose a better recipe on validation labels, not by this table."
     )
     return [title, f"<p>{text}</p>", table_html(baselines(result))]
 
 
 def _labels(result: Comparison) -> list[str]:
-    """How many labels there are, and how many were used."""
+    """Return the section on how many labels there are, and how many were used."""
     shown = ["task", "level", "kind", "domain", "unit", "n_train", "n_val", "n_test"]
     used = result.runs[["target", "n_labels"]].drop_duplicates()
     return [
         "<h2>What was measured, and how often</h2>",
-        f"<p>{html.escape(repr(result.mix))}. Counts are of labels, not molecules: a task at atom level has one label per "
-        "atom. Stars: training labels that the target kept. Its validation labels were reduced in proportion; its test labels "
-        "were not. Tasks that are neither target nor source took no part.</p>",
+        f"<p>{html.escape(repr(result.mix))}. Counts are of labels, not molecules: a task at atom level has one label "
+        "per atom. Stars: training labels that the target kept. Its validation labels were reduced in proportion; its "
+        "test labels were not. Tasks that are neither target nor source took no part.</p>",
         figure_html(label_coverage(result.mix.tasks, used), "number of labels of each task by split"),
         f"<details><summary>The same as a table</summary>{table_html(result.mix.tasks[shown])}</details>",
     ]
 
 
 def _targets(result: Comparison) -> list[list[str]]:
-    """One section per target: label efficiency, learning curves, gradients, predictions."""
+    """Return one section per target: label efficiency, learning curves, gradients, predictions."""
     sections, explained = [], set()  # targets that were trained together share a network, which is explained once
     for target in result.table.target.unique():
         runs = result.runs[result.runs.target == target]
@@ -163,14 +165,14 @@ def _targets(result: Comparison) -> list[list[str]]:
 
 
 def _gradients(target: str, source: str, folders: tuple[str, ...]) -> list[str]:
-    """Whether the gradients of a target and a source agree."""
+    """Return the section on whether the gradients of a target and a source agree."""
     what, arm = f"{target} with {source}", arm_name("cotrain", source)
     return [
         f"<h2>{html.escape(what)}: do their gradients agree?</h2>",
-        "<p>Cosine between the gradients of two tasks on the weights that they share, from one batch before each validation: 1 "
-        "where a step for one is a step for the other, -1 where each undoes the other. The curves, and the matrix of many "
-        "tasks, show heads: all tasks of one dataset and level. Losses are of validation labels, of the molecules that the "
-        "target is validated on.</p>",
+        "<p>Cosine between the gradients of two tasks on the weights that they share, from one batch before each "
+        "validation: 1 means that a step for one is a step for the other, -1 that each undoes the other. The curves, "
+        "and the matrix of many tasks, show heads: all tasks of one dataset and level. Losses are of validation "
+        "labels, on the molecules that the target is validated on.</p>",
         figure_html(conflict_matrix(mean_cosines(folders), arm), f"mean cosines of gradients, {what}"),
         figure_html(gradient_agreement(head_cosines(folders), arm), f"cosines of gradients through training, {what}"),
         figure_html(validation_losses(loss_curves(folders), arm), f"validation losses through training, {what}"),
@@ -178,7 +180,7 @@ def _gradients(target: str, source: str, folders: tuple[str, ...]) -> list[str]:
 
 
 def _predictions(result: Comparison, target: str) -> list[str]:
-    """Predictions for test molecules: all as points, and some drawn, evenly spaced by rank of the measured value."""
+    """Return predictions for test molecules: a figure of all, and drawings of some, evenly spaced by measured rank."""
     table = result.predictions(target)
     figure = predicted_against_measured(table, result.mix.task(target).unit or "no unit")
     arms = [arm_name(regime, source) for regime, source in zip(table.regime, table.source, strict=True)]
@@ -197,7 +199,7 @@ def _predictions(result: Comparison, target: str) -> list[str]:
 
 
 def _probe(result: LabelEfficiency) -> list[str]:
-    """What a foundation model's fingerprints give, compared with descriptions that need no training."""
+    """Return the comparison of a foundation model's fingerprints with descriptions that need no training."""
     *others, arm = result.arms  # the last is the one in question
 
     def rows(other: str) -> pd.DataFrame:
@@ -208,13 +210,14 @@ def _probe(result: LabelEfficiency) -> list[str]:
     return [
         "<h2>What a foundation model gives</h2>",
         *(f"<p class='finding'>{html.escape(probe_finding(result, arm, other))}</p>" for other in others),
-        "<p>minimol is the fingerprint (512 numbers) of the published model of LargeMix (MiniMol v1, 10 million parameters). It "
-        "was trained on quantum properties, bioassays and gene expression, and is frozen here under a ridge regression. Its "
-        "labels contained no brain-to-blood ratios, but it may have met these molecules with other labels. The two other "
-        "descriptions were not trained: Morgan fingerprints (2,048 logarithmic counts, radius 2), and all of RDKit's "
-        "descriptors, such as logP and polar surface area. Each has a random forest on top. Unlike in the study above, each "
-        "draw splits by scaffold anew and draws its own training labels, the same for all descriptions. Bars: 95% intervals, "
-        "not corrected for their number, by Student's t over draws, widened by a bootstrap over test constitutions.</p>",
+        "<p>minimol is the fingerprint (512 numbers) of the published model of LargeMix (MiniMol v1, 10 million "
+        "parameters). It was trained on quantum properties, bioassays and gene expression, and is frozen here under a "
+        "ridge regression. Its labels contained no brain-to-blood ratios, but it may have seen these molecules with "
+        "other labels. The two other descriptions were not trained: Morgan fingerprints (2,048 logarithmic counts, "
+        "radius 2), and all of RDKit's descriptors, such as logP and polar surface area. Each has a random forest on "
+        "top. Unlike in the study above, each draw splits by scaffold anew and draws its own training labels, the same "
+        "for all descriptions. Bars: 95% intervals, not corrected for multiple comparisons, by Student's t over draws, "
+        "widened by a bootstrap over test constitutions.</p>",
         figure_html(figure, "test metric and its difference against the number of training labels"),
         *(f"<h3>Compared with {html.escape(other)}</h3>{table_html(rows(other))}" for other in others),
         f"<details><summary>Every draw</summary>{table_html(result.runs)}</details>",
@@ -222,7 +225,7 @@ def _probe(result: LabelEfficiency) -> list[str]:
 
 
 def _method(result: Comparison, command: str) -> list[str]:
-    """How it was measured, with which versions."""
+    """Return the section on how the study was run and with which versions."""
     mix, settings = result.mix, result.settings
     recipe = html.escape(", ".join(f"{name} {value}" for name, value in settings.items()))
     splits = html.escape("; ".join(f"{card.name} by {mix.origin.get('split') or card.split}" for card in mix.cards))
@@ -231,10 +234,10 @@ def _method(result: Comparison, command: str) -> list[str]:
     made = f"<p>Made by <code>{html.escape(command)}</code>.</p>" if command else ""
     return [
         "<h2>How it was measured</h2>",
-        f"<p>Both runs of a pair had the same seed, the same target labels in the same steps, and this recipe: {recipe}. When "
-        "trained together, they also started from the same weights of the trunk. When fine-tuned or probed, the trunk came "
-        "from training on the source. The target's validation loss chose the weights. "
+        "<p>Both runs of a pair had the same seed, the same target labels in the same steps, and this recipe: "
+        f"{recipe}. When trained together, they also started from the same weights of the trunk. When fine-tuned or "
+        "probed, the trunk came from training on the source. The target's validation loss chose the weights. "
         f"{_HELD_OUT[settings['held_out']]}{checkpoint} Splits: {splits}.</p>",
-        f"<footer>{made}<p>{versions}, Python {platform.python_version()}. Took {result.seconds:.0f} s; finished runs were "
-        "reused.</p></footer>",
+        f"<footer>{made}<p>{versions}, Python {platform.python_version()}. Took {result.seconds:.0f} s; finished runs "
+        "were reused.</p></footer>",
     ]

@@ -1,4 +1,4 @@
-"""Simple models on fixed descriptions of molecules: ridge, logistic regression, random forest. Nothing here imports torch."""
+"""Simple models on fixed descriptions of molecules: ridge, logistic regression, random forest. Needs no torch."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -12,20 +12,20 @@ from molfm.data.mix import Mix
 from molfm.data.splits import SPLITS
 from molfm.training.metrics import score
 
-# (train, y, test, seed) -> predictions of test; train and test are numbers of molecules in the mix, y the labels of train.
+# (train, y, test, seed) -> (m,) predictions; train (n,) and test (m,) are molecule numbers in the mix, y (n,) labels
 Arm = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 
 BASELINE = "Morgan + forest"
 MORGAN_BITS, MORGAN_RADIUS = 2048, 2
 METRICS = {"regression": ("r2", "mae"), "binary": ("auroc",)}
-FOLDS = 5  # of training labels, in which a logistic regression's penalty is chosen
+FOLDS = 5  # folds of the training labels that choose the penalty of the logistic regression
 _PENALTIES = np.logspace(-1, 6, 29)  # of the ridge
-_STRENGTHS = np.logspace(-5, 1, 13)  # 1 / penalty, of the logistic regression
+_STRENGTHS = np.logspace(-5, 1, 13)  # 1 / penalty of the logistic regression
 _SHIPPED = "checkpoint_files/minimol/logbb_fingerprints.parquet"
 
 
 def labelled(mix: Mix, task: str) -> pd.Series:
-    """Return the SMILES of the molecules that a graph task has labels of, indexed by their numbers in the mix."""
+    """Return the SMILES of all molecules with a label of a graph task, indexed by molecule number in the mix."""
     return mix.molecules.smiles[mix.labels(task).notna().to_numpy()]
 
 
@@ -40,7 +40,7 @@ def morgan(smiles: pd.Series) -> pd.DataFrame:
 
 
 def descriptors(smiles: pd.Series, progress: bool = True) -> pd.DataFrame:
-    """Return all of RDKit's descriptors, some 200 (n, d) float32, indexed as `smiles`; too large a value becomes the largest."""
+    """Return all RDKit descriptors (about 200), (n, d) float32, indexed as `smiles`, clipped to float32's range."""
     from rdkit import Chem
     from rdkit.Chem.Descriptors import CalcMolDescriptors
 
@@ -53,11 +53,11 @@ def descriptors(smiles: pd.Series, progress: bool = True) -> pd.DataFrame:
 def shipped_fingerprints(smiles: pd.Series) -> pd.DataFrame:
     """Return the published model's fingerprints of molecules with a logBB, (n, 512) float32, indexed as `smiles`.
 
-    They are a file of the package, in half precision: what `molfm.pretrained("minimol").embed` gives. `benchmarks/probe.py`
-    writes it.
+    They are the output of `molfm.pretrained("minimol").embed`, shipped with the package in half precision.
+    `benchmarks/probe.py --ship` writes the file.
 
     Raises:
-        KeyError: a molecule that is not among them.
+        KeyError: a molecule has no fingerprint in the file.
     """
     table = pq.read_table(files("molfm") / _SHIPPED)
     values = table["fingerprint"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
@@ -65,7 +65,13 @@ def shipped_fingerprints(smiles: pd.Series) -> pd.DataFrame:
 
 
 def linear(mix: Mix, task: str, features: pd.DataFrame) -> Arm:
-    """Return an arm: ridge regression, or logistic regression for a binary task, on features (n, d) by molecule."""
+    """Return an arm: ridge regression, or logistic regression for a binary task.
+
+    Args:
+        mix: the data.
+        task: name of a graph task.
+        features: (n, d), indexed by molecule number.
+    """
     from sklearn.linear_model import LogisticRegressionCV, RidgeCV
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -75,7 +81,7 @@ def linear(mix: Mix, task: str, features: pd.DataFrame) -> Arm:
         x = features.loc[train].to_numpy()
         if not binary:
             return RidgeCV(_PENALTIES).fit(x, y).predict(features.loc[test].to_numpy())
-        # Stereoisomers are near-duplicates: apart, they would choose too weak a penalty.
+        # Stereoisomers are near-duplicates: in different folds, they would lead to too weak a penalty.
         folds = list(StratifiedGroupKFold(FOLDS).split(x, y, mix.constitution[train]))
         model = LogisticRegressionCV(
             Cs=_STRENGTHS,
@@ -91,7 +97,14 @@ def linear(mix: Mix, task: str, features: pd.DataFrame) -> Arm:
 
 
 def forest(mix: Mix, task: str, features: pd.DataFrame, trees: int = 500) -> Arm:
-    """Return an arm: a random forest on features (n, d) by molecule, with a third of them (class: the root) at each split."""
+    """Return an arm: a random forest.
+
+    Args:
+        mix: the data.
+        task: name of a graph task.
+        features: (n, d), indexed by molecule number. A split tries a third of them (square root for a binary task).
+        trees: number of trees.
+    """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     binary = _kind(mix, task) == "binary"
@@ -108,19 +121,21 @@ def forest(mix: Mix, task: str, features: pd.DataFrame, trees: int = 500) -> Arm
 
 
 def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> list[tuple[str, int, int, float]]:
-    """Return what the baseline, a forest on Morgan fingerprints, makes of a task: (task, n_labels, seed, value on test).
+    """Train a random forest on Morgan fingerprints for each run: (task, n_labels, seed, test metric).
 
     Args:
-        runs: (n_labels, seed) of each; the labels are those that `Mix.limit` leaves.
+        mix: the data.
+        task: name of a graph task.
+        runs: (n_labels, seed) of each run; `Mix.limit` chooses the training labels, as in a study.
     """
     number, n_train = mix.task_number(task), len(mix.members("train", [task]))
     metric, name = METRICS[_kind(mix, task)][0], mix.chosen[number].name
     arm = forest(mix, task, morgan(labelled(mix, task)))
     values: dict[tuple[int, int], float] = {}
     for n, seed in tqdm(runs, desc=f"Random forests of {name}", unit=" fits", leave=False):
-        drawn = (n, seed if n < n_train else 0)  # of all labels there is one draw
+        drawn = (n, seed if n < n_train else 0)  # with all labels, there is only one draw
         if drawn not in values:
-            # Label by label, since a molecule may be listed twice, in training and in the test set too.
+            # One row per label: a molecule may be listed twice, even in training and in the test set.
             molecule, _, split, y = (mix.limit(task, n, seed) if n < n_train else mix).label_triples(number)
             train, test = (split == SPLITS.index(part) for part in ("train", "test"))
             preds = arm(molecule[train], y[train], molecule[test], seed)

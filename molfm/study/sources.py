@@ -1,4 +1,4 @@
-"""What a target may learn from, and what has to be hidden from it: sources of a transfer study."""
+"""Sources of a transfer study: what a target may learn from, and which source labels must be hidden."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class TransferSource:
     """Tasks of the mix, or a checkpoint that was trained on something else.
 
     Attributes:
-        label: what it is called.
-        tasks: ids; none: it is a checkpoint.
-        checkpoint: what `molfm.pretrained` opens.
-        digest: of the checkpoint's weights.
-        known: the tasks that the checkpoint was trained on, and those that it started from.
+        label: name in tables and figures.
+        tasks: ids of tasks of the mix; empty for a checkpoint.
+        checkpoint: name or folder that `molfm.pretrained` opens; None for tasks.
+        digest: hash of the checkpoint's weights; None for tasks.
+        known: ids of the tasks that the checkpoint was trained on, including those of the checkpoint it started from.
     """
 
     label: str
@@ -36,11 +36,12 @@ class TransferSource:
 
 
 def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list[TransferSource]:
-    """Return the alternatives that are asked for.
+    """Return the requested sources; see `molfm.transfer`.
 
     Raises:
-        UnknownName: a name is neither in the mix nor that of a checkpoint.
-        ValueError: a union of one.
+        TypeError: a source is neither names nor a path.
+        UnknownName: a name is neither in the mix nor a checkpoint.
+        ValueError: a source is listed twice, or "all" is the union of a single source.
     """
     named = [sources] if isinstance(sources, str | Path) else list(sources)
     found = [_read_source(mix, source) for source in named if source != ALL]
@@ -49,8 +50,8 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
     of_mix = [source for source in found if source.tasks]
     if ALL in named and len(of_mix) == 1:
         raise ValueError(
-            f"{ALL!r} is the union of the sources that are listed with it, and here that is {of_mix[0].label} alone: list "
-            f"more of them, or {ALL!r} by itself."
+            f"{ALL!r} is the union of the sources listed with it, and here only {of_mix[0].label} is listed. List more "
+            f"sources, or {ALL!r} by itself."
         )
     if ALL in named:
         union = [task for source in of_mix for task in source.tasks] or [task.id for task in mix.chosen]
@@ -61,14 +62,15 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
 def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> TransferSource:
     if not isinstance(source, str | Path | Sequence):
         raise TypeError(
-            f"Expected a source as tasks, datasets or levels, or as the name or folder of a checkpoint, found {source!r}."
+            "Expected a source as tasks, datasets or levels, or as the name or folder of a checkpoint, found "
+            f"{source!r}."
         )
     names = [str(source)] if isinstance(source, str | Path) else list(source)
     label = " + ".join(names)
     try:
         return TransferSource(label, tuple(mix.expand(names)))
     except UnknownName as error:
-        from molfm.nn.checkpoints import body_hash, open_checkpoint  # here: it imports torch
+        from molfm.nn.checkpoints import body_hash, open_checkpoint  # imports torch, which tasks do not need
 
         if len(names) > 1:
             raise
@@ -82,10 +84,11 @@ def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> TransferSource
 
 
 def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> TransferSource:
-    """Return the source as it is for targets of one dataset: of "all", what is neither of that dataset nor their measurement.
+    """Return a source as targets of one dataset may use it: "all" loses that dataset and other copies of their labels.
 
     Raises:
-        ValueError: it is a target's own measurement, or of their dataset, or a checkpoint that was trained on them.
+        ValueError: the source repeats a target's measurement, has tasks of their dataset, is a checkpoint that was
+            trained on a target, or has no tasks left.
     """
     owns = [mix.task(target) for target in targets]
     dataset = owns[0].dataset
@@ -94,15 +97,21 @@ def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> Tran
         left = (name for name in source.tasks if name.split("/")[0] != dataset and name not in same)
         source = TransferSource(ALL, tuple(left))
     if not source.tasks and not source.checkpoint:
-        raise ValueError(f"There is no source for {targets[0]}: every task is of its own dataset {dataset}.")
+        raise ValueError(
+            f"There is no source for {targets[0]}: every other task belongs to its own dataset {dataset} or repeats "
+            "its measurement."
+        )
     for other, own in same.items():
         if other in source.known:
-            raise ValueError(f"The checkpoint {source.label} was trained on {other}: no source for {own}.")
+            raise ValueError(
+                f"The checkpoint {source.label} was trained on {other}, so it cannot be a source for {own}."
+            )
         if other in source.tasks and other != own:
-            raise ValueError(f"{other} and {own} are one measurement: neither can be the source of the other.")
+            raise ValueError(f"{other} and {own} are one measurement, so neither can be a source for the other.")
     if any(name.split("/")[0] == dataset for name in source.tasks):
         raise ValueError(
-            f"Source {source.label} has tasks of the target's own dataset {dataset}: their batches would mix."
+            f"Source {source.label} has tasks of the target's own dataset {dataset}, so source and target would share "
+            "batches. Choose a source from another dataset."
         )
     return source
 
@@ -112,14 +121,18 @@ def _one_measurement(one: Task, other: Task) -> bool:
 
 
 def hide(mix: Mix, targets: Sequence[str], source: Sequence[str], held_out: str = "molecules") -> Mix:
-    """Return the mix without the source labels that would tell of what targets are judged by.
+    """Return the mix without the source labels of molecules that the targets are judged on.
 
-    These are all of molecules that a target is tested on, and training labels of those that it is validated on. What the
-    source itself is validated on may be what a target is: else a source of the same molecules would have nothing left.
+    Hidden are all source labels of a target's test molecules, and of those validation molecules that the source trains
+    on. A molecule may validate both source and target: otherwise a source with the same molecules would have no
+    validation labels left.
 
     Args:
-        held_out: "molecules": of every molecule with the constitution of such a one; "scaffolds": also of every one with
-            its scaffold; "nothing": none.
+        mix: the data.
+        targets: names of the targets.
+        source: ids of the source's tasks; empty for a checkpoint, from which nothing can be hidden.
+        held_out: "molecules" hides the labels of all molecules with the constitution of such a molecule; "scaffolds"
+            also those of all molecules with its scaffold; "nothing" hides none.
     """
     if held_out == "nothing" or not source:
         return mix

@@ -1,18 +1,18 @@
-"""Differences between paired runs: metrics over resampled test sets, intervals, p-values, and their correction for many.
+"""Differences between paired runs: resampled metrics, intervals, p-values, and correction for many comparisons.
 
-The interval of a difference covers two sources of chance, both of which a single run hides:
+The interval of a difference covers two sources of chance that a single run hides:
 
-    seeds      Student's t over the paired differences (a percentile bootstrap over three seeds is wrong one time in four)
-    test set   a bootstrap over test constitutions, paired: both runs lose and win the same molecules
+    seeds      Student's t over the paired differences (a percentile bootstrap of three seeds is wrong one time in four)
+    test set   a paired bootstrap over test constitutions: both runs are scored on the same resampled molecules
 
     half-width² = (t · s / √n_seeds)² + (1.96 · s_bootstrap)²
 
-The p-value is that of the widest interval that does not reach 0. The smallest detectable difference is what its own interval
-would have told from 0 with a chance of 80%; where verdicts are corrected for many comparisons, more is needed.
+The p-value is the level at which the interval just reaches 0. The smallest detectable difference is the one whose own
+95% interval would exclude 0 with a chance of 80%; verdicts that are corrected for many comparisons need a larger one.
 
-A bootstrap over a test set with two actives knows nothing of a third. Where fewer than `FEWEST` constitutions are there of a
-class, or of a regression task at all, a source that does nothing would be found to help or hurt more often than one time in
-twenty (`benchmarks/verdicts.py`): there is no verdict then.
+A bootstrap over a test set with two actives knows nothing about a third. With fewer than `FEWEST` constitutions of a
+class, or in total for a regression task, a source without effect would be said to help or hurt more than one time in
+twenty (`benchmarks/verdicts.py`), so there is no verdict.
 """
 
 from collections.abc import Sequence
@@ -25,24 +25,24 @@ from scipy.stats import false_discovery_control, norm, t
 from molfm.training.metrics import WEIGHTED
 
 BOOTSTRAPS = 1000
-LEVEL = 0.05  # of the intervals, and of false discoveries among the verdicts
-FEWEST = 10
-_BLOCK = 4_000_000  # weights that are in memory at a time
+LEVEL = 0.05  # significance level of the intervals, and the share of false discoveries among clear verdicts
+FEWEST = 10  # constitutions that a verdict needs, of each class for a binary task
+_BLOCK = 4_000_000  # weights in memory at a time
 _SMALLEST_P = 1e-12
 
 
 def too_few(kind: str, target: np.ndarray, groups: np.ndarray) -> str | None:
-    """Return why a test set is too small for a verdict, or None where it is not.
+    """Return why a test set is too small for a verdict, or None if it is large enough.
 
     Args:
         kind: "regression" or "binary".
-        target: (n,) the labels.
+        target: (n,) test labels.
         groups: (n,) constitution of each label's molecule.
     """
     classes = {"": groups} if kind == "regression" else {f" of class {c}": groups[target == c] for c in (0, 1)}
     for name, members in classes.items():
         if (n := len(np.unique(members))) < FEWEST:
-            return f"only {n} molecules{name}, a verdict needs {FEWEST},"
+            return f"too few molecules{name} ({n}, a verdict needs {FEWEST})"
     return None
 
 
@@ -59,17 +59,19 @@ def paired_interval(
 
     Args:
         metric: "r2", "mae" or "auroc".
-        baseline, other: for each seed the predictions (n,) of the two runs, on the same test labels.
-        target: (n,) the labels.
-        groups: (n,) constitution of each label's molecule: what the bootstrap draws.
-        tested: for each seed which of the labels (n,) are in its test set, where every seed has a split of its own; None: all.
-        parts: of several tasks which of the labels (n,) are whose: the metric is then their mean; None: they are one task's.
+        baseline, other: per seed, the predictions (n,) of the two runs for the same test labels.
+        target: (n,) test labels.
+        groups: (n,) constitution of each label's molecule; the bootstrap resamples constitutions.
+        tested: per seed, a mask (n,) of the labels in its test set, if every seed has its own split; None for all
+            labels.
+        parts: per task, a mask (n,) of its labels, to compare the mean metric of several tasks; None for one task.
 
     Returns:
-        baseline and value (means over seeds), difference, low, high, p, detectable (see the module's text).
+        baseline and value (means over seeds of the metric of `baseline` and `other`), difference, low, high, p and
+        detectable (see the module's text).
 
     Raises:
-        ValueError: fewer than two seeds.
+        ValueError: there are fewer than two seeds.
     """
     n = len(baseline)
     if n < 2:
@@ -104,7 +106,7 @@ def paired_interval(
 
 
 def _resamples(groups: np.ndarray):
-    """Yield weights (b, n) of resampled test sets, a block at a time."""
+    """Yield the weights (b, n) of resampled test sets, one block of resamples at a time."""
     _, member = np.unique(groups, return_inverse=True)
     n_groups, rng = member.max() + 1, np.random.default_rng(0)
     size = max(1, _BLOCK // len(groups))
@@ -114,12 +116,12 @@ def _resamples(groups: np.ndarray):
 
 
 def _half_width(p: float, seeds: float, test: float, n: int) -> float:
-    """Return half the width of the interval of level p from the standard errors over seeds and over test sets."""
+    """Return half the width of the interval at level p, given the standard errors over seeds and over test sets."""
     return np.hypot(t.isf(p / 2, n - 1) * seeds, norm.isf(p / 2) * test)
 
 
 def _p_value(difference: float, seeds: float, test: float, n: int) -> float:
-    """Return the level at which the interval just reaches 0; 1 where nothing differs."""
+    """Return the level at which the interval just reaches 0; 1 if the difference is 0."""
     if difference == 0:
         return 1.0
     if _half_width(_SMALLEST_P, seeds, test, n) <= difference:
@@ -128,11 +130,10 @@ def _p_value(difference: float, seeds: float, test: float, n: int) -> float:
 
 
 def add_verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the comparisons with `p_adjusted` and, where it has no verdict yet, the `verdict`.
+    """Return a table of comparisons with `p_adjusted` and, for rows that have a p-value, the `verdict`.
 
-    p_adjusted bounds the share of false ones among all that a study calls found (Benjamini and Hochberg), over all rows; a
-    verdict other than "cannot tell" has one of at most 0.05. So of many comparisons one may be undecided whose own interval
-    leaves 0 out.
+    p_adjusted controls the share of false discoveries over all rows (Benjamini and Hochberg). A verdict is "helps" or
+    "hurts" if p_adjusted is at most 0.05, so a comparison can be "cannot tell" although its own interval excludes 0.
     """
     table, defined = table.astype({"verdict": object}), table.p.notna()
     table["p_adjusted"] = np.nan

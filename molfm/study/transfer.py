@@ -1,16 +1,19 @@
-"""Transfer, measured: does training on other tasks help a target, and could we have seen it if it did?
+"""Transfer studies: does training on other tasks help a target, and was the study able to detect it?
 
-Every cell is a comparison of paired runs, with the target alone as the baseline:
+Each comparison is of paired runs, and its baseline is the target alone:
 
-    alone      the target, from fresh weights
-    cotrain    target and source in every step
-    finetune   a network trained on the source first, then on the target, under a new head
-    probe      the same, but its encoder and trunk stay as they are and the head is linear
+    alone      train on the target from fresh weights
+    cotrain    train on target and source together, in every step
+    finetune   train on the source first, then on the target with a new head
+    probe      like finetune, but with the encoder and trunk frozen and a linear head
 
-The same seed fixes the target's training labels, its molecules in every step and the weights that training begins with. All runs
-take the same number of steps that see the target, with as many target molecules in each, and the target's validation loss
-alone chooses their weights. What a source knows of the molecules that the target is tested on is hidden from it; but what a checkpoint
-from elsewhere knew is not, and its network is another than the baseline's: such a row says what it is worth, not what its data is.
+Runs with the same seed get the same training labels of the target, the same target molecules in every step and the same
+initial weights of the trunk, or the weights trained on the source. All runs take the same number of steps that see the
+target, with the same number of target molecules per step, and the target's validation loss alone chooses their weights.
+
+Source labels of the target's test molecules are hidden; see `held_out`. This is not possible for a checkpoint that was
+trained elsewhere, and its network differs from the baseline's. Such a row says what the checkpoint is worth, not its
+training data.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ from molfm.study.sources import read_sources
 
 
 class TransferResult(Comparison):
-    """What a transfer study found. Made by `molfm.transfer`; see `Comparison` for its tables."""
+    """The result of a transfer study. Made by `molfm.transfer`; see `Comparison` for its tables."""
 
     def to_html(self, path: str | Path | None = None) -> str | Path:
         """Return the report as one self-contained page, or write it to `path` and return that path."""
@@ -58,37 +61,51 @@ def transfer(
     progress: bool = True,
     **settings,
 ) -> TransferResult:
-    """Compare training on each target alone with what each source adds to it, at equal budgets.
+    """Measure how much each source helps each target, compared with training on the target alone with an equal budget.
+
+    Every run is a run folder under `$MOLFM_HOME/runs/transfer`. An interrupted study resumes when you call it again;
+    with more seeds, it trains only the missing runs.
 
     Args:
         data: a `Mix`, or anything that `molfm.load` opens.
-        targets: graph tasks; a dataset, or a list of tasks of one, is trained together and each of its tasks judged by itself.
-        sources: the alternatives; each a task, a dataset, a level of one (`xtb_b3db/node`), a list of these, or a checkpoint
-            (see `molfm.pretrained`; fine-tuned and probed only). "all": the tasks of all others together or, by itself, of
-            every dataset but the target's.
-        regimes: of "alone" (the baseline, always run), "cotrain", "finetune" and "probe"; see the module's text.
-        seeds: pairs of runs; two at least.
-        n_labels: training labels of the target to keep, or several such numbers for a curve; None: all. Fewer labels are
-            among the more of the same seed, and validation labels shrink with them.
-        steps: of every run that sees the target; with few labels take few (`benchmarks/few_labels.py`), but `pretrain_steps` no fewer.
-        pretrain_steps: on the source before; None: as many as `steps`.
-        target_batch: target molecules a step, in every run.
-        source_batch: molecules a step of each source dataset.
-        held_out: what sources must not know: "molecules", any label of those that the target is tested on, and training
-            labels of those that it is validated on, whatever their stereochemistry; "scaffolds", the same of all others of
-            their scaffolds; "nothing": then test molecules that a source was trained on are reported apart, as `test_seen`.
-        finetune: settings of `molfm.finetune` for the regime of that name: learning_rate, weight_decay, schedule, warmup,
-            gradient_clip, freeze, layer_decay, dropout.
-        settings: further arguments of `molfm.train`, the same for every run.
+        targets: regression or binary tasks at graph level. An entry that is a dataset, or a list of tasks of one
+            dataset, is trained together in one network, and each of its tasks is judged separately.
+        sources: what the targets may learn from, each entry compared separately. An entry is a task, a dataset, one
+            level of a dataset (`xtb_b3db/node`), a list of these to be used together, or the name or folder of a
+            checkpoint (see `molfm.pretrained`; for "finetune" and "probe" only). The entry "all" is the union of the
+            other entries or, if it is the only one, all tasks outside the target's dataset.
+        regimes: how a source is used. "cotrain" trains target and source together; "finetune" trains on the source
+            first and then on the target; "probe" does the same, but trains only a linear head on the target. "alone",
+            the baseline without a source, is always run.
+        seeds: number of seeds, at least 2. Each seed gives one pair of runs per comparison, with the same target labels
+            in the same steps. Intervals are computed over these pairs.
+        n_labels: number of training labels to keep of each target, or several numbers for a label-efficiency curve;
+            None for all labels. With the same seed, a smaller set of labels is part of a larger one. Validation labels
+            are reduced in proportion; test labels are not reduced.
+        steps: number of training steps that see the target, for every run. With few labels, take fewer steps
+            (`benchmarks/few_labels.py`), but do not reduce `pretrain_steps`.
+        pretrain_steps: number of training steps on the source before "finetune" and "probe"; None for as many as
+            `steps`.
+        target_batch: target molecules per step, in every run.
+        source_batch: molecules per step of each source dataset, in "cotrain" and in the training on the source.
+        held_out: which source labels to hide from training. "molecules" hides all labels of the target's test
+            molecules, and training labels of its validation molecules; stereoisomers count as the same molecule.
+            "scaffolds" also hides the labels of all molecules that share a scaffold with these. "nothing" hides none;
+            test molecules that the source was trained on are then reported separately, as split "test_seen".
+        finetune: settings for the target's training in the regime "finetune" that differ from `settings`: any of
+            learning_rate, weight_decay, schedule, warmup, gradient_clip, freeze, layer_decay, dropout (see
+            `molfm.finetune`). None for no difference.
+        progress: print the budget and show progress bars.
+        settings: further arguments of `molfm.train`, such as model or learning_rate, for all runs.
 
-    Runs are ordinary run folders under `runs/transfer/`; a study that was interrupted, or asked again with more seeds,
-    trains only what is missing.
+    Returns:
+        The study, whose `table` has one row per comparison: difference, 95% interval and verdict. See `Comparison`.
 
     Raises:
-        TypeError: an unknown setting, or a source that is neither names nor a path.
-        CardError: an unknown task or source.
-        ValueError: an unknown regime, an ordinal target, a source that is the target's own measurement, too few seeds,
-            numbers below 1.
+        TypeError: a setting is unknown or set by the study itself, or a source is neither names nor a path.
+        UnknownName: a target or source is unknown.
+        ValueError: a regime is unknown, a target is ordinal or not at graph level, a source is the target's own
+            measurement or from its dataset, there are fewer than 2 seeds, or a number is below 1.
     """
     start = time()
     mix = data if isinstance(data, Mix) else load(data, progress=progress)

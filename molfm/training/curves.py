@@ -29,6 +29,12 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     return found if len(found) else pd.DataFrame(columns=list(FIRST))
 
 
+def append_metrics(folder: Path, line: dict[str, float]) -> None:
+    """Add one validation to the learning curves of a run."""
+    with open(folder / FILE, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def cut_metrics(folder: Path, step: int) -> None:
     """Remove the validations after a step: a run that resumes there repeats them."""
     path = folder / FILE

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin
 from molfm.nn.predictor import Predictor
@@ -57,19 +56,14 @@ def train(
         FileExistsError: a run with this name exists.
     """
     plan = make_plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
-    if launched():  # torchrun or SLURM started several processes, and this is one of them
-        if name is None:
-            raise ValueError("Several processes train this run together and must find the same folder: add name=….")
-        folder = make_folder(plan, name) if is_first_process() else home() / "runs" / name
-    elif n_devices(plan.config) > 1:
+    if not launched() and n_devices(plan.config) > 1:
         run = _launch(plan, name)
         try:
             return run.wait()
         except KeyboardInterrupt:
             run.stop(wait=False)  # else the child process would train on unnoticed
             raise
-    else:
-        folder = make_folder(plan, name)
+    folder = make_folder(plan, name)
     with Reporter(folder, plan.config.steps, silent=not is_first_process()) as reporter:
         execute(plan, folder, reporter, progress)
     return Run(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
-from molfm.base.files import write_json
+from molfm.base.files import home, write_json
 from molfm.base.names import listed
 from molfm.batches.loaders import MixDataModule
 from molfm.data.mix import Mix, load
@@ -19,6 +19,7 @@ from molfm.nn.config import ModelConfig
 from molfm.training.config import TrainConfig, sort_settings
 from molfm.training.losses import choose
 from molfm.training.presets import settings_of
+from molfm.training.recorder import is_first_process
 from molfm.training.run import new_folder
 
 _VALIDATIONS = 20  # in a run with a given number of steps
@@ -104,9 +105,17 @@ def read_plan(folder: Path, settings: dict) -> Plan:
 def make_folder(plan: Plan, name: str | None) -> Path:
     """Make the run folder of a plan, with config.json in it.
 
+    Of several processes that torchrun or SLURM started, the first one makes the folder and the others return its path.
+
     Raises:
-        FileExistsError: a run with this name exists.
+        FileExistsError: a run of that name exists.
+        ValueError: several processes train together, and the run has no name.
     """
+    if launched():
+        if name is None:
+            raise ValueError("Several processes train this run together and must find the same folder: add name=….")
+        if not is_first_process():
+            return home() / "runs" / name
     folder = new_folder(name, f"{plan.mix.name}-{plan.model}")
     packages = ("molfm", "torch", "torch-geometric", "rdkit", "lightning")
     settings = {

@@ -8,7 +8,6 @@ Weights are kept as long as the run, or the checkpoint that it would resume from
 `adaptive` their number grows with the number of tasks, up to the number of validations.
 """
 
-import json
 import random
 import shutil
 import time
@@ -24,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from molfm.base.files import whole
 from molfm.training.config import TrainConfig
-from molfm.training.curves import cut_metrics
+from molfm.training.curves import append_metrics, cut_metrics
 from molfm.training.status import Reporter, Stopped
 
 CHECKPOINT_SECONDS = 30.0  # between checkpoints: a killed run loses at most this, plus a validation
@@ -118,8 +117,7 @@ class Recorder(Callback):
     def on_validation_end(self, trainer, module) -> None:
         found = module.found
         if trainer.is_global_zero:
-            with open(self.folder / "metrics.jsonl", "a") as file:
-                file.write(json.dumps(found.line) + "\n")
+            append_metrics(self.folder, found.line)
         watched = set(self.config.watch if self.config.adaptive else [])
         losses = {OVERALL: found.line["val_loss"]}
         losses |= {task: loss for task, loss in found.task_losses.items() if task in watched}

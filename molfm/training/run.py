@@ -30,6 +30,7 @@ import pandas as pd
 from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix
+from molfm.training.curves import read_metrics
 from molfm.training.status import ALIVE, LOG_TAIL, Reporter, process_start
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ class Run:
         `TASK/METRIC` of each watched task; with `conflicts` also `TASK/loss`, `cosine HEAD HEAD` and
         `task cosine TASK\tTASK`.
         """
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return pd.DataFrame([json.loads(line) for line in lines if line.endswith("}")])
+        return read_metrics(self.folder)
 
     @property
     def results(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What a person sees first: the quickstart's page with the network off, and its notebook in JupyterLab."""
+"""The first things a user sees: the quickstart's page without internet access, and its notebook in JupyterLab."""
 
 import re
 
@@ -17,7 +17,7 @@ def report(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_draws_its_figures_and_molecules_with_the_network_off(page, report, scheme):
+def test_the_page_draws_its_figures_and_molecules_offline(page, report, scheme):
     page.context.set_offline(True)
     page.emulate_media(color_scheme=scheme)
     page.goto(report.as_uri())
@@ -50,5 +50,5 @@ def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page,
     page.get_by_text("Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last
     last.get_by_text("[*]:", exact=True).wait_for(timeout=60_000)
-    # A cell that fails cancels those after it, whose prompts are then empty.
+    # A failing cell cancels the cells after it, and their prompts stay empty.
     last.get_by_text(re.compile(r"^\[\d+\]:$")).wait_for(timeout=300_000)

@@ -1,3 +1,5 @@
+"""Drawings and conformers."""
+
 import numpy as np
 from rdkit import Chem
 
@@ -17,7 +19,7 @@ def test_atoms_that_match_are_highlighted():
     assert marked.count("<ellipse") == plain.count("<ellipse") + 1
 
 
-def test_a_conformer_has_bonds_of_plausible_length_and_the_atoms_of_the_smiles_first():
+def test_a_conformer_has_plausible_bond_lengths_and_the_atoms_of_the_smiles_first():
     shape = conformer("c1ccccc1O")
     assert not shape.flat
     assert shape.elements.tolist() == [6] * 6 + [8] + [1] * 6
@@ -44,7 +46,7 @@ def test_a_conformer_is_the_same_each_time():
     assert np.array_equal(conformer("CC(=O)Oc1ccccc1C(=O)O").xyz, conformer("CC(=O)Oc1ccccc1C(=O)O").xyz)
 
 
-def test_a_single_atom_has_a_place():
+def test_a_single_atom_is_at_the_origin():
     assert conformer("[Na+]").xyz.tolist() == [[0, 0, 0]]
 
 

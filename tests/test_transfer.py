@@ -21,7 +21,7 @@ from molfm.training.curves import head_cosines, loss_curves
 
 
 class InThisProcess:
-    """An executor without processes: they take seconds to begin, and tests of the pool itself are elsewhere."""
+    """An executor without processes, because processes take seconds to start; `test_jobs.py` tests the pool itself."""
 
     def __init__(self, *_, **__):
         pass
@@ -47,7 +47,7 @@ def _in_this_process():
 
 @pytest.fixture(scope="module")
 def two_datasets(tmp_path_factory):
-    """A target and a source table on partly the same molecules, and a third column that is the target again."""
+    """A target dataset and three source datasets that share some molecules; the task `active` repeats `activity`."""
     folder = tmp_path_factory.mktemp("study")
     rng = np.random.default_rng(0)
     chains = [
@@ -73,9 +73,8 @@ def two_datasets(tmp_path_factory):
         "wide": "noise: {}",
     }
     for name, tasks in cards.items():
-        fractions = (
-            "[0.9, 0.05, 0.05]" if name == "wide" else "[0.6, 0.2, 0.2]"
-        )  # so it knows what others are tested on
+        # `wide` trains on molecules that other datasets test on.
+        fractions = "[0.9, 0.05, 0.05]" if name == "wide" else "[0.6, 0.2, 0.2]"
         text = f"---\nname: {name}\nfractions: {fractions}\nsources:\n  - {{location: 'file:{name}.csv'}}\ntasks:\n  {tasks}\n---\n{facts}"
         (folder / f"{name}.md").write_text(text)
     (folder / "both.md").write_text("---\nname: both\ndatasets: [aim, help, other, wide]\n---\n")
@@ -93,7 +92,7 @@ def result(two_datasets):
     return molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER)
 
 
-def test_a_study_reports_each_comparison_with_its_evidence(result):
+def test_a_study_reports_each_comparison_with_counts_interval_and_verdict(result):
     row = result.table.iloc[0]
     assert list(row[["target", "source", "regime", "metric"]]) == ["aim/activity", "help", "cotrain", "r2"]
     assert (row.n_labels, row.seeds) == (30, 2)
@@ -113,7 +112,7 @@ def test_runs_of_a_pair_see_the_same_target_labels_and_start_from_the_same_trunk
     assert by_run["help", 1]["batch_size"]["aim"] == by_run["", 1]["batch_size"]["aim"]
 
 
-def test_asked_again_with_more_seeds_a_study_trains_only_what_is_missing(two_datasets, result):
+def test_a_study_repeated_with_more_seeds_trains_only_the_missing_runs(two_datasets, result):
     before = {folder: molfm.Run(folder).status["updated"] for folder in result.runs.folder}
     more = molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER | {"seeds": 3})
     assert set(before) < set(more.runs.folder)
@@ -176,7 +175,7 @@ def test_the_report_is_one_page_without_outside_addresses(result, tmp_path):
     assert f"<td>{fair['random forest'][0]:.3f}</td>" in own.split("Is the baseline a fair one?")[1]
 
 
-def test_a_study_that_could_judge_nothing_has_a_report_all_the_same(two_datasets):
+def test_a_study_whose_comparisons_are_all_undefined_still_has_a_report(two_datasets):
     result = molfm.transfer(two_datasets, ["single"], ["help"], **TOGETHER)
     assert result.reference().empty
     assert "undefined: only class 0" in result.to_html()
@@ -191,7 +190,7 @@ def test_the_report_escapes_names_that_come_from_data(result):
     assert bad not in page
 
 
-def test_what_was_found_is_said_in_words_with_its_limits(result):
+def test_a_finding_in_words_states_its_interval_and_detection_limit(result):
     row = result.table.iloc[0].copy()
     row[["low", "high", "difference", "verdict"]] = -0.1, 0.2, 0.05, "cannot tell"
     row["detectable"] = 0.00423
@@ -218,7 +217,7 @@ def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
 
 @pytest.fixture(scope="module")
 def curves(two_datasets):
-    """Every regime at two numbers of labels, of a target that can be judged and one whose test set has a single class."""
+    """A study of every regime at two numbers of labels, for a defined target and one whose test set has a single class."""
     narrowed = two_datasets.select(["aim", "help", "other"]).limit("aim/activity", 60, seed=5)
     return molfm.transfer(
         narrowed, ["activity", "single"], ["help", "other", "all"], n_labels=np.array([15, 30]), **FEW
@@ -226,12 +225,12 @@ def curves(two_datasets):
 
 
 def configs(result):
-    """The config of each run, by target, source, regime, number of labels and seed."""
+    """Return (target, source, regime, number of labels, seed) -> config of the run."""
     keys = ["target", "source", "regime", "n_labels", "seed"]
     return {tuple(run[keys]): molfm.Run(run.folder).config for _, run in result.runs.iterrows()}
 
 
-def test_every_regime_gives_a_target_the_same_updates_and_selection(curves):
+def test_every_regime_has_the_same_target_updates_and_selects_weights_by_the_target(curves):
     found = configs(curves)
     assert {key[2] for key in found} == {"alone", "cotrain", "finetune", "probe"}
     for key, config in found.items():
@@ -262,7 +261,7 @@ def test_all_is_the_union_of_the_sources(curves):
     assert found["batch_size"] == {"aim": 32, "help": 64, "other": 64}
 
 
-def test_fewer_labels_are_among_the_more_and_the_same_in_every_arm(curves, two_datasets):
+def test_training_labels_are_nested_and_equal_in_every_arm(curves, two_datasets):
     kept = {}
     for key, config in configs(curves).items():
         with np.load(curves.arm(*key[:4]).folder.iloc[key[4]] + "/kept.npz") as packed:
@@ -276,7 +275,7 @@ def test_fewer_labels_are_among_the_more_and_the_same_in_every_arm(curves, two_d
         assert (few <= many).all() and few.sum() < many.sum()
 
 
-def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_test_set(curves, monkeypatch):
+def test_the_reference_forest_has_the_training_and_test_labels_of_the_target_alone(curves, monkeypatch):
     seen = []
 
     def forest(mix, task, features):
@@ -307,7 +306,7 @@ def test_the_reference_learns_from_the_labels_of_the_target_alone_and_has_its_te
     assert (list(lines[0].x), list(lines[0].y)) == ([15, 30], table.groupby("n_labels").value.mean().tolist())
 
 
-def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of_each_row(monkeypatch):
+def test_the_reference_forest_uses_each_label_of_a_molecule_that_is_listed_twice(monkeypatch):
     frame = pd.DataFrame(
         {"smiles": ["CO", "CCO", "CO", "OCC", "CN"], "y": [1.0, 2, 30, 4, 5], "part": ["train"] * 2 + ["test"] * 3}
     )
@@ -321,7 +320,7 @@ def test_a_molecule_that_is_listed_twice_is_learned_and_tested_with_the_label_of
     assert value == pytest.approx(1 - (30**2 + 4**2 + 5**2) / (17**2 + 9**2 + 8**2))  # their mean is 13
 
 
-def test_in_curves_every_regime_and_each_sources_own_baseline_are_shown(curves):
+def test_the_curves_show_every_regime_and_the_baseline_of_each_source(curves):
     table = curves.table[curves.table.target == "aim/activity"]
     table = table[(table.source != "help") | (table.regime == "probe")]
     table = table.assign(baseline=np.where(table.source == "other", 0.5, 0.25))
@@ -333,12 +332,12 @@ def test_in_curves_every_regime_and_each_sources_own_baseline_are_shown(curves):
     assert [line.y.tolist() for line in figure.data if line.name == "alone"] == [[0.25] * 2, [0.5] * 2, [0.25] * 2]
 
 
-def test_a_report_leaves_out_forests_of_very_many_labels(result, monkeypatch):
+def test_a_report_leaves_out_forests_if_they_would_train_on_very_many_labels(result, monkeypatch):
     monkeypatch.setattr(report, "MOST_LABELS", 29)
     assert "leaves out the random forests" in replace(result).to_html()
 
 
-def test_the_table_has_a_row_a_cell_with_counts_and_undefined_ones_with_their_reason(curves):
+def test_the_table_has_one_row_per_comparison_and_undefined_rows_give_their_reason(curves):
     table = curves.table
     assert list(table.columns) == list(comparison.COLUMNS)
     assert len(table) == 2 * 2 * 3 * 3  # targets, numbers of labels, sources, regimes
@@ -364,10 +363,10 @@ def test_too_few_labels_are_undefined_and_not_an_error(two_datasets, monkeypatch
     result.to_html()
     [stars] = [trace for trace in shown[0].data if trace.name == "used in training"]
     assert list(stars.y) == ["aim/activity"] * 2
-    assert list(stars.x) == [15, 30]  # what was trained, not what was asked for
+    assert list(stars.x) == [15, 30]  # the trained numbers of labels, not the requested ones
 
 
-def test_a_result_that_was_saved_and_loaded_is_the_same(curves, tmp_path):
+def test_a_saved_result_is_equal_when_it_is_loaded(curves, tmp_path):
     curves.save(tmp_path)
     again = molfm.TransferResult.load(tmp_path)
     pd.testing.assert_frame_equal(again.table, curves.table)
@@ -378,7 +377,7 @@ def test_a_result_that_was_saved_and_loaded_is_the_same(curves, tmp_path):
     pd.testing.assert_frame_equal(again.predictions("aim/activity"), curves.predictions("aim/activity"))
 
 
-def test_figures_show_every_cell_and_the_curves_their_intervals(curves):
+def test_the_matrix_shows_every_comparison_and_the_curves_show_intervals(curves):
     matrix = curves.figure()
     [cells] = matrix.data
     assert (len(cells.y), len(cells.x)) == (4, 9)
@@ -400,14 +399,14 @@ def test_figures_show_every_cell_and_the_curves_their_intervals(curves):
     assert list(line.error_y.array) == pytest.approx((mine.high - mine.difference)[:2].tolist())
 
 
-def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
+def test_figures_distinguish_sources_by_colour_and_regimes_by_symbol(curves):
     learned = {
         line.name: line for line in learning_curves(curves.curves("aim/activity"), "R²").data if line.showlegend is None
     }
     figure = predicted_against_measured(curves.predictions("aim/activity"), "no unit")
     points = {trace.name: trace for trace in figure.data[:-1]}
     assert figure.layout.title.text == "Test set: predicted against measured"
-    assert figure.layout.legend.yanchor == "top"  # below, so that ten names leave the title room
+    assert figure.layout.legend.yanchor == "top"  # below the figure, so ten names do not cover the title
     assert len(points) == 1 + 9 and set(points) == set(learned)
     looks = {name: (trace.marker.color, trace.marker.symbol) for name, trace in points.items()}
     assert len(set(looks.values())) == 10
@@ -415,7 +414,7 @@ def test_figures_tell_sources_apart_by_colour_and_regimes_by_symbol(curves):
         assert (line.line.color, line.marker.symbol) == looks[name]
 
 
-def test_in_the_matrix_what_is_undecided_is_pale_however_strong_it_is_alone(result):
+def test_undecided_cells_of_the_matrix_are_pale_even_if_their_own_interval_excludes_zero(result):
     table = result.table.assign(difference=0.3, low=0.1, high=0.5, p_adjusted=0.2)
     for verdict, strength in (("cannot tell", 0), ("helps", 1.5)):
         [cells] = transfer_matrix(table.assign(verdict=verdict)).data
@@ -424,7 +423,7 @@ def test_in_the_matrix_what_is_undecided_is_pale_however_strong_it_is_alone(resu
         assert (low, high) == pytest.approx((-1, 1))  # in half-widths
 
 
-def test_a_terminal_shows_a_row_a_comparison_and_says_how_many_have_a_finding(curves, capsys, monkeypatch):
+def test_the_terminal_shows_one_row_per_comparison_and_counts_clear_effects(curves, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     show_transfer(curves)
     out = capsys.readouterr().out
@@ -434,14 +433,14 @@ def test_a_terminal_shows_a_row_a_comparison_and_says_how_many_have_a_finding(cu
     assert " of 36 comparisons show a clear effect" in out
 
 
-def test_the_report_of_many_cells_has_matrix_curves_and_what_is_undefined(curves):
+def test_the_report_of_many_comparisons_has_matrix_curves_and_undefined_rows(curves):
     page = curves.to_html().split("</script>", 1)[1]
     assert "undefined: only class 0 among" in page
     assert "how many labels it takes" in page
     assert page.count('class="plotly-graph-div"') == 6  # matrix, differences, coverage, curves, learning, predictions
 
 
-def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_datasets):
+def test_a_group_of_targets_is_trained_together_and_each_is_judged_separately(two_datasets):
     result = molfm.transfer(two_datasets, [["activity", "active", "single"]], ["help"], ["cotrain"], n_labels=30, **FEW)
     assert result.table.target.tolist() == ["aim/activity", "aim/active", "aim/single"]
     assert result.table.metric.tolist() == ["r2", "auroc", "auroc"]
@@ -457,11 +456,11 @@ def test_a_group_of_targets_is_trained_together_and_each_judged_by_itself(two_da
     run = molfm.Run(result.arm("aim/active", "help").folder.iloc[0])
     scores = run.results[(run.results.task == "aim/active") & (run.results.split == "test")].set_index("metric").value
     assert result.arm("aim/active", "help").value.iloc[0] == pytest.approx(scores["auroc"])
-    with pytest.raises(ValueError, match="must be of one dataset"):
+    with pytest.raises(ValueError, match="must belong to one dataset"):
         molfm.transfer(two_datasets, [["activity", "weight"]], ["other"], **FEW)
 
 
-def test_targets_that_are_trained_together_have_a_mean_with_its_own_interval(make_card, toy_table, own_home):
+def test_targets_trained_together_have_a_mean_with_its_own_interval(make_card, toy_table, own_home):
     smiles = [f"{'C' * a}{x}{'C' * b}" for a in range(1, 9) for b in range(1, 7) for x in ("O", "N", "S")]
     table = pd.DataFrame({"smiles": smiles, "size": [float(len(s)) for s in smiles]})
     table["carbons"], table["oxygen"] = table.smiles.str.count("C").astype(float), table.smiles.str.count("O")
@@ -481,7 +480,7 @@ def test_targets_that_are_trained_together_have_a_mean_with_its_own_interval(mak
     assert molfm.transfer(mix, targets, ["more"], ["cotrain"], **FEW).means.empty
 
 
-def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datasets):
+def test_the_report_shows_whether_gradients_agree_if_conflicts_were_recorded(two_datasets):
     result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=30, conflicts=True, **FEW)
     metrics = molfm.Run(result.arm("activity", "help").folder.iloc[0]).metrics
     [line] = gradient_agreement(head_cosines(result.arm("activity", "help").folder), "").data
@@ -497,7 +496,7 @@ def test_the_report_shows_whether_gradients_agree_where_that_was_noted(two_datas
 # ---------------------------------------------------------------------------------------------------------------- leakage
 
 
-def test_scaffolds_of_held_out_molecules_are_hidden_where_that_is_asked_for(two_datasets):
+def test_labels_of_held_out_scaffolds_are_hidden_on_request(two_datasets):
     mix = sources.hide(two_datasets, ["aim/activity"], ["help/weight"], "scaffolds")
     tested = mix.scaffold[mix.members("test", ["activity"])]
     assert len(mix.members("train", ["weight"])) > 0
@@ -505,7 +504,7 @@ def test_scaffolds_of_held_out_molecules_are_hidden_where_that_is_asked_for(two_
     assert sources.hide(two_datasets, ["aim/activity"], ["help/weight"], "nothing") is two_datasets
 
 
-def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datasets):
+def test_with_nothing_held_out_seen_test_molecules_are_reported_separately(two_datasets):
     settings = FEW | {"held_out": "nothing", "n_labels": 30}
     result = molfm.transfer(two_datasets, ["activity"], ["wide"], ["cotrain"], **settings)
     table = result.table.set_index("split")
@@ -515,14 +514,14 @@ def test_left_what_it_knows_a_source_is_judged_on_seen_molecules_apart(two_datas
     assert table.n_test.to_dict() == {"test": (~seen).sum(), "test_seen": seen.sum()}
     assert 0 < seen.sum() < len(seen)
     page = result.to_html().split("</script>", 1)[1]
-    assert "each seed" not in page and "Ticks" not in page  # a run's value is not over a part of the test set
+    assert "each seed" not in page and "Ticks" not in page  # a run's value covers the whole test set, not a part of it
     assert "No source labels were hidden" in page
 
 
 # ---------------------------------------------------------------------------------------------------------------- sources
 
 
-def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_run):
+def test_a_checkpoint_is_a_source_for_fine_tuning_and_probing_only(two_datasets, toy_run):
     source = str(toy_run.folder)
     result = molfm.transfer(two_datasets, ["activity"], [source], n_labels=30, **FEW)
     assert result.table.regime.tolist() == ["finetune", "probe"]
@@ -535,7 +534,7 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"sources": ["help", "all"]}, ValueError, "here that is help alone"),
+        ({"sources": ["help", "all"]}, ValueError, "here only help is listed"),
         ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* There is no checkpoint 'nowhere' either"),
         (
             {"held_out": "everything"},
@@ -559,12 +558,12 @@ def test_a_checkpoint_is_a_source_to_fine_tune_and_to_probe(two_datasets, toy_ru
         ),
     ],
 )
-def test_what_makes_no_study_is_refused(two_datasets, wrong, error, message):
+def test_invalid_arguments_are_refused(two_datasets, wrong, error, message):
     with pytest.raises(error, match=message):
         molfm.transfer(two_datasets, ["activity"], **{"sources": ["help"], **FEW, **wrong})
 
 
-def test_a_checkpoint_that_was_trained_on_the_target_is_refused_also_under_new_heads(
+def test_a_checkpoint_that_was_trained_on_the_target_is_refused_even_after_further_fine_tuning(
     toy, toy_run, two_datasets, own_home
 ):
     with pytest.raises(ValueError, match="was trained on toy/heavy"):
@@ -576,7 +575,7 @@ def test_a_checkpoint_that_was_trained_on_the_target_is_refused_also_under_new_h
         molfm.transfer(toy, ["heavy"], [own_home / "elsewhere"], **FEW)
 
 
-def test_the_same_measurement_in_another_dataset_is_refused_as_a_source_and_is_not_of_all(
+def test_the_same_measurement_in_another_dataset_is_refused_as_a_source_and_left_out_of_all(
     make_card, toy_table, own_home
 ):
     table = toy_table[["smiles"]].assign(size=toy_table.smiles.str.len(), other=1.0)
@@ -591,28 +590,28 @@ def test_the_same_measurement_in_another_dataset_is_refused_as_a_source_and_is_n
     assert sources.fit_source(mix, ["one/size"], everything).tasks == ("two/other",)
 
 
-def test_all_is_of_the_mix_whatever_checkpoints_are_listed_beside_it(two_datasets, toy_run):
+def test_all_is_the_union_of_sources_of_the_mix_and_ignores_checkpoints(two_datasets, toy_run):
     checkpoint, helping = str(toy_run.folder), ("help/weight",)
-    with pytest.raises(ValueError, match="here that is help alone"):
+    with pytest.raises(ValueError, match="here only help is listed"):
         sources.read_sources(two_datasets, [checkpoint, "help", "all"])
     found = sources.read_sources(two_datasets, [checkpoint, "help", "other", "all"])
     assert [source.tasks for source in found] == [(), helping, ("other/noise",), (*helping, "other/noise")]
 
 
-def test_a_source_of_two_datasets_of_which_one_has_nothing_left_is_undefined(two_datasets):
+def test_a_source_of_two_datasets_is_undefined_if_one_has_no_labels_left(two_datasets):
     nothing = two_datasets.keep(["other"], np.zeros(len(two_datasets), bool))
     table = molfm.transfer(nothing, ["activity"], [["help", "other"]], ["cotrain"], n_labels=30, **FEW).table
-    assert table.verdict.tolist() == ["undefined: no training labels of other, a source, are left"]
+    assert table.verdict.tolist() == ["undefined: no training labels of the source dataset other are left"]
 
 
-def test_weights_of_datasets_reach_the_runs_that_have_them(two_datasets):
+def test_dataset_weights_reach_the_runs_that_train_on_the_dataset(two_datasets):
     settings = FEW | {"dataset_weights": {"help": 0.5}, "n_labels": 30}
     found = configs(molfm.transfer(two_datasets, ["activity"], ["help"], **settings))
     weights = {key[2]: config["dataset_weights"] for key, config in found.items()}
     assert weights == {"alone": {}, "cotrain": {"help": 0.5}, "finetune": {}, "probe": {}}
 
 
-def test_molecules_on_other_sides_of_the_split_are_another_run(two_datasets):
+def test_a_different_split_gives_a_different_run_name(two_datasets):
     from dataclasses import replace
 
     swapped = replace(two_datasets, rows=replace(two_datasets.rows, split=two_datasets.rows.split[::-1].copy()))
@@ -620,14 +619,14 @@ def test_molecules_on_other_sides_of_the_split_are_another_run(two_datasets):
     assert names[0] == names[1] != names[2]
 
 
-def test_an_arm_that_is_not_there_is_named_with_those_that_are(result):
+def test_an_unknown_arm_is_refused_with_a_list_of_the_available_ones(result):
     with pytest.raises(
         ValueError, match=r"No runs of activity with source='typo'(?s:.)*aim/activity +help +cotrain +30"
     ):
         result.arm("activity", "typo")
 
 
-# ----------------------------------------------------------------------------------------------- what it says of what is so
+# ----------------------------------------------------------------------------------- verdicts on sources of known effect
 
 
 def write_dataset(folder, name, smiles, values, fractions):
@@ -640,8 +639,8 @@ def write_dataset(folder, name, smiles, values, fractions):
 def known(tmp_path_factory):
     """Targets with few and with many labels of one property, and sources whose effect is known by construction.
 
-    same: the property on other molecules. copy: the poor target's own labels once more. flat: the same value for every
-    molecule, so that whoever learns it forgets what tells them apart.
+    same: the same property of other molecules. copy: a copy of the poor target's own labels. flat: the same value for
+    every molecule, so a network that learns it no longer distinguishes them.
     """
     folder, rng = tmp_path_factory.mktemp("known"), np.random.default_rng(0)
     smiles = np.array(sorted({f"C{''.join(rng.choice(list('CCONS'), rng.integers(4, 10)))}C" for _ in range(900)}))
@@ -659,7 +658,7 @@ def known(tmp_path_factory):
     return molfm.load(folder / "known.md", progress=False)
 
 
-def test_an_informative_a_neutral_and_a_conflicting_source_are_told_apart(known):
+def test_an_informative_a_neutral_and_a_conflicting_source_get_different_verdicts(known):
     settings = {"seeds": 5, "steps": 120, "hidden_channels": 16, "num_layers": 2, "dropout": 0.0, "learning_rate": 5e-3}
     settings |= {"target_batch": 16, "source_batch": 32, "progress": False}
     cells = [("poor/y", "same", "probe"), ("poor/y", "copy", "cotrain"), ("rich/y", "flat", "cotrain")]

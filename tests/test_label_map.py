@@ -3,14 +3,14 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm.explore import label_map as labelmap
+from molfm.explore import label_map
 from molfm.explore.label_map import TILE_ROWS, LabelMap
 from molfm.explore.lookup import Lookup
 
 
 @pytest.fixture
 def tall(make_card, own_home):
-    """600 molecules: `a` of all, `b` of every third, `c` (binary) of every second."""
+    """A mix of 600 molecules: `a` is measured for all, `b` for every third, `c` (binary) for every second."""
     n = 600
     i = np.arange(n)
     table = pd.DataFrame(
@@ -29,7 +29,7 @@ def test_tasks_are_grouped_by_domain(tall):
     assert [tall.chosen[i].name for i in LabelMap(tall).tasks] == ["a", "b", "c"]
 
 
-def test_molecules_of_one_label_pattern_are_neighbours(tall):
+def test_molecules_with_the_same_label_pattern_are_neighbours(tall):
     atlas = LabelMap(tall)
     there = np.isfinite(Lookup(tall).values(atlas.order))
     changes = (there[1:] != there[:-1]).any(axis=1).sum()
@@ -37,8 +37,8 @@ def test_molecules_of_one_label_pattern_are_neighbours(tall):
     assert sorted(atlas.order) == list(range(len(tall)))
 
 
-def test_tiles_of_every_level_hold_every_label_once(tall, monkeypatch):
-    monkeypatch.setattr(labelmap, "BLOCK_CELLS", 300)  # several blocks a tile
+def test_tiles_of_every_level_contain_every_label_once(tall, monkeypatch):
+    monkeypatch.setattr(label_map, "BLOCK_CELLS", 300)  # several blocks per tile
     atlas = LabelMap(tall)
     values = Lookup(tall).values(atlas.order)[:, atlas.tasks]
     assert atlas.levels == 3
@@ -54,22 +54,22 @@ def test_tiles_of_every_level_hold_every_label_once(tall, monkeypatch):
                 np.testing.assert_allclose(tile.mean[row], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_tile_is_told_block_by_block(tall, monkeypatch):
-    monkeypatch.setattr(labelmap, "BLOCK_CELLS", 300)
+def test_a_tile_is_yielded_block_by_block(tall, monkeypatch):
+    monkeypatch.setattr(label_map, "BLOCK_CELLS", 300)
     reached = [int((tile.share[:, 0] > 0).sum()) for tile in LabelMap(tall).tile(0, 0)]
     assert len(reached) == 6
     assert reached == sorted(reached)
     assert reached[-1] == 150  # rows of four molecules
 
 
-def test_a_split_shows_its_own_labels_only(tall):
+def test_a_split_shows_only_its_own_labels(tall):
     atlas = LabelMap(tall)
     for split in ("train", "val", "test"):
         *_, tile = atlas.tile(0, 0, split)
         assert round(float((tile.share[:, 0] * tile.per_row).sum())) == tall.tasks[f"n_{split}"][1]
 
 
-def test_pairs_are_counted_and_correlated_where_both_labels_are(tall):
+def test_pairs_are_counted_and_correlated_on_molecules_with_both_labels(tall):
     pairs = LabelMap(tall).pairs([tall.task_number(name) for name in ("a", "b", "c")])
     assert pairs.count.tolist() == [[600, 200, 300], [200, 200, 100], [300, 100, 300]]
     frame = pd.DataFrame(Lookup(tall).values(np.arange(600))[:, [1, 2, 0]])
@@ -78,8 +78,8 @@ def test_pairs_are_counted_and_correlated_where_both_labels_are(tall):
     assert (pairs.n_molecules, pairs.of) == (600, 600)
 
 
-def test_of_many_molecules_pairs_are_counted_on_a_sample_that_is_told(tall, monkeypatch):
-    monkeypatch.setattr(labelmap, "MAX_PAIRED", 120)
+def test_pairs_of_a_large_mix_are_counted_on_a_sample_of_stated_size(tall, monkeypatch):
+    monkeypatch.setattr(label_map, "MAX_PAIRED", 120)
     pairs = LabelMap(tall).pairs([1])
     assert (pairs.n_molecules, pairs.of, int(pairs.count[0, 0])) == (120, 600, 120)
 
@@ -90,7 +90,7 @@ def test_a_constant_task_has_no_correlation(make_card):
     assert np.isnan(LabelMap(mix).pairs([0, 1]).correlation[0, 1])
 
 
-def test_labelled_molecules_are_those_with_any_or_every_label(tall):
+def test_labelled_returns_molecules_with_any_or_every_label(tall):
     atlas, values = LabelMap(tall), np.isfinite(Lookup(tall).values(np.arange(600)))
     assert atlas.labelled(0, 600, [0, 2]).tolist() == np.flatnonzero(values[:, [0, 2]].any(axis=1)).tolist()
     assert atlas.labelled(0, 600, [0, 2], every=True).tolist() == np.flatnonzero(values[:, [0, 2]].all(axis=1)).tolist()

@@ -1,4 +1,4 @@
-"""The audit: toy tables where every count is known by construction, and B3DB, whose traps are counted in its card."""
+"""The audit of toy tables, where every count is known by construction, and of B3DB, whose card counts its traps."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import molfm
-from molfm.data import audit as quality
+from molfm.data import audit as audit_module
 
 TASKS = {"crosses": {"kind": "binary"}, "ratio": {}, "charge": {"level": "node"}}
 ROWS = [
-    # One molecule three times. The charges of the second agree once its atoms are in the order of the first.
+    # One molecule three times. The charges of the first two agree once both have the same atom order.
     ("CCO", 1, 1.0, [1.0, 2.0, 3.0]),
     ("OCC", 0, 1.5, [3.0, 2.0, 1.0]),
     ("C(O)C", 1, 1.0, [2.0, 3.0, 9.0]),
@@ -23,7 +23,7 @@ ROWS = [
     ("CC(N)C(=O)O", 1, 4.0, None),
     ("F/C=C/F", 1, None, None),
     ("F/C=C\\F", 1, None, None),
-    # Three rows that are no molecule.
+    # Three rows that are rejected.
     ("<script>alert(1)</script>", 1, None, None),
     ("", 1, None, None),
     ("*CC", 1, None, None),
@@ -60,11 +60,11 @@ def test_duplicates_and_stereoisomers_are_counted(toy_audit_mix):
     assert counts(audit, "molecules in several rows") == {("", ""): (1, 8)}
     assert counts(audit, "constitutions of several molecules") == {("", ""): (2, 5)}
     notes = audit.summary.set_index("check").note
-    assert notes["molecules in several rows"] == "2 rows too many"
+    assert notes["molecules in several rows"] == "2 extra rows"
     assert notes["constitutions of several molecules"] == "5 molecules"
 
 
-def test_rows_of_one_molecule_are_compared_atom_by_atom_in_one_order(toy_audit_mix):
+def test_rows_of_one_molecule_are_compared_atom_by_atom_in_the_same_order(toy_audit_mix):
     audit = toy_audit_mix.audit()
     expected = {("flawed/crosses", ""): (1, 1), ("flawed/ratio", ""): (1, 1), ("flawed/charge", ""): (1, 1)}
     assert counts(audit, "contradicting rows") == expected
@@ -73,13 +73,13 @@ def test_rows_of_one_molecule_are_compared_atom_by_atom_in_one_order(toy_audit_m
     for task, values in {"crosses": [1, 0, 1], "ratio": [1, 1.5, 1], "charge": [1, 1, 9]}.items():
         mine = listed[listed.task == f"flawed/{task}"]
         assert mine.row.tolist() == [0, 1, 2]
-        assert mine.item.tolist() == [0, 0, 0]  # of the charges, only the first atom's differ
+        assert mine.item.tolist() == [0, 0, 0]  # only the charges of the first atom differ
         assert mine.value.tolist() == values
     notes = audit.summary.set_index("task").note
     assert (notes["flawed/ratio"], notes["flawed/charge"]) == ("by up to 0.5", "by up to 8")
 
 
-def test_classes_of_stereoisomers_are_compared_and_the_molecules_named(toy_audit_mix):
+def test_contradicting_classes_of_stereoisomers_are_listed_with_their_molecules(toy_audit_mix):
     audit = toy_audit_mix.audit()
     assert counts(audit, "contradicting stereoisomers") == {("flawed/crosses", ""): (1, 2)}
     listed = audit.conflicts[audit.conflicts.check == "contradicting stereoisomers"]
@@ -89,7 +89,7 @@ def test_classes_of_stereoisomers_are_compared_and_the_molecules_named(toy_audit
     assert listed.group.nunique() == 1
 
 
-def test_rows_of_one_molecule_are_no_stereoisomers_of_each_other():
+def test_rows_of_one_molecule_are_not_stereoisomers_of_each_other():
     table = pd.DataFrame({"smiles": ["CCO", "OCC", "F/C=C/F", "F/C=C\\F"], "y": [0, 1, 1, None]})
     audit = molfm.load(table, progress=False).audit()
     assert counts(audit, "contradicting rows") == {("table/y", ""): (1, 1)}
@@ -109,15 +109,15 @@ def test_tasks_without_contradictions_share_one_line():
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_the_size_of_a_block_changes_nothing(toy_audit_mix, monkeypatch, rows):
     whole = toy_audit_mix.audit()
-    monkeypatch.setattr(quality, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(audit_module, "BLOCK_ROWS", rows)
     cut = toy_audit_mix.audit()
     for name in ("summary", "rejected", "conflicts"):
         pd.testing.assert_frame_equal(getattr(cut, name), getattr(whole, name))
 
 
-def test_a_cut_list_leaves_the_counts_complete(toy_audit_mix, monkeypatch):
+def test_counts_are_complete_even_if_the_list_is_cut(toy_audit_mix, monkeypatch):
     whole = toy_audit_mix.audit()
-    monkeypatch.setattr(quality, "MAX_LISTED", 2)
+    monkeypatch.setattr(audit_module, "MAX_LISTED", 2)
     cut = toy_audit_mix.audit()
     assert cut.conflicts.groupby("check").size().tolist() == [2, 2]
     pd.testing.assert_frame_equal(cut.summary, whole.summary)
@@ -138,7 +138,7 @@ def test_a_view_is_audited_by_its_own_labels(toy_audit_mix):
 
 @pytest.fixture(scope="module")
 def pair(make_card, tmp_path_factory):
-    """Two datasets, one all training, the other all test, that share a molecule, a constitution and a scaffold."""
+    """Return a mix of a training-only and a test-only dataset that share a molecule, a constitution and a scaffold."""
     folder = tmp_path_factory.mktemp("pair")
     seen = ["CCO", "CCCN", "C[C@H](N)C(=O)O", "Cc1ccccc1", "C1CCCCC1"]
     asked = ["OCC", "C[C@@H](N)C(=O)O", "CCc1ccccc1", "Oc1ccccc1", "C1CC1", "CCCCCC"]
@@ -158,7 +158,7 @@ def test_overlap_of_datasets_is_counted_by_molecule(pair):
 
 def test_leakage_is_counted_for_molecules_constitutions_and_scaffolds(pair):
     audit = pair.audit()
-    # CCCCCC has no label, so it is in nobody's test set; phenol and ethylbenzene are one scaffold.
+    # CCCCCC has no label, so it is in no test set. Phenol and ethylbenzene share a scaffold.
     assert counts(audit, "test molecules in train") == {("", "seen"): (1, 5)}
     assert counts(audit, "test constitutions in train") == {("", "seen"): (2, 5)}
     assert counts(audit, "test scaffolds in train") == {("", "seen"): (3, 4)}
@@ -180,7 +180,7 @@ def test_leakage_within_a_dataset_follows_its_split(pair):
     assert counts(audit, "test scaffolds in train") == {("", "asked"): (1, 1)}
 
 
-def test_leakage_considers_chosen_tasks_only(pair):
+def test_leakage_considers_only_selected_tasks(pair):
     assert not pair.select(["seen/s"]).audit().summary.split.any()
 
 
@@ -191,7 +191,7 @@ def test_printed_audits_are_readable_and_escaped(toy_audit_mix):
     assert "&lt;script&gt;" in page
     assert "Audit of flawed" in text
     assert max(map(len, text.splitlines())) < 140
-    assert f"the first {quality._SHOWN} of {len(audit.conflicts)}" in text
+    assert f"the first {audit_module._SHOWN} of {len(audit.conflicts)}" in text
 
 
 def test_the_traps_of_b3db_are_found():

@@ -16,7 +16,7 @@ BASELINE = "Morgan + forest"
 
 @pytest.fixture(scope="module")
 def toys(make_card):
-    """Chains with their number of heavy atoms and whether they have a nitrogen, split three times."""
+    """Carbon chains, labelled with their number of heavy atoms and whether they have a nitrogen, split three times."""
     ends = [(a, b, x) for a in range(1, 13) for b in range(a, 13) for x in ("O", "N", "S", "C(F)")]
     smiles = [f"{'C' * a}{x}{'C' * b}" for a, b, x in ends]
     table = pd.DataFrame({"smiles": smiles, "heavy": [float(a + b + 1 + (x == "C(F)")) for a, b, x in ends]})
@@ -41,12 +41,12 @@ def shuffled(train, y, test, seed):
 
 @pytest.fixture(scope="module")
 def oracle(toys):
-    """An arm that knows the number of heavy atoms and errs by at most a tenth."""
+    """An arm that knows the number of heavy atoms and errs by a tenth."""
     truth = toys[0].labels("heavy").to_numpy()
     return lambda train, y, test, seed: truth[test] + np.resize([0.1, -0.1], len(test))
 
 
-def test_arms_are_given_the_same_nested_training_labels_and_the_test_set_of_each_split(toys):
+def test_all_arms_get_the_same_nested_training_labels_and_the_test_set_of_each_split(toys):
     given = {"a": [], "b": []}
 
     def recorder(name):
@@ -81,24 +81,24 @@ def test_the_better_arm_is_called_better_whichever_way_the_metric_points(toys, o
     assert set(back.verdict) == {"worse"}
 
 
-def test_an_arm_against_itself_differs_by_nothing(toys):
+def test_an_arm_compared_with_itself_has_no_difference(toys):
     table = compare(toys, {BASELINE: shuffled, "again": shuffled}).table
     assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     assert set(table.verdict) == {"cannot tell"}
 
 
-def test_any_arm_can_be_the_one_that_others_are_compared_with(toys, oracle):
+def test_any_arm_can_be_the_baseline(toys, oracle):
     found = compare(toys, {BASELINE: shuffled, "mean": constant, "oracle": oracle})
     assert found.arms == [BASELINE, "mean", "oracle"]
     forth, back = (table.set_index(["arm", "metric", "n_labels"]) for table in (found.table, found.against("oracle")))
     for metric, n in [("r2", 8), ("mae", 8)]:
         assert forth.difference["oracle", metric, n] == -back.difference[BASELINE, metric, n]
     assert set(back.index.get_level_values("arm")) == {BASELINE, "mean"}
-    with pytest.raises(ValueError, match="'median' is none of the arms: Morgan \\+ forest, mean, oracle"):
+    with pytest.raises(ValueError, match="'median'; expected one of the arms Morgan \\+ forest, mean, oracle"):
         found.against("median")
 
 
-def test_runs_hold_every_draw_and_the_table_their_means(toys, oracle):
+def test_runs_list_every_draw_and_the_table_lists_their_means(toys, oracle):
     found = compare(toys, {BASELINE: constant, "oracle": oracle})
     assert len(found.runs) == 2 * 2 * 3 * 2  # numbers of labels, arms, draws, metrics
     mean = found.runs.groupby(["arm", "n_labels", "metric"]).value.mean()
@@ -110,7 +110,7 @@ def test_runs_hold_every_draw_and_the_table_their_means(toys, oracle):
     assert set(found.table.n_test) == {round(np.mean(sizes))}
 
 
-def test_models_find_what_is_in_their_features(toys):
+def test_models_learn_from_informative_features_and_not_from_noise(toys):
     mix = toys[0]
     for target in ("heavy", "nitrogen"):
         smiles = labelled(mix, target)
@@ -129,18 +129,17 @@ def test_models_find_what_is_in_their_features(toys):
         assert table.baseline["linear", metric] > 0.8
 
 
-def test_morgan_fingerprints_count_environments_and_know_no_stereochemistry():
+def test_morgan_fingerprints_count_environments_and_ignore_stereochemistry():
     smiles = pd.Series(["C", "CC", "C[C@H](N)O", "C[C@@H](N)O"], index=[7, 3, 5, 6])
     found = morgan(smiles)
     assert found.index.tolist() == [7, 3, 5, 6] and found.shape == (4, 2048)
     assert sorted(found.loc[7][found.loc[7] > 0]) == pytest.approx([np.log(2)])  # methane is one environment
-    assert sorted(np.expm1(found.loc[3][found.loc[3] > 0])) == pytest.approx(
-        [1, 2]
-    )  # two methyl groups, one bond of them
+    counts = np.expm1(found.loc[3][found.loc[3] > 0])
+    assert sorted(counts) == pytest.approx([1, 2])  # two methyl groups, one bond between them
     assert found.loc[5].equals(found.loc[6])
 
 
-def test_descriptors_are_finite_numbers_with_the_mass_of_the_molecule_among_them():
+def test_descriptors_are_finite_and_include_the_molecular_weight():
     from rdkit.Chem.Descriptors import descList
 
     found = descriptors(pd.Series(["CCO", "C" * 120], index=[4, 9]), progress=False)
@@ -149,13 +148,13 @@ def test_descriptors_are_finite_numbers_with_the_mass_of_the_molecule_among_them
     assert found.loc[4].iloc[[name for name, _ in descList].index("MolWt")] == pytest.approx(46.07, abs=0.01)
 
 
-def test_label_efficiency_says_what_it_cannot_do(toys):
+def test_label_efficiency_refuses_wrong_targets_baselines_and_mixes(toys):
     arms = {BASELINE: constant}
     with pytest.raises(
-        ValueError, match="regression or binary graph task; chains/element is regression, at node level"
+        ValueError, match="regression or binary task at graph level; chains/element is regression at node level"
     ):
         compare(toys, arms, "element")
-    with pytest.raises(ValueError, match="baseline 'other' is none of the arms: Morgan"):
+    with pytest.raises(ValueError, match="Unknown baseline 'other'; expected one of the arms Morgan"):
         compare(toys, arms, baseline="other")
     with pytest.raises(ValueError, match="at least 2 draws, found 1"):
         compare(toys[:1], arms)
@@ -186,7 +185,7 @@ def logbb():
     return labelled(molfm.load("minimix", progress=False), "logBB")
 
 
-def test_the_shipped_fingerprints_are_those_of_all_molecules_with_a_logbb_and_no_others(logbb):
+def test_shipped_fingerprints_cover_exactly_the_molecules_with_a_logbb(logbb):
     found = shipped_fingerprints(logbb)
     assert found.shape == (1058, 512) and found.index.equals(logbb.index)
     assert np.isfinite(found).all(axis=None)
@@ -194,16 +193,16 @@ def test_the_shipped_fingerprints_are_those_of_all_molecules_with_a_logbb_and_no
         shipped_fingerprints(pd.Series(["not a molecule"]))
 
 
-def test_the_shipped_fingerprints_are_what_the_published_model_embeds(logbb):
+def test_shipped_fingerprints_equal_the_published_models_embeddings(logbb):
     try:
         model = molfm.pretrained("minimol", progress=False)
     except DownloadError as error:
-        pytest.skip(f"the published weights cannot be had: {error}")
+        pytest.skip(f"the published weights are not available: {error}")
     some = logbb.iloc[::50]
     assert np.allclose(shipped_fingerprints(some), model.embed(some), rtol=1e-3, atol=1e-3)  # half precision
 
 
-def test_the_quickstarts_comparison_needs_no_torch():
+def test_the_label_efficiency_study_of_the_quickstart_needs_no_torch():
     code = "import os, sys; os.environ['MOLFM_FAST'] = '1'\nfrom molfm.app.quickstart import probe\n"
     code += "assert probe(progress=False).arms[-1] == 'minimol + ridge'\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

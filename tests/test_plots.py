@@ -24,7 +24,7 @@ def test_atom_values_marks_every_measured_atom():
         atom_values("CCO", [1.0, 2.0])
 
 
-def test_the_picture_of_an_audit_shows_what_test_and_training_share(make_card):
+def test_the_figure_of_an_audit_shows_test_molecules_in_training_and_rejected_rows(make_card):
     frame = pd.DataFrame({"smiles": ["CO", "OC", "CC", "nonsense"], "y": [0.0, 1.0, 1.0, 1.0]})
     (folder := make_card("twice", frame, {"y": {"kind": "binary"}})).with_name("twice_random_splits.json").write_text(
         '{"train": [0], "val": [2], "test": [1, 3]}'
@@ -41,8 +41,8 @@ def test_the_picture_of_an_audit_shows_what_test_and_training_share(make_card):
 
 
 @pytest.fixture
-def noted(tmp_path):
-    """A function that writes, for each seed, the lines of a run's metrics, and returns the folders of these runs."""
+def write_metrics(tmp_path):
+    """A function that writes the metrics of one run per seed, given as lines, and returns the run folders."""
 
     def write(*seeds):
         for seed, lines in enumerate(seeds):
@@ -56,9 +56,9 @@ def noted(tmp_path):
     return write
 
 
-def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_spread(noted):
+def test_the_conflict_matrix_shows_means_over_training_and_seeds_with_their_spread(write_metrics):
     ab, bc = "cosine my aim/graph help/node", "cosine help/node help/edge"
-    runs = noted([{ab: 0.1, bc: -1.0}, {ab: 0.3, bc: -0.5}], [{ab: 0.6}, {ab: 0.2, bc: -0.25}])
+    runs = write_metrics([{ab: 0.1, bc: -1.0}, {ab: 0.3, bc: -0.5}], [{ab: 0.6}, {ab: 0.2, bc: -0.25}])
     figure = conflict_matrix(mean_cosines(runs), "with help")
     [cells] = figure.data
     heads = ["my aim/graph", "help/node", "help/edge"]
@@ -75,10 +75,10 @@ def test_the_matrix_of_conflicts_is_the_mean_over_training_and_seeds_with_its_sp
 
 
 @pytest.mark.parametrize("n_tasks", [3, 13])
-def test_the_matrix_of_conflicts_is_of_tasks_where_these_were_noted(noted, n_tasks):
+def test_the_conflict_matrix_shows_tasks_if_their_cosines_were_recorded(write_metrics, n_tasks):
     tasks = [f"my aim/{i} of them" for i in range(n_tasks)]
     values = {f"task cosine {a}\t{b}": -0.04 * j for i, a in enumerate(tasks) for j, b in enumerate(tasks) if i < j}
-    runs = noted(*[[{"cosine my aim/graph help/node": 0.5} | values]] * 2)
+    runs = write_metrics(*[[{"cosine my aim/graph help/node": 0.5} | values]] * 2)
     [cells] = conflict_matrix(mean_cosines(runs), "with help").data
     assert list(cells.x) == list(cells.y) == tasks
     assert cells.z[0][2] == cells.z[2][0] == pytest.approx(-0.08)
@@ -90,11 +90,13 @@ def test_the_matrix_of_conflicts_is_of_tasks_where_these_were_noted(noted, n_tas
 
 
 @pytest.mark.parametrize(("n_tasks", "shown"), [(12, [f"help/{i}" for i in range(12)]), (13, ["help/graph"])])
-def test_losses_are_shown_by_task_and_of_more_than_a_dozen_by_head(noted, n_tasks, shown):
+def test_losses_are_shown_per_task_or_per_head_for_more_than_a_dozen_tasks(write_metrics, n_tasks, shown):
     line = {"val_loss": 9.0, "val_loss help/graph": 2.0, "help/0/r2": 0.5} | {
         f"help/{i}/loss": 2.0 for i in range(n_tasks)
     }
-    lines = validation_losses(loss_curves(noted([line, line], [line | dict.fromkeys(line, 4.0)] * 2)), "with help").data
+    lines = validation_losses(
+        loss_curves(write_metrics([line, line], [line | dict.fromkeys(line, 4.0)] * 2)), "with help"
+    ).data
     assert [line.name for line in lines] == shown
     assert lines[-1].x.tolist() == [0, 1] and lines[-1].y.tolist() == [3, 3]
     assert len({(line.line.color, line.marker.symbol) for line in lines}) == len(shown)

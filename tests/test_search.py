@@ -5,7 +5,7 @@ from rdkit.Chem import rdFingerprintGenerator
 from rdkit.DataStructs import TanimotoSimilarity
 
 import molfm
-from molfm.explore import search as chemsearch
+from molfm.explore import search as search_module
 from molfm.explore.lookup import Lookup
 from molfm.explore.search import search
 
@@ -24,7 +24,7 @@ def found(lookup, text, way):
 )
 def test_a_substructure_search_finds_what_rdkit_finds(lookup, pattern):
     query, everything = Chem.MolFromSmarts(pattern), lookup.smiles(np.arange(len(lookup.mix)))
-    library = Chem.rdSubstructLibrary  # stereo counts there, as it does in the search
+    library = Chem.rdSubstructLibrary  # takes stereo into account, as the search does
     molecules = library.CachedSmilesMolHolder()
     for smiles in everything:
         molecules.AddSmiles(smiles)
@@ -55,21 +55,21 @@ def test_a_molecule_is_found_by_a_part_of_its_name():
     assert "brimonidine" in lookup.names(hit)
 
 
-def test_a_search_tells_how_far_it_is(lookup, monkeypatch):
-    monkeypatch.setattr(chemsearch, "CHUNK", 10)
+def test_a_search_reports_its_progress(lookup, monkeypatch):
+    monkeypatch.setattr(search_module, "CHUNK", 10)
     n = len(lookup.mix)
-    told = [hits.checked for hits in search(lookup, "[#6]", "substructure", np.arange(n))]
-    assert told == [*range(10, n, 10), n]
+    checked = [hits.checked for hits in search(lookup, "[#6]", "substructure", np.arange(n))]
+    assert checked == [*range(10, n, 10), n]
 
 
 @pytest.mark.parametrize(
     ("text", "way", "message"),
     [
-        ("c1cc(", "substructure", "no SMARTS"),
-        ("c1cc(", "similarity", "no SMILES"),
+        ("c1cc(", "substructure", "not a valid SMARTS"),
+        ("c1cc(", "similarity", "not a valid SMILES"),
         ("C", "sound", "text, substructure, similarity"),
     ],
 )
-def test_what_cannot_be_searched_is_refused_at_once(lookup, text, way, message):
+def test_an_invalid_search_is_an_error_at_once(lookup, text, way, message):
     with pytest.raises(ValueError, match=message):
         search(lookup, text, way, np.arange(3))
