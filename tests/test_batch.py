@@ -8,6 +8,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import molfm
+from molfm.base.names import UnknownName
 from molfm.batches import samplers
 from molfm.batches.batch import to_batch
 from molfm.batches.loaders import MixDataModule
@@ -380,3 +381,16 @@ def test_closing_a_loader_before_its_end_leaves_no_process(toy):
     assert len(set(multiprocessing.active_children()) - before) == 2
     data.close()
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_dataset_that_shares_its_name_with_a_task_is_drawn_from_whole(make_card, toy_table):
+    table = toy_table[["smiles"]].assign(bbb=np.nan, x=1.0)
+    table.loc[::4, "bbb"] = 0.0
+    mix = molfm.load(make_card("bbb", table, {"bbb": {}, "x": {}}), progress=False)
+    for settings in ({"batch_size": {"bbb": 8}, "steps": 20}, {"fractions": {"bbb": 1.0}}):
+        drawn = {
+            number for batch in MixDataModule(mix, **settings).train_dataloader() for number in batch.mol_id.tolist()
+        }
+        assert drawn == set(mix.members("train", ["x"]))
+    with pytest.raises(UnknownName, match="Unknown dataset 'toy' in batch_size; expected bbb"):
+        MixDataModule(mix, batch_size={"toy": 8}, steps=1).train_dataloader()

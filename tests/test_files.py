@@ -1,10 +1,11 @@
+import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from molfm.base.files import whole, write_json, write_text
+from molfm.base.files import remove_unfinished, whole, write_json, write_text
 
 
 def test_a_file_is_complete_or_absent(tmp_path):
@@ -49,3 +50,25 @@ def test_writers_in_several_processes_never_share_a_temporary_file(tmp_path):
             future.result()
     assert path.read_text().count("49") == 1000
     assert [file.name for file in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_link_is_followed_and_a_device_is_written_to(tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    write_text(tmp_path / "link.txt", "text")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "text"
+    write_text(Path(os.devnull), "text")
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_long_name_is_no_problem(tmp_path):
+    path = tmp_path / ("x" * 250 + ".txt")
+    write_text(path, "text")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".0123456789ab.a.npy", ".0123456789ab.other-a.npy", ".0123456789ab.b.npy", "a.npy"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".ba9876543210.a.npy").mkdir()
+    remove_unfinished(tmp_path / "a.npy")
+    assert {path.name for path in tmp_path.iterdir()} == {".0123456789ab.other-a.npy", ".0123456789ab.b.npy", "a.npy"}

@@ -178,3 +178,11 @@ for name in molfm.__all__:
 def test_no_module_is_longer_than_400_lines():
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in (ROOT / "molfm").glob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_no_file_has_the_marks_of_an_unresolved_merge():
+    tracked = [
+        path for name in SHIPPED for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".js", ".css", ".md")
+    ]
+    marked = [path for path in tracked if re.search(r"^\s*(<{7}|>{7}) ", path.read_text("utf-8"), re.MULTILINE)]
+    assert tracked and not marked

@@ -453,7 +453,7 @@ def test_lightning_is_silenced_during_training_only(toy, own_home, monkeypatch, 
     [
         ({"schedule": "step"}, "Expected schedule to be one of cosine, linear, found 'step'"),
         ({"precision": "8"}, "Expected precision to be one of 32, bf16-mixed, found '8'"),
-        ({"warmup": 10}, "Expected warmup to be a fraction of the steps"),
+        ({"warmup": 10}, "Expected warmup to be at least 0 and below 1"),
         ({"accumulate": 0}, "Expected accumulate to be 1 or more, found 0"),
         ({"patience": 0}, "Expected patience to be 1 or more, found 0"),
         ({"batch_size": {"toy": 0}}, "Expected batch_size to be 1 or more, found"),
@@ -642,3 +642,10 @@ def test_a_run_whose_loss_was_never_finite_says_so(toy, own_home, monkeypatch):
     with pytest.raises(FloatingPointError, match="No validation had a finite loss"):
         molfm.train(toy, steps=2, name="nan", **SMALL)
     assert molfm.Run("nan").status["state"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "learning_rate", "schedule", "warmup", "precision", "freeze"])
+def test_only_settings_that_may_be_left_open_take_none(name):
+    with pytest.raises(ValueError, match=f"Expected {name} to be .*, found None"):
+        molfm.TrainConfig(**{name: None})
+    molfm.TrainConfig(steps=None, validate_every=None, patience=None, gradient_clip=None, dataset_weights=None)

@@ -356,7 +356,7 @@ def test_too_few_labels_are_undefined_and_not_an_error(two_datasets, monkeypatch
     result = molfm.transfer(two_datasets, ["activity"], ["help"], ["cotrain"], n_labels=[15, 30, 5000], **FEW)
     table = result.table[1:].reset_index()
     assert table.verdict[1].startswith("undefined: ")
-    assert table.verdict[1].endswith("training labels, 5000 were asked for")
+    assert table.verdict[1].endswith("training labels, but n_labels=5000")
     assert not table.verdict[0].startswith("undefined")
     coverage, shown = report.label_coverage, []
     monkeypatch.setattr(report, "label_coverage", lambda *args: shown.append(coverage(*args)) or shown[0])
@@ -535,7 +535,7 @@ def test_a_checkpoint_is_a_source_for_fine_tuning_and_probing_only(two_datasets,
     ("wrong", "error", "message"),
     [
         ({"sources": ["help", "all"]}, ValueError, "here only help is listed"),
-        ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* There is no checkpoint 'nowhere' either"),
+        ({"sources": ["nowhere"]}, ValueError, "No task 'nowhere' .* There is no model or run at nowhere"),
         (
             {"held_out": "everything"},
             ValueError,
@@ -672,3 +672,13 @@ def test_an_informative_a_neutral_and_a_conflicting_source_get_different_verdict
 def test_a_target_in_two_groups_is_refused(toy):
     with pytest.raises(ValueError, match="toy/heavy is listed twice"):
         molfm.transfer(toy, ["heavy", ["heavy", "oxygen"]], ["element"], **FEW)
+
+
+def test_what_is_no_target_or_was_not_trained_is_refused_with_what_there_is(result):
+    with pytest.raises(ValueError, match="help/weight is not a target of this study: aim/activity"):
+        result.figure("help/weight")
+    for ask in (result.predictions, result.curves):
+        with pytest.raises(ValueError, match="No runs of help/weight"):
+            ask("help/weight")
+        with pytest.raises(ValueError, match=r"n_labels=7. There are:"):
+            ask("activity", n_labels=7)

@@ -379,7 +379,7 @@ def test_the_mol_block_of_a_conformer_is_the_molecule():
 
 def test_a_molecule_in_3d_is_a_self_contained_cell_with_a_drawing_for_pages_without_scripts():
     page = Molecule3D("CCO", [0.1, -0.2, np.nan], "e</script>")._repr_html_()
-    assert "<svg" in page and "showCell(" in page and '"values": [0.1, -0.2, null]' in page
+    assert "<svg" in page and "showMolecule(" in page and '"values": [0.1, -0.2, null]' in page
     assert "e</script>" not in page
     assert "src=" not in re.sub(r"<script type='module'>.*", "", page, flags=re.S).replace("tag.src = uri", "")
 

@@ -16,7 +16,7 @@ from molfm.explore.search import search, smarts
 from molfm.nn.uncertainty import spread
 from molfm.training.run import Run
 
-SCRIPTS = ("molecule3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
+SCRIPTS = ("viewer3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
 PAGE = 24  # molecules per request of the browser
 MAX_PAGE = 60  # molecules per answer
 MAX_ROWS = 500  # tasks listed for one molecule, measured ones first
@@ -31,24 +31,17 @@ _CHIPS = 3  # labels shown below a drawing by default
 class MoleculeBrowser(MixWidget):
     """Browse the molecules of a mix: search, filter and sort them, and show all data about one of them.
 
-        Args:
-    <<<<<<< HEAD
-            data: what `molfm.load` returns.
-            model: predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`) or run, or several of them,
-                whose spread is then the uncertainty; of one model it is that of its dropout (see `molfm.nn.uncertainty`).
-    =======
-            data: the result of `molfm.load`.
-            model: the source of predictions to show beside the labels: a model (`molfm.pretrained`, `Run.model`), a run, or a
-                list of them. The uncertainty is the spread of several models, or of one model's dropout (see
-                `molfm.uncertainty`).
-    >>>>>>> js
+    Args:
+        data: the result of `molfm.load`.
+        model: what predicts: a model (`molfm.pretrained`, `Run.model`), a run, or a list of them; None for no predictions.
+            The uncertainty is the spread of several models, or of one model's dropout (see `molfm.nn.uncertainty`).
 
-        Raises:
-            TypeError: `data` is not a mix, `model` cannot predict, or a setting does not exist.
+    Raises:
+        TypeError: `data` is not a mix, `model` cannot predict, or a setting does not exist.
     """
 
     _esm = source("js", *SCRIPTS)
-    _css = source("css", "molecule3d", "browser")
+    _css = source("css", "viewer3d", "browser")
 
     def __init__(self, data: Mix, model: object = None, **unknown: object):
         super().__init__(data, unknown)

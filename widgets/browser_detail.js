@@ -49,7 +49,7 @@ function structure(ui, detail) {
   const layers = colorLayers(detail);
   const describe = (item, atom) => given(item).filter((what) => atom < item[what].length) // hydrogens have no values
     .map((what) => `${what} ${itemText(item, what, atom, item.unit)}`).join(", ");
-  const { canvas, color } = molecule3d(detail, {
+  const { canvas, color } = viewer3d(detail, {
     label: `3D structure of ${detail.name || detail.smiles}. Rotate with the arrow keys, zoom with plus and minus. ` +
       "The tables below list the values.",
     palette: ui.palette,

@@ -13,14 +13,7 @@ from rdkit import Chem
 from molfm.chem.conformers import Conformer, conformer
 from molfm.chem.drawing import draw_smiles
 
-_NEGATIVE, _MIDDLE, _POSITIVE = (0, 114, 178), (250, 250, 250), (213, 94, 0)  # the light palette of shared_colors.js
-SCRIPTS = ("molecule3d", "molecule3d_cell")
-
-
-def _color(t: float) -> str:
-    """Return the colour of a value from -1 (blue) to 1 (orange)."""
-    pole, share = (_POSITIVE if t > 0 else _NEGATIVE), min(1.0, abs(t))
-    return "#" + "".join(f"{round(m + (p - m) * share):02x}" for m, p in zip(_MIDDLE, pole, strict=True))
+SCRIPTS = ("viewer3d", "molecule3d")  # joined in this order
 
 
 def _mol_block(shape: Conformer) -> str:
@@ -49,8 +42,8 @@ class Molecule3D:
         smiles: the molecule.
         values: one value per heavy atom, in the order of `Chem.MolFromSmiles(smiles)`, such as predicted charges; NaN for
             unknown values; None to colour by element.
-        unit: of the values.
-        width, height: in pixels.
+        unit: unit of the values, for the legend and the text about an atom.
+        width, height: size in pixels.
 
     Raises:
         ValueError: the SMILES is invalid, or the number of values is not the number of heavy atoms.
@@ -71,16 +64,10 @@ class Molecule3D:
         self.conformer = conformer(smiles)
 
     def view(self) -> py3Dmol.view:
-        """Return the molecule as a py3Dmol view, to style it further."""
+        """Return the molecule as a py3Dmol view, coloured by element, to style it further."""
         view = py3Dmol.view(width=self.size[0], height=self.size[1])
         view.addModel(_mol_block(self.conformer), "sdf")
         view.setStyle({"stick": {"radius": 0.12}, "sphere": {"scale": 0.25}})
-        if self.values is not None:
-            largest = np.nanmax(np.abs(self.values), initial=0) or 1.0
-            for atom, value in enumerate(self.values.tolist()):
-                color = _color(value / largest) if np.isfinite(value) else "#dddddd"
-                style = {"stick": {"radius": 0.12, "color": color}, "sphere": {"scale": 0.3, "color": color}}
-                view.setStyle({"index": atom}, style)
         view.zoomTo()
         return view
 
@@ -105,9 +92,9 @@ class Molecule3D:
         }
         told = json.dumps(facts).replace("<", "\\u003c")
         return (
-            f"<div id='{root}' class='molfm' style='width:{width + 26}px'><style>{source('css', 'molecule3d')}</style>"
+            f"<div id='{root}' class='molfm' style='width:{width + 26}px'><style>{source('css', 'viewer3d')}</style>"
             f"<div class='molfm-3dmol' hidden>{viewer}</div>"
             f"<div class='molfm-own' role='img' aria-label='{html.escape(self.smiles, quote=True)}'>"
             f"{draw_smiles(self.smiles, width, height)}</div></div>"
-            f"<script type='module'>{source('js', *SCRIPTS)}\nshowCell(document.getElementById('{root}'), {told});</script>"
+            f"<script type='module'>{source('js', *SCRIPTS)}\nshowMolecule(document.getElementById('{root}'), {told});</script>"
         )

@@ -13,7 +13,6 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 import traitlets
 
 from molfm.base.files import write_text
+from molfm.base.names import did_you_mean
 from molfm.data.mix import Mix
 
 MAX_ERRORS = 100  # kept; a recurring error must not fill the memory
@@ -104,9 +104,9 @@ class MixWidget(anywidget.AnyWidget):
         name = type(self).__name__
         if unknown:
             known = [setting for setting in inspect.signature(type(self)).parameters if setting != "unknown"]
-            near = get_close_matches(next(iter(unknown)), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of {', '.join(known)}."
-            raise TypeError(f"{name} has no setting {next(iter(unknown))!r}. {hint}")
+            wrong = next(iter(unknown))
+            hint = did_you_mean(wrong, known) or f" Expected one of {', '.join(known)}."
+            raise TypeError(f"{name} has no setting {wrong!r}.{hint}")
         if not isinstance(data, Mix):
             raise TypeError(
                 f"{name} expected the result of molfm.load, found {type(data).__name__}. Call {name}(molfm.load(…))."

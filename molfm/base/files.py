@@ -1,5 +1,6 @@
 """The folder of caches and runs, and files that are either complete or absent."""
 
+import glob
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import platformdirs
+
+_RANDOM, _KEPT = 12, 200  # characters in the name of a temporary file: random ones, and those of the final name
 
 
 def home() -> Path:
@@ -28,19 +31,33 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path to write a file or folder to, and move it to `path` when the block ends without an error.
 
     A reader never meets half a file, and writers in other processes never share a temporary file: its name is random. It
-    starts with a dot and keeps the suffix of `path`. A folder at `path` is replaced.
+    starts with a dot and keeps the suffix of `path`. A folder at `path` is replaced, and a link is followed.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():  # such as /dev/stdout
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.{path.name}")
+    temporary = path.with_name(f".{uuid4().hex[:_RANDOM]}.{path.name[-_KEPT:]}")
     try:
         yield temporary
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed writers of `path` left behind. Call it only where no other process can be writing `path`."""
+    for left in path.parent.glob(f".{'?' * _RANDOM}.{glob.escape(path.name[-_KEPT:])}"):
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

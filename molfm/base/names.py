@@ -11,6 +11,10 @@ class UnknownName(ValueError):
     """A name matches nothing, or several things; the message lists what there is or what matches."""
 
 
+class AmbiguousName(UnknownName):
+    """A name matches several things where one is expected."""
+
+
 class Named(Protocol):
     """What `resolve` needs to know about a task."""
 
@@ -57,14 +61,17 @@ def resolve(name: str, tasks: Sequence[Named], where: str) -> list[int]:
         where: what has these tasks, for the message.
 
     Raises:
-        UnknownName: no reading matches, or several tasks have that name.
+        UnknownName: no reading matches.
+        AmbiguousName: several tasks have that name.
     """
     if exact := [i for i, task in enumerate(tasks) if task.id == name]:
         return exact
     if own := [i for i, task in enumerate(tasks) if task.name == name]:
         if len(own) > 1:
             matches = listed(tasks[i].id for i in own)
-            raise UnknownName(f"{name!r} is the name of {len(own)} tasks of {where}: {matches}. Use one of these ids.")
+            raise AmbiguousName(
+                f"{name!r} is the name of {len(own)} tasks of {where}: {matches}. Use one of these ids."
+            )
         return own
     if group := [i for i, task in enumerate(tasks) if name in (task.dataset, f"{task.dataset}/{task.level}")]:
         return group
@@ -77,10 +84,11 @@ def resolve_one(name: str, tasks: Sequence[Named], where: str) -> int:
     """Return the place of the one task that a name stands for; see `resolve`.
 
     Raises:
-        UnknownName: no task matches, or several do.
+        UnknownName: no task matches.
+        AmbiguousName: several tasks match.
     """
     found = resolve(name, tasks, where)
     if len(found) > 1:
         ids = listed(tasks[i].id for i in found)
-        raise UnknownName(f"{name!r} stands for {len(found)} tasks of {where}: {ids}. Expected one.")
+        raise AmbiguousName(f"{name!r} stands for {len(found)} tasks of {where}: {ids}. Expected one.")
     return found[0]

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
+from molfm.base.names import UnknownName
 from molfm.batches.batch import to_batch
 from molfm.batches.samplers import EpochSampler, Passes, ShareSampler, StreamSampler
 from molfm.batches.shares import check_batches, shares
@@ -177,7 +178,10 @@ class MixDataModule(lightning.LightningDataModule):
             return EpochSampler(self.mix.members("train"), self.batch_size, self.seed, shuffle=True)
         names = [item.name for item in self.mix.cards]
         chosen = list(self.batch_size) if by_dataset else list(dict.fromkeys(task.dataset for task in self.mix.chosen))
-        streams = {name: self.mix.members("train", [name]) for name in chosen}
+        if unknown := [name for name in chosen if name not in names]:
+            raise UnknownName(f"Unknown dataset {unknown[0]!r} in batch_size; expected {', '.join(names)}.")
+        ids = {name: [task.id for task in self.mix.chosen if task.dataset == name] for name in chosen}
+        streams = {name: self.mix.members("train", ids[name]) for name in chosen}
         if empty := [name for name, members in streams.items() if not len(members)]:
             raise ValueError(f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it.")
         numbers = {name: names.index(name) for name in streams}

@@ -6,6 +6,7 @@ levels, official splits by row number, and the card's prose. Two things are left
 """
 
 from copy import deepcopy
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -136,8 +137,6 @@ def _local(location: str, folder: Path | None) -> Path | None:
     """Return the path of a `file:` or `package:` location if the file exists, else None."""
     scheme, _, place = location.partition(":")
     if scheme == "package":
-        from importlib.resources import files
-
         path = Path(str(files("molfm.data_cards") / place))
     elif scheme == "file":
         path = (folder or Path.cwd()) / Path(place).expanduser()

@@ -7,13 +7,13 @@ path of a user's own card works wherever a name does.
 import re
 import warnings
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
 
+from molfm.base.names import did_you_mean
 from molfm.catalog.parse import parse_card
 from molfm.catalog.schema import DOMAINS, LEVELS, CardError, DataCard, Task
 
@@ -74,9 +74,8 @@ def card(name: str | Path) -> DataCard:
             raise CardError(f"There is no data card at {path}.")
         return parse_card(path.read_text("utf-8"), str(path), path.resolve().parent)
     if str(name) not in _shipped():
-        near = get_close_matches(str(name), _shipped(), n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise CardError(f"Unknown dataset {str(name)!r}. {hint}Known: {', '.join(_shipped())}.")
+        hint = did_you_mean(str(name), _shipped())
+        raise CardError(f"Unknown dataset {str(name)!r}.{hint} Known: {', '.join(_shipped())}.")
     return _shipped()[str(name)]
 
 

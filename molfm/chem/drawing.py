@@ -82,8 +82,6 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
     Raises:
         ValueError: the number of values is not the number of atoms.
     """
-    from rdkit import Chem
-
     mol, values = Chem.MolFromSmiles(smiles), np.asarray(values, float)
     if len(values) != mol.GetNumAtoms():
         raise ValueError(
@@ -111,8 +109,6 @@ def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
 
 def molecule_grid(smiles: Sequence[str], captions: Sequence[str], width: int = 190, height: int = 150) -> str:
     """Return an HTML grid of molecules as SVG, with a caption below each; it needs neither network nor JavaScript."""
-    from rdkit import Chem
-
     cells = []
     for text, caption in zip(smiles, captions, strict=True):
         cells.append(_drawing(draw(Chem.MolFromSmiles(text), width, height), text, caption, width))

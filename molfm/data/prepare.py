@@ -5,7 +5,6 @@ Large tables use several processes, interrupted work resumes, and one shard boun
 
 import hashlib
 import json
-import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -21,7 +20,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from molfm.base.arrays import joined
-from molfm.base.files import home, whole, write_json
+from molfm.base.files import home, remove_unfinished, whole, write_json
 from molfm.catalog.download import digest
 from molfm.catalog.schema import LEVELS, DataCard
 from molfm.chem import featurize as _featurize
@@ -209,8 +208,6 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
     with FileLock(folder.with_suffix(".lock")):
         if finished := _finished_shards(folder):
             return finished
-        for left in folder.glob(".*.shard-*"):  # unfinished shards of a killed process
-            shutil.rmtree(left)
         if any(folder.glob("shard-*")):
             message = f"The store of {card.name} is incomplete or damaged; its missing shards are made again."
             warnings.warn(message, stacklevel=2)
@@ -235,6 +232,7 @@ def prepare(table: Table, progress: bool = True, pool: Callable[[], Executor | N
                 for part in _mapped(partial(chunk_arrays, card), group, pool() if many else None):
                     parts.append(part)
                     bar.update(len(part[0].row) + len(part[0].rejected))
+                remove_unfinished(shard)
                 write_shard(shard, parts)
         if not shards:
             raise TableError(f"{card.name}: the table has no rows.")

@@ -28,7 +28,7 @@ import pandas as pd
 from filelock import FileLock
 
 from molfm.base.arrays import memory_map, spans
-from molfm.base.files import whole
+from molfm.base.files import remove_unfinished, whole
 from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import WALK, encoding
 from molfm.chem.encodings import field as field_of
@@ -84,6 +84,7 @@ class Shard:
         path = self.folder / f"{name}.npy"
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
+                remove_unfinished(path)
                 with whole(path) as temporary:
                     np.save(temporary, make())
         return memory_map(path)

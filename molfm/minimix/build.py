@@ -6,6 +6,7 @@ blood-brain barrier permeability) and `xtb_b3db` (semi-empirical labels that `qu
 give the same bytes. xTB takes about an hour of CPU; an interrupted build resumes after the chunks that are finished.
 """
 
+import argparse
 import ast
 import hashlib
 import json
@@ -255,8 +256,6 @@ def build_xtb(out: Path, smiles: list[str], workers: int) -> None:
 
 
 def main() -> None:
-    import argparse
-
     parser = argparse.ArgumentParser(prog="python -m molfm.minimix", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["build"])
     parser.add_argument("--out", type=Path, default=Path("data_cards/minimix"), help="folder for the three tables")

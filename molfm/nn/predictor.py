@@ -285,7 +285,8 @@ def _to_parquet(
             bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
             _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
     tables = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
-    _write(out, tables)
+    _write(folder / "whole.parquet", tables)
+    (folder / "whole.parquet").replace(out)
     rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
     beside = out.with_suffix(".rejected.csv")
     beside.unlink(missing_ok=True)

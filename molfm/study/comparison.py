@@ -108,11 +108,17 @@ class Comparison:
         return mine
 
     def _arms(self, target: str, n_labels: int | None) -> Iterator[tuple[str, str, pd.DataFrame]]:
-        """Yield regime, source and runs of each way a target was trained with `n_labels` labels (None for the most)."""
+        """Yield the regime, source and runs of each way a target was trained; `n_labels` None means the most labels."""
         runs = self.runs[self.runs.target == self._id(target)]
         runs = runs[runs.n_labels == (n_labels or runs.n_labels.max())]
+        if runs.empty:
+            raise ValueError(f"No runs of {target} with {n_labels=}. {self._what_there_is()}")
         for (regime, source), arm in runs.groupby(["regime", "source"], sort=False):
             yield regime, source, arm
+
+    def _what_there_is(self) -> str:
+        there = self.runs[["target", "source", "regime", "n_labels"]].drop_duplicates()
+        return f"There are:\n{there.to_string(index=False)}"
 
     def predictions(self, target: str, n_labels: int | None = None) -> pd.DataFrame:
         """Return a target's test predictions, one row per way of training and molecule, averaged over seeds.
@@ -220,6 +226,8 @@ class Comparison:
             several = self.table.target.nunique() > 1
             return transfer_matrix(self.table) if several else transfer_differences(self.table, seeds)
         table = self.table[self.table.target == self._id(target)]
+        if table.empty:
+            raise ValueError(f"{target} is not a target of this study: {', '.join(self.table.target.unique())}.")
         if table.n_labels.nunique() == 1:
             return transfer_differences(table, seeds)
         forest = None

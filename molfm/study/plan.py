@@ -144,7 +144,7 @@ def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> st
     if not len(train) or not len(val):
         return f"no {'validation' if len(train) else 'training'} labels"
     if len(train) < (n_labels or 0):
-        return f"{len(train)} training labels, {n_labels} were asked for"
+        return f"only {len(train)} training labels, but n_labels={n_labels}"
     tested = split == SPLITS.index("test")
     measured, groups = value[tested], mix.constitution[molecule[tested]]
     if reason := undefined(task.kind, measured) or too_few(task.kind, measured, groups):
@@ -177,6 +177,7 @@ class Study:
 
     def __init__(self, request: Request, alternatives: Sequence[TransferSource]):
         self.request, self.mix, self.budget = request, request.mix, request.budget
+        self._dataset = {task.id: task.dataset for task in request.mix.chosen}
         self.cells: list[Cell] = []
         self.jobs: dict[str, Job] = {}
         self.seen: dict[tuple, np.ndarray] = {}
@@ -193,7 +194,8 @@ class Study:
                 self._compare_with(fit_source(self.mix, group, alternative), group, reasons, n_train)
         if not self.cells:
             raise ValueError(
-                "Nothing to compare: expected at least one source, and a regime other than alone that can use it."
+                "Nothing to compare: give at least one source, and cotrain, finetune or probe as a regime (a checkpoint cannot "
+                "be cotrained)."
             )
 
     def _compare_with(
@@ -232,16 +234,16 @@ class Study:
 
     def _run(self, cell: Cell, source: TransferSource | None, regime: str, seed: int, hidden: Mix) -> str:
         group, tasks = list(cell.group), source.tasks if source else ()
-        sources = dict.fromkeys(map(_dataset, tasks), self.budget.source_batch)
+        sources = dict.fromkeys(map(self._dataset.get, tasks), self.budget.source_batch)
         settings = {
             **self._recipe_of(group if regime != "cotrain" else [*group, *tasks]),
             "steps": self.budget.steps,
-            "batch_size": {_dataset(cell.target): self.budget.target_batch},
+            "batch_size": {self._dataset[cell.target]: self.budget.target_batch},
             "n_labels": self._limits(cell),
             "watch": group,
             "seed": seed,
         }
-        label = f"{cell.target if len(group) == 1 else _dataset(cell.target)}-{regime}-{source.label if source else ''}"
+        label = f"{cell.target if len(group) == 1 else self._dataset[cell.target]}-{regime}-{source.label if source else ''}"
         if regime == "alone":
             return self._job(self.mix.select(group), label, self.request.shape | settings)
         if regime == "cotrain":
@@ -258,7 +260,7 @@ class Study:
 
     def _recipe_of(self, tasks: Sequence[str]) -> dict:
         """Return the training settings for a run of these tasks, with `dataset_weights` of its own datasets only."""
-        given, datasets = self.request.recipe.get("dataset_weights"), set(map(_dataset, tasks))
+        given, datasets = self.request.recipe.get("dataset_weights"), set(map(self._dataset.get, tasks))
         own = {name: weight for name, weight in (given or {}).items() if name in datasets}
         return self.request.recipe | ({"dataset_weights": own} if given else {})
 
@@ -278,10 +280,6 @@ class Study:
         """Return `TransferResult.runs` without the values: one row per target and run that sees it."""
         table = pd.DataFrame(self._names.keys(), columns=["target", "source", "regime", "n_labels", "seed"])
         return table.assign(folder=[str(home() / "runs" / name) for name in self._names.values()])
-
-
-def _dataset(task: str) -> str:
-    return task.split("/")[0]
 
 
 def _why_not(left: pd.DataFrame, regime: str) -> str | None:

@@ -6,6 +6,9 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from rdkit import Chem
+from rdkit.Chem.Descriptors import CalcMolDescriptors
+from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from tqdm.auto import tqdm
 
 from molfm.data.mix import Mix
@@ -31,9 +34,6 @@ def labelled(mix: Mix, task: str) -> pd.Series:
 
 def morgan(smiles: pd.Series) -> pd.DataFrame:
     """Return Morgan fingerprints of radius 2 as log(1 + count), (n, 2048) float32, indexed as `smiles`."""
-    from rdkit import Chem
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
     generator = GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_BITS)
     counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(text)) for text in smiles]
     return pd.DataFrame(np.log1p(np.array(counts, np.float32)), smiles.index)
@@ -41,9 +41,6 @@ def morgan(smiles: pd.Series) -> pd.DataFrame:
 
 def descriptors(smiles: pd.Series, progress: bool = True) -> pd.DataFrame:
     """Return all RDKit descriptors (about 200), (n, d) float32, indexed as `smiles`, clipped to float32's range."""
-    from rdkit import Chem
-    from rdkit.Chem.Descriptors import CalcMolDescriptors
-
     bar = tqdm(smiles, desc="RDKit descriptors", unit=" molecules", disable=not progress)
     values = [list(CalcMolDescriptors(Chem.MolFromSmiles(text)).values()) for text in bar]
     largest = np.finfo(np.float32).max

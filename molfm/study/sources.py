@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molfm.base.names import UnknownName
+from molfm.base.names import AmbiguousName, UnknownName
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 
@@ -72,12 +72,12 @@ def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> TransferSource
     except UnknownName as error:
         from molfm.nn.checkpoints import body_hash, open_checkpoint  # imports torch, which tasks do not need
 
-        if len(names) > 1:
+        if len(names) > 1 or isinstance(error, AmbiguousName):
             raise
         try:
             model = open_checkpoint(label)
-        except FileNotFoundError:
-            raise UnknownName(f"{error} There is no checkpoint {label!r} either.") from None
+        except FileNotFoundError as missing:
+            raise UnknownName(f"{error} {missing}") from None
         return TransferSource(
             label, (), model.origin, body_hash(model), frozenset([*model.tasks.task, *model.learned_before])
         )
@@ -92,14 +92,15 @@ def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> Tran
     """
     owns = [mix.task(target) for target in targets]
     dataset = owns[0].dataset
+    dataset_of = {task.id: task.dataset for task in mix.chosen}
     same = {other.id: own.id for own, other in product(owns, mix.chosen) if _one_measurement(own, other)}
     if source.label == ALL:
-        left = (name for name in source.tasks if name.split("/")[0] != dataset and name not in same)
+        left = (name for name in source.tasks if dataset_of[name] != dataset and name not in same)
         source = TransferSource(ALL, tuple(left))
     if not source.tasks and not source.checkpoint:
         raise ValueError(
-            f"There is no source for {targets[0]}: every other task belongs to its own dataset {dataset} or repeats "
-            "its measurement."
+            f"There is no source for {targets[0]}: all other tasks are in the target's own dataset ({dataset}) or "
+            "are copies of its labels."
         )
     for other, own in same.items():
         if other in source.known:
@@ -108,7 +109,7 @@ def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> Tran
             )
         if other in source.tasks and other != own:
             raise ValueError(f"{other} and {own} are one measurement, so neither can be a source for the other.")
-    if any(name.split("/")[0] == dataset for name in source.tasks):
+    if any(dataset_of[name] == dataset for name in source.tasks):
         raise ValueError(
             f"Source {source.label} has tasks of the target's own dataset {dataset}, so source and target would share "
             "batches. Choose a source from another dataset."

@@ -27,22 +27,23 @@ def _one_of(words: Sequence[str]) -> tuple[str, Callable[[object], bool]]:
     return f"one of {', '.join(words)}", lambda setting: setting in words
 
 
-# setting -> what is expected, in words and as a check; None always passes
+# setting -> what is expected, in words and as a check
 _RANGES = {
     **dict.fromkeys(
         ("epochs", "steps", "validate_every", "patience", "batch_size", "accumulate", "num_nodes"), _at_least(1)
     ),
-    **dict.fromkeys(("weight_decay", "num_workers", "dataset_weights"), _at_least(0)),
-    **dict.fromkeys(("learning_rate", "gradient_clip"), _above(0)),
+    **dict.fromkeys(("weight_decay", "num_workers", "dataset_weights", "gradient_clip"), _at_least(0)),
+    "learning_rate": _above(0),
     "schedule": _one_of(SCHEDULES),
     "precision": _one_of(PRECISIONS),
-    "warmup": ("a fraction of the steps, from 0 to below 1", lambda share: 0 <= share < 1),
+    "warmup": ("at least 0 and below 1 (a fraction of the steps)", lambda share: 0 <= share < 1),
     "layer_decay": ("above 0 and at most 1", lambda factor: 0 < factor <= 1),
     "freeze": (
         'a number of layers or "all"',
         lambda layers: layers == "all" or (isinstance(layers, int) and layers >= 0),
     ),
 }
+_MAY_BE_NONE = ("steps", "validate_every", "patience", "dataset_weights", "gradient_clip")
 # settings that cannot be combined, and the message
 _TOGETHER = (
     (
@@ -108,7 +109,7 @@ class TrainConfig:
     def __post_init__(self):
         for name, (expected, is_right) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not is_right(value):
+            if not (value is None and name in _MAY_BE_NONE) and (value is None or not is_right(value)):
                 raise ValueError(f"Expected {name} to be {expected}, found {value!r}.")
         for is_wrong, message in _TOGETHER:
             if is_wrong(self):

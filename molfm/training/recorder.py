@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 
-from molfm.base.files import whole
+from molfm.base.files import remove_unfinished, whole
 from molfm.training.config import TrainConfig
 from molfm.training.curves import append_metrics, cut_metrics
 from molfm.training.status import Reporter, Stopped
@@ -150,9 +150,11 @@ class Recorder(Callback):
 
     def _write_checkpoint(self, trainer) -> None:
         path = last_checkpoint(self.folder)
-        # All processes take part in saving, but only the first one writes.
+        if trainer.is_global_zero:
+            remove_unfinished(path)
+        # All processes take part in saving, under the path of the first one.
         with whole(path) if trainer.is_global_zero else nullcontext(path) as temporary:
-            trainer.save_checkpoint(temporary)
+            trainer.save_checkpoint(trainer.strategy.broadcast(temporary))
         self.saved = {step for _, step in self.best.values()}
         self.checkpointed = time.monotonic()
 

@@ -33,8 +33,11 @@ def shown(chromium, tmp_path):
 def test_with_a_network_py3dmol_shows_the_molecule(shown):
     page = shown(network=True)
     page.wait_for_function("window.calls?.includes('resize')")
-    assert page.evaluate("window.calls").count("setStyle") == 1 + 4  # all atoms, then each heavy atom
+    assert page.evaluate("window.calls").count("setStyle") == 1 + 8  # all atoms by element, then each by its value
     assert page.locator(".molfm-3dmol").is_visible() and not page.locator(".molfm-own").is_visible()
+    page.get_by_text("0.600 e").wait_for()  # the end of the scale
+    page.get_by_role("img", name="3D structure of CC(=O)O").press("ArrowLeft")
+    assert "rotate" in page.evaluate("window.calls")
 
 
 def test_without_a_network_our_canvas_shows_the_molecule_and_names_the_atom_under_the_pointer(shown):
@@ -45,7 +48,7 @@ def test_without_a_network_our_canvas_shows_the_molecule_and_names_the_atom_unde
     page.get_by_text("0.600 e").wait_for()  # the end of the scale
     for x in range(0, int(box["width"]), 8):
         page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
-        if ": " in page.locator(".molfm-own p").inner_text():
+        if ": " in page.locator("p.molfm-small").inner_text():
             break
     else:
         pytest.fail("no atom was under the pointer")
