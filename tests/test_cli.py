@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -346,3 +347,10 @@ def test_lab_sets_a_renderer_that_saves_no_plotly_library_unless_one_is_set(
 
 def test_a_smiles_with_brackets_is_printed_unchanged(molfm_command, toy_run):
     assert "c1cc[nH]c1" in succeeded(molfm_command("predict", toy_run.folder, "c1cc[nH]c1"))
+
+
+def test_prepare_shows_a_card_with_ordinal_and_other_tasks(molfm_command, make_card):
+    table = pd.DataFrame({"smiles": ["CO", "CC", "CN"], "grade": [0, 1, 2], "y": [1.0, 2.0, np.nan]})
+    card = make_card("mixed", table, {"grade": {"kind": "ordinal", "classes": 3}, "y": {}})
+    rows = {row[0]: row for row in cells(succeeded(molfm_command("prepare", card)))[1:]}
+    assert {"mixed/grade", "mixed/y"} <= set(rows)

@@ -210,3 +210,14 @@ def test_test_seen_is_scored_separately_if_it_has_labels(table):
     mae = found[(found.task == "toy/y") & (found.metric == "mae")].set_index("split").value
     assert mae.to_dict() == pytest.approx({"val": np.nan, "test": 0.5, "test_seen": 1.0}, nan_ok=True)
     assert "test_seen" not in table.split.unique()
+
+
+# ------------------------------------------------------------------------------------------------------- scale and offset
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e6])
+def test_r2_does_not_depend_on_scale_or_offset_of_the_labels(scale, offset):
+    target, useless = scale * (VALUES + offset), np.full(len(VALUES), scale * (VALUES.mean() + offset))
+    assert score("r2", useless, target) == pytest.approx(0, abs=1e-6)
+    assert score("r2", scale * (PREDICTED + offset), target) == pytest.approx(r2_score(VALUES, PREDICTED), abs=1e-4)

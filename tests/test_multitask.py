@@ -408,10 +408,10 @@ def test_probabilities_stay_between_0_and_1(toy, logit):
     assert value == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
 
 
-@pytest.mark.parametrize("facts", [{"std": 0.0}, {"mean": np.nan, "std": np.nan}])
-def test_values_of_a_task_that_cannot_be_normalized_stay_as_they_are(toy, facts):
+@pytest.mark.parametrize(("facts", "value"), [({"mean": 4.0, "std": 0.0}, 5.5), ({"mean": np.nan, "std": np.nan}, 1.5)])
+def test_values_of_a_task_without_spread_are_around_its_mean_in_its_unit(toy, facts, value):
     tasks = toy.select(["heavy"]).tasks.assign(**facts)
-    assert answering(tasks, np.array([1.5])).predict("C")["toy/heavy"].tolist() == [1.5]
+    assert answering(tasks, np.array([1.5])).predict("C")["toy/heavy"].tolist() == [value]
 
 
 def test_tasks_are_chosen_by_id_or_name_in_the_requested_order(model):
@@ -596,3 +596,20 @@ def test_embeddings_of_invalid_smiles_are_nan(model):
     assert np.isfinite(vectors[[0, 2]]).all()
     np.testing.assert_allclose(vectors[2], model.embed("C")[0], atol=1e-5)
     assert model.embed([]).shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "expected"),
+    [
+        (300.0, 0.0, (300.0, 1.0)),  # one label, or constant ones
+        (0.1, 1.4e-17, (0.1, 1.0)),  # constant but for rounding
+        (3e-9, 1e-9, (3e-9, 1e-9)),  # small numbers, such as Ki in M
+        (np.nan, np.nan, (0.0, 1.0)),  # no training label
+    ],
+)
+def test_a_task_without_spread_keeps_its_mean_and_unit(mean, std, expected):
+    tasks = pd.DataFrame(
+        {"task": ["a/y"], "dataset": "a", "level": "graph", "kind": "regression", "mean": mean, "std": std}
+    )
+    model = MultiTaskModel(SMALL, tasks, seed=0)
+    assert (float(model.mean[0]), float(model.std[0])) == pytest.approx(expected, rel=1e-6)

@@ -1,9 +1,12 @@
 import gzip
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import molfm
 from molfm.catalog.http import DownloadError
 from molfm.catalog.parse import parse_card
 from molfm.catalog.schema import CardError
@@ -322,3 +325,14 @@ def test_text_in_a_list_of_a_text_table_names_row_entry_and_column(tmp_path, tex
     pd.DataFrame({"smiles": ["CCO"], "q": [text]}).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(TableError, match=r"row 0, entry 1, column 'q': expected a finite number or nothing"):
         list(read_chunks(locate(card_from_table(tmp_path / "t.csv", tasks={"q": {"level": "node"}}))))
+
+
+def load_and_compare(number: int) -> bool:
+    """Load a table of this process and compare its labels with what was given."""
+    frame = pd.DataFrame({"smiles": ["C" * (n + 1) for n in range(12)], "y": np.arange(12.0) + 100 * number})
+    return molfm.load(frame, progress=False).labels("y").tolist() == frame.y.tolist()
+
+
+def test_tables_that_several_processes_load_at_once_keep_their_own_labels(own_home):
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        assert all(pool.map(load_and_compare, range(40)))
