@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -613,3 +614,53 @@ def test_a_task_without_spread_keeps_its_mean_and_unit(mean, std, expected):
     )
     model = MultiTaskModel(SMALL, tasks, seed=0)
     assert (float(model.mean[0]), float(model.std[0])) == pytest.approx(expected, rel=1e-6)
+
+
+# -------------------------------------------------------------------------------------------------- what users hand over
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_missing_smiles_has_a_row_without_values_and_no_text(model, missing):
+    with pytest.warns(UserWarning, match="1 of 3 SMILES .* empty SMILES"):
+        found = model.predict(pd.Series(["CO", missing, "C"]))
+    assert found.smiles.isna().tolist() == found["toy/heavy"].isna().tolist() == [False, True, False]
+    with pytest.warns(UserWarning, match="1 of 2 SMILES"):
+        assert np.isnan(model.embed(["CO", missing])).any(axis=1).tolist() == [False, True]
+
+
+def test_an_rdkit_molecule_is_predicted_like_its_smiles(model):
+    expected = model.predict(["CCO"]).drop(columns="smiles")
+    pd.testing.assert_frame_equal(model.predict([Chem.MolFromSmiles("OCC")]).drop(columns="smiles"), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pd.DataFrame({"name": ["a"], "smiles": ["C"]}), "a table with the columns name, smiles: choose one"),
+        (Path("mine.csv"), r"Expected one SMILES or several, found .*mine\.csv"),
+        (None, "Expected one SMILES or several, found None"),
+    ],
+)
+def test_what_holds_no_smiles_is_refused_with_what_it_is(model, given, message):
+    for call in (model.predict, model.embed):
+        with pytest.raises(TypeError, match=message):
+            call(given)
+
+
+def test_several_lines_are_not_one_smiles(model):
+    with pytest.warns(UserWarning, match="several lines, expected one SMILES"):
+        assert model.predict("CCO\nCCN")["toy/heavy"].isna().all()
+
+
+def test_no_tasks_are_an_error(model):
+    with pytest.raises(ValueError, match="at least one task, found none"):
+        model.predict("CO", tasks=[])
+
+
+def test_predicting_leaves_every_module_in_the_mode_it_was_in(model):
+    model.train()
+    model.encoder.eval()
+    before = {name: module.training for name, module in model.named_modules()}
+    model.predict("CO"), model.embed("CO")
+    assert {name: module.training for name, module in model.named_modules()} == before
+    model.eval()

@@ -111,6 +111,8 @@ class _NotStorable(Exception):
 def _without_map_numbers(smiles: object) -> str:
     if not isinstance(smiles, str) or not smiles.strip():
         raise _NotStorable("empty SMILES")
+    if "\n" in smiles.strip():  # RDKit would read the first line and ignore the others
+        raise _NotStorable("several lines, expected one SMILES")
     # RDKit must not see them: they make equal neighbours look different, which creates false stereocentres.
     return _MAP_NUMBER.sub("]", smiles) if ":" in smiles else smiles
 

@@ -11,7 +11,7 @@ further tasks can be compared in pairs.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import blake2b
@@ -197,20 +197,31 @@ class MultiTaskModel(Predictor, nn.Module):
 
     # ------------------------------------------------------------------------------------------------------ predictions
 
-    def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Predict in evaluation mode, and leave each module in the mode it was in."""
+        training = [module for module in self.modules() if module.training]
         self.eval()
-        task = torch.as_tensor(chosen, device=self.mean.device)
-        out = self(batch.to(self.mean.device), (level,))[level]
-        raw = out[:, self.columns[task]].masked_fill(~self.there[task], -torch.inf)  # (n_items, n_tasks, C)
-        values, chance = self.read(raw, task)
-        shown = self.there[task] & self.is_kind("ordinal", task)[:, None]
-        shown = torch.cat([torch.ones_like(shown[:, :1]), shown], dim=1)  # (n_tasks, 1 + C)
-        return torch.cat([values[:, :, None], chance], dim=2)[:, shown]
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+    def values(self, batch: Batch, level: str, chosen: np.ndarray) -> Tensor:
+        with self._evaluating():
+            task = torch.as_tensor(chosen, device=self.mean.device)
+            out = self(batch.to(self.mean.device), (level,))[level]
+            raw = out[:, self.columns[task]].masked_fill(~self.there[task], -torch.inf)  # (n_items, n_tasks, C)
+            values, chance = self.read(raw, task)
+            shown = self.there[task] & self.is_kind("ordinal", task)[:, None]
+            shown = torch.cat([torch.ones_like(shown[:, :1]), shown], dim=1)  # (n_tasks, 1 + C)
+            return torch.cat([values[:, :, None], chance], dim=2)[:, shown]
 
     def vectors(self, batch: Batch) -> Tensor:
-        self.eval()
-        batch = batch.to(self.mean.device)
-        return self.pooled(self.embed_atoms(batch)[0], batch)
+        with self._evaluating():
+            batch = batch.to(self.mean.device)
+            return self.pooled(self.embed_atoms(batch)[0], batch)
 
     def column_names(self, chosen: np.ndarray) -> list[str]:
         names = []

@@ -26,7 +26,7 @@ from torch_geometric.data import Batch
 from tqdm.auto import tqdm
 
 from molfm.base.files import whole
-from molfm.base.names import TaskName, resolve
+from molfm.base.names import TaskName, listed, resolve
 from molfm.batches.batch import to_batch
 from molfm.catalog.schema import LEVELS
 from molfm.chem.featurize import Molecules, Rejected, featurize
@@ -95,7 +95,8 @@ class Predictor(ABC):
             is returned and invalid SMILES are listed beside it, in a file that ends in `.rejected.csv`.
 
         Raises:
-            ValueError: the level or a task is unknown, or `out` does not end in .parquet.
+            TypeError: `smiles` is a table, a path or None.
+            ValueError: the level or a task is unknown, `tasks` is empty, or `out` does not end in .parquet.
         """
         if level not in LEVELS:
             raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
@@ -131,6 +132,7 @@ class Predictor(ABC):
             progress: show a progress bar if embedding takes more than two seconds.
 
         Raises:
+            TypeError: `smiles` is a table, a path or None.
             ValueError: `out` does not end in .parquet.
         """
         channels = self.config.pooled_channels
@@ -161,7 +163,9 @@ class Predictor(ABC):
         if tasks is None:
             return of_level.index.to_numpy(copy=True)
         named = [TaskName(*row) for row in of_level[["task", "dataset", "level"]].itertuples(index=False)]
-        wanted, where = [tasks] if isinstance(tasks, str) else tasks, f"this model at {level} level"
+        wanted, where = [tasks] if isinstance(tasks, str) else list(tasks), f"this model at {level} level"
+        if not wanted:
+            raise ValueError("Expected at least one task, found none. Leave out `tasks` for all tasks of the level.")
         places = dict.fromkeys(place for name in wanted for place in resolve(name, named, where))
         return of_level.index.to_numpy()[list(places)]
 
@@ -234,15 +238,29 @@ _ROWS = {"graph": _graph_rows, "node": _node_rows, "edge": _edge_rows}
 
 def _chunks(smiles: str | Iterable[str], progress: bool) -> Iterator[tuple[int, list[str]]]:
     """Cut SMILES into chunks; each comes with the position of its first SMILES."""
+    if isinstance(smiles, pd.DataFrame):
+        columns = listed(map(str, smiles.columns))
+        raise TypeError(f"Expected SMILES, found a table with the columns {columns}: choose one, table[column].")
+    if smiles is None or isinstance(smiles, Path) or not isinstance(smiles, Iterable):
+        raise TypeError(f"Expected one SMILES or several, found {smiles!r}.")
     known = [smiles] if isinstance(smiles, str) else smiles
     total = len(known) if hasattr(known, "__len__") else None
     waiting, first = iter(known), 0
     with tqdm(total=total, unit=" molecules", disable=not progress, delay=_PATIENCE) as bar:
         while given := list(islice(waiting, CHUNK)):
-            texts = [text if text is None or isinstance(text, str) else str(text) for text in given]
+            texts = [_text(item) for item in given]
             yield first, texts
             first += len(texts)
             bar.update(len(texts))
+
+
+def _text(item: object) -> str | None:
+    """Return a SMILES as text, None if it is missing. An RDKit molecule becomes its SMILES; other values are invalid ones."""
+    if isinstance(item, Chem.Mol):
+        return Chem.MolToSmiles(item)
+    if item is None or item is pd.NA or (isinstance(item, float) and np.isnan(item)):
+        return None
+    return str(item)
 
 
 def _warn(rejected: list[Rejected], n: int, what: str, where: str = "") -> None:
