@@ -17,6 +17,7 @@ function showMolecule(root, { shape, values, unit, label, height, viewer }) {
   const scale = color(values ? { atoms: values.map((value) => value ?? NaN) } : {});
   canvas.style.height = `${height}px`;
   own.replaceChildren(canvas); // until now: a drawing, for pages where no scripts run
+  for (const attribute of ["role", "aria-label"]) own.removeAttribute(attribute); // the canvas has its own
   root.append(name, ...(scale ? [h("p", { className: "molfm-row" }, number(scale.low),
     ramp((t) => scale.color(scale.low + t * (scale.high - scale.low), palette())), number(scale.high, unit))] : []));
   globalThis.$3Dmolpromise?.then(() => { // without a network it is never fulfilled

@@ -45,7 +45,7 @@ def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page,
     page.goto(f"{lab.partition('/lab')[0]}/lab/tree/00_quickstart.ipynb", wait_until="domcontentloaded")
     figure = page.locator(".jp-Notebook .js-plotly-plot .main-svg").first
     figure.wait_for(state="attached", timeout=90_000)
-    assert page.locator(".jp-Notebook figure svg").count() > 0
+    page.locator(".jp-Notebook figure svg").first.wait_for(state="attached")  # cells are drawn one after the other
     page.get_by_text("Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last
