@@ -105,6 +105,13 @@ def test_tasks_lists_counts_and_statistics_of_the_training_labels(pair):
     assert tasks["mean"].isna().tolist() == [False, False, True, True, True]
 
 
+def test_constant_labels_have_a_standard_deviation_of_exactly_zero(make_card, tmp_path, toy_table):
+    make_card("flat", toy_table[["smiles"]].assign(y=0.1), {"y": {}}, tmp_path)
+    tasks = molfm.load(tmp_path / "flat.md", progress=False).tasks.set_index("task")
+    assert tasks["mean"]["flat/y"] == np.float32(0.1)
+    assert tasks["std"]["flat/y"] == 0  # sums of equal float32 labels are exact in float64
+
+
 def test_a_binary_task_has_a_positive_rate_and_no_mean(toy, toy_table):
     task = toy.tasks.set_index("task").loc["toy/oxygen"]
     assert np.isnan(task["mean"])

@@ -33,8 +33,6 @@ from molfm.nn.encoders import ENCODERS
 from molfm.nn.layers import LAYERS, Dropout, Trunk, pool
 from molfm.nn.predictor import Predictor
 
-_ROUNDING = 1e-7  # of labels, which are stored as float32
-
 
 @contextmanager
 def _seeded(seed: int | None, part: str):
@@ -84,10 +82,9 @@ class MultiTaskModel(Predictor, nn.Module):
         there = np.arange(columns.shape[1]) < classes[:, None]
         regression = (self.tasks.kind == "regression").to_numpy()
         mean, std = (np.where(regression, self.tasks[name], fill) for name, fill in (("mean", 0.0), ("std", 1.0)))
-        # One label, or constant ones, have no spread but for rounding: their unit stays, and the network starts at the mean.
-        mean, varies = np.nan_to_num(mean.astype(float)), std > _ROUNDING * np.abs(mean)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("std", torch.tensor(np.where(varies, std, 1.0), dtype=torch.float32))
+        # One label, or constant ones, have no spread: their unit stays, and the network starts at the mean.
+        self.register_buffer("mean", torch.tensor(np.nan_to_num(mean.astype(float)), dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(np.where(std > 0, std, 1.0), dtype=torch.float32))
         facts = {"kind": [KINDS.index(kind) for kind in self.tasks.kind], "head": head_of}
         facts |= {"columns": np.where(there, columns, columns[:, :1]), "there": there, "merged": labelled > classes}
         for name, values in facts.items():

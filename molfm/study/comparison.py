@@ -100,11 +100,7 @@ class Comparison:
         mine = mine[mine.n_labels == (n_labels or mine.n_labels.max())]
         mine = mine[mine.regime == (regime or next(iter(mine.regime), None))]
         if mine.empty:
-            there = self.runs[["target", "source", "regime", "n_labels"]].drop_duplicates()
-            raise ValueError(
-                f"No runs of {target} with {source=}, {regime=}, {n_labels=}. Available are:\n"
-                f"{there.to_string(index=False)}"
-            )
+            raise ValueError(f"No runs of {target} with {source=}, {regime=}, {n_labels=}. {self._what_there_is()}")
         return mine
 
     def _arms(self, target: str, n_labels: int | None) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -128,6 +124,9 @@ class Comparison:
         Args:
             target: name of the target.
             n_labels: number of training labels of the target; None for the largest number.
+
+        Raises:
+            ValueError: there are no such runs.
         """
         parts = []
         for regime, source, arm in self._arms(target, n_labels):
@@ -146,6 +145,9 @@ class Comparison:
         Args:
             target: name of the target.
             n_labels: number of training labels of the target; None for the largest number.
+
+        Raises:
+            ValueError: there are no such runs.
         """
         column, parts = f"{self._id(target)}/{PRIMARY[self.mix.task(target).kind]}", []
         for regime, source, arm in self._arms(target, n_labels):
