@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from molfm.widgets.shared import MixWidget, Selection, source
 
+from molfm.base.errors import InputError
 from molfm.chem.conformers import conformer
 from molfm.chem.drawing import draw_smiles
 from molfm.data.mix import Mix
@@ -87,7 +88,7 @@ class MoleculeBrowser(MixWidget):
             try:
                 self._search = self._finding(view)
                 checked, of = next(self._search, (0, 0))
-            except ValueError as error:  # invalid input, not a failure of the widget
+            except InputError as error:  # invalid input, not a failure of the widget
                 return {"n": 0, "done": True, "problem": str(error)}
         else:
             checked, of = next(self._search, (0, 0))

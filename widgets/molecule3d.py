@@ -10,6 +10,7 @@ import py3Dmol
 from molfm.widgets.shared import source
 from rdkit import Chem
 
+from molfm.base.errors import InputError
 from molfm.chem.conformers import Conformer, conformer
 from molfm.chem.drawing import draw_smiles
 
@@ -54,9 +55,9 @@ class Molecule3D:
     ):
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
-            raise ValueError(f"Invalid SMILES {smiles!r}.")
+            raise InputError(f"Invalid SMILES {smiles!r}.")
         if values is not None and len(values) != mol.GetNumAtoms():
-            raise ValueError(
+            raise InputError(
                 f"Expected one value per heavy atom of {smiles}, {mol.GetNumAtoms()}, found {len(values)}."
             )
         self.smiles, self.unit, self.size = smiles, unit, (width, height)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple, Protocol
 
+from molfm.base.errors import InputError
+
 MAX_LISTED = 30  # names that a message lists
 
 
-class UnknownName(ValueError):
+class UnknownName(InputError):
     """A name matches nothing, or several things; the message lists what there is or what matches."""
 
 
@@ -44,9 +46,10 @@ def listed(names: Iterable[str], most: int = MAX_LISTED) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the most similar known name, or an empty string."""
-    near = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """Return a hint that names the most similar known name, whatever its case, or an empty string."""
+    by_lower = {str(other).lower(): other for other in known}
+    near = get_close_matches(name.lower(), list(by_lower), n=1)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def resolve(name: str, tasks: Sequence[Named], where: str) -> list[int]:

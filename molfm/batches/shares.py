@@ -1,5 +1,7 @@
 """The number of molecules of each dataset in a batch or an epoch. Imports no torch."""
 
+from molfm.base.errors import InputError
+
 
 def check_batches(
     batch_size: int | dict[str, int], steps: int | None, fractions: dict[str, float] | None, temperature: float | None
@@ -11,11 +13,11 @@ def check_batches(
     """
     if isinstance(batch_size, dict):
         if not batch_size:
-            raise ValueError("Expected a batch size for each dataset, found none.")
+            raise InputError("Expected a batch size for each dataset, found none.")
         if fractions or temperature:
-            raise ValueError("A batch size per dataset cannot be combined with fractions or a temperature.")
+            raise InputError("A batch size per dataset cannot be combined with fractions or a temperature.")
         if steps is None:
-            raise ValueError("A batch size per dataset needs `steps`: its streams have no common epoch.")
+            raise InputError("A batch size per dataset needs `steps`: its streams have no common epoch.")
 
 
 def shares(sizes: dict[str, int], fractions: dict[str, float], temperature: float) -> dict[str, int]:
@@ -32,9 +34,9 @@ def shares(sizes: dict[str, int], fractions: dict[str, float], temperature: floa
         ValueError: a dataset is unknown, a fraction is not above 0, or the temperature is below 1.
     """
     if unknown := [name for name in fractions if name not in sizes]:
-        raise ValueError(f"Unknown dataset {unknown[0]!r} in fractions; expected {', '.join(sizes)}.")
+        raise InputError(f"Unknown dataset {unknown[0]!r} in fractions; expected {', '.join(sizes)}.")
     if temperature < 1 or any(fraction <= 0 for fraction in fractions.values()):
-        raise ValueError(
+        raise InputError(
             f"Expected fractions above 0 and a temperature of 1 or more, found {fractions}, {temperature}."
         )
     wanted = {name: size * fractions.get(name, 1.0) for name, size in sizes.items()}

@@ -25,6 +25,7 @@ from zipfile import BadZipFile, ZipFile
 
 from filelock import FileLock
 
+from molfm.base.errors import InputError
 from molfm.base.files import home, sha256, write_text
 from molfm.catalog.http import HEADERS, TIMEOUT, DownloadError, stream
 
@@ -174,10 +175,10 @@ def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
     known &= "#" not in rest or scheme in (*ON_DISK, "pypi") or archive is not None
     known &= archive is None or "*" not in archive.file
     if not known or not place or Path(path).name in ("", ".."):
-        raise ValueError(f"Location {text!r}: expected one of {FORMS}.")
+        raise InputError(f"Location {text!r}: expected one of {FORMS}.")
     if isinstance(expected, str):
         if "*" in Path(path).name and scheme != "pypi" and not archive:
-            raise ValueError(f"{text}: expected a hash for each file (file -> SHA-256), found a single hash.")
+            raise InputError(f"{text}: expected a hash for each file (file -> SHA-256), found a single hash.")
         expected = {place if scheme == "pypi" else Path(path).name: expected}
     return _Location(text, scheme, place, path, expected or {}, archive)
 

@@ -7,6 +7,8 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from molfm.base.errors import InputError
+
 # Mid-tones of Okabe and Ito's colours, readable on white and on black. All else is drawn in the text's own colour.
 _ATOM_COLORS = {  # atomic number -> colour
     7: "#2f86c5",
@@ -84,7 +86,7 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
     """
     mol, values = Chem.MolFromSmiles(smiles), np.asarray(values, float)
     if len(values) != mol.GetNumAtoms():
-        raise ValueError(
+        raise InputError(
             f"Expected one value per atom, found {len(values)} values for {mol.GetNumAtoms()} atoms of {smiles}."
         )
     largest = np.nanmax(np.abs(values)) or 1.0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from molfm.base.errors import InputError
 from molfm.base.files import whole
 from molfm.data.mix import Mix, load
 
@@ -19,7 +20,7 @@ def contents_of(mix: Mix) -> dict:
 def check_origin(origin: dict) -> None:
     """Raise ValueError if a mix was not made by `molfm.load`, because another process could not open it."""
     if not origin:
-        raise ValueError(
+        raise InputError(
             "This mix was not made by molfm.load, so another process cannot open it. Make the mix with molfm.load, or "
             "train in this process with molfm.train."
         )
@@ -48,7 +49,7 @@ def read_mix(folder: Path, facts: dict) -> Mix:
     for name, found in contents_of(mix).items():
         if found != facts[name]:
             part = {"stores": "table", "splits": "split"}[name]
-            raise ValueError(f"{facts['data']['data']} differs from when {folder.name} was made: its {part} changed.")
+            raise InputError(f"{facts['data']['data']} differs from when {folder.name} was made: its {part} changed.")
     path = folder / "kept.npz"
     if not path.exists():
         return mix

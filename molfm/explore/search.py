@@ -11,6 +11,7 @@ import numpy as np
 from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem import rdFingerprintGenerator, rdSubstructLibrary
 
+from molfm.base.errors import InputError
 from molfm.chem.featurize import canonical_smiles
 from molfm.explore.lookup import Lookup
 
@@ -37,7 +38,7 @@ def smarts(text: str) -> Chem.Mol:
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(text)
     if pattern is None or not pattern.GetNumAtoms():
-        raise ValueError(f"{text!r} is not a valid SMARTS. Expected a pattern such as c1ccccc1 or [NX3;H2].")
+        raise InputError(f"{text!r} is not a valid SMARTS. Expected a pattern such as c1ccccc1 or [NX3;H2].")
     return pattern
 
 
@@ -58,7 +59,7 @@ def search(
         ValueError: `way` is unknown, or `text` is not the valid SMARTS or SMILES that it needs.
     """
     if way not in WAYS:
-        raise ValueError(f"Unknown way to search {way!r}; expected one of {', '.join(WAYS)}.")
+        raise InputError(f"Unknown way to search {way!r}; expected one of {', '.join(WAYS)}.")
     find = {"text": _text, "substructure": _substructure, "similarity": _similarity}[way](lookup, text.strip())
 
     def chunks() -> Iterator[Hits]:
@@ -103,7 +104,7 @@ def _similarity(lookup: Lookup, text: str):
     with rdBase.BlockLogs():
         query = Chem.MolFromSmiles(text)
     if query is None or not query.GetNumAtoms():
-        raise ValueError(f"{text!r} is not a valid SMILES. Expected a molecule such as CC(=O)Oc1ccccc1C(=O)O.")
+        raise InputError(f"{text!r} is not a valid SMILES. Expected a molecule such as CC(=O)Oc1ccccc1C(=O)O.")
     query = _MORGAN.GetFingerprint(query)
 
     def find(part: np.ndarray):

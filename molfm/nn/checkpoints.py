@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from molfm.base.arrays import pointer
+from molfm.base.errors import InputError
 from molfm.base.files import home
 from molfm.base.names import did_you_mean
 from molfm.nn.config import ModelConfig
@@ -145,7 +146,7 @@ def open_checkpoint(source: str | Path | Predictor) -> MultiTaskModel:
     model = source if isinstance(source, Predictor) else pretrained(source)
     model = model.model if isinstance(model, Specialists) else model
     if model.origin is None:
-        raise ValueError(
+        raise InputError(
             "This model has not been saved, so a resumed run could not find its weights: call model.save(folder) first."
         )
     return model
@@ -164,7 +165,7 @@ def check_weights(model: MultiTaskModel, expected: str | None) -> str:
     """
     found = body_hash(model)
     if expected not in (None, found):
-        raise ValueError(
+        raise InputError(
             f"The weights of {model.origin} have changed: their digest was {expected} and is now {found}. Restore the "
             "former weights, or start a new run."
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from molfm.base.errors import InputError
 from molfm.nn.encoders import ENCODERS
 from molfm.nn.layers import LAYERS, POOLINGS, VIRTUAL_NODES
 
@@ -30,18 +31,18 @@ class ModelConfig:
 
     def __post_init__(self):
         if self.hidden_channels < 1 or self.num_layers < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(
+            raise InputError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."
             )
         widths = self.head_channels.values() if isinstance(self.head_channels, dict) else [self.head_channels or 0]
         if self.expansion < 1 or min(widths, default=0) < 0:
-            raise ValueError(f"Expected an expansion of 1 or more and head_channels of 0 or more, found {self}.")
+            raise InputError(f"Expected an expansion of 1 or more and head_channels of 0 or more, found {self}.")
         words = [("layer", self.layer, LAYERS), ("virtual_node", self.virtual_node, VIRTUAL_NODES)]
         words += [("encoder", self.encoder, ENCODERS), ("network", self.network, NETWORKS)]
         words += [("pooling", way, POOLINGS) for way in self.pooling.split("+")]
         for name, word, known in words:
             if word not in known:
-                raise ValueError(f"Unknown {name} {word!r}; expected one of {', '.join(known)}.")
+                raise InputError(f"Unknown {name} {word!r}; expected one of {', '.join(known)}.")
 
     @property
     def encodings(self) -> tuple[str, ...]:

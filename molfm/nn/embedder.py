@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from molfm.base.errors import InputError
 from molfm.nn.checkpoints import pretrained
 from molfm.nn.predictor import Predictor
 
@@ -71,14 +72,14 @@ class MoleculeEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 def _texts(X: Sequence[str]) -> list[str | None]:
     """Return a column of SMILES as a list; missing values become None."""
     if isinstance(X, str) or not hasattr(X, "__len__"):  # an iterator would be used up by `fit`
-        raise ValueError(f"Expected a list, array or Series of SMILES, found {X!r}.")
+        raise InputError(f"Expected a list, array or Series of SMILES, found {X!r}.")
     column = np.asarray(X if hasattr(X, "__array__") else list(X), dtype=object)
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1:
-        raise ValueError(f"Expected one column of SMILES, found an array of shape {column.shape}.")
+        raise InputError(f"Expected one column of SMILES, found an array of shape {column.shape}.")
     column = np.where(pd.isna(column), None, column)
     for place, text in enumerate(column):
         if text is not None and not isinstance(text, str):
-            raise ValueError(f"Expected SMILES as text, found {text!r} ({type(text).__name__}) at position {place}.")
+            raise InputError(f"Expected SMILES as text, found {text!r} ({type(text).__name__}) at position {place}.")
     return column.tolist()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 from torch_geometric.nn import GINEConv
 
+from molfm.base.errors import InputError
 from molfm.catalog.download import fetch
 from molfm.catalog.schema import Task
 from molfm.catalog.shipped import card, expand_tasks
@@ -128,7 +129,7 @@ class Minimol(MultiTaskModel):
 
     def _build(self, seed: int | None) -> dict[str, int]:
         if (self.tasks.level == "edge").any():
-            raise ValueError("MiniMol has no bond vectors for edge-level heads: choose graph or node tasks.")
+            raise InputError("MiniMol has no bond vectors for edge-level heads: choose graph or node tasks.")
         self.encoder, self.trunk = Encoder(), Trunk()
         self.of_graph = nn.Sequential(
             dense(FINGERPRINT, 512, nn.ReLU()), nn.Linear(512, 1024), nn.LayerNorm(1024, elementwise_affine=False)
@@ -194,7 +195,7 @@ def unit_fits(model: Minimol, data: Mix, progress: bool = True) -> pd.DataFrame:
     labels = {task: data.label_triples(data.task_number(task)) for task in wanted.task}
     labelled = np.unique(np.concatenate([np.zeros(0, int), *(found[0] for found in labels.values())]))
     if not len(labelled):
-        raise ValueError(f"{data!r} has no labels of MiniMol's regression tasks; expected those of pcqm4m_g25_n4.")
+        raise InputError(f"{data!r} has no labels of MiniMol's regression tasks; expected those of pcqm4m_g25_n4.")
     molecules = labelled[np.linspace(0, len(labelled) - 1, min(len(labelled), UNIT_MOLECULES)).round().astype(int)]
     smiles = data.molecules.smiles.iloc[molecules].tolist()
     rows = []
@@ -335,14 +336,14 @@ def load_minimol(progress: bool = True) -> Minimol:
         if module == f"{_WALK}.first_normalization":  # a second copy of the same tensors
             continue
         if module not in modules:
-            raise ValueError(f"{path}: expected the tensors of MiniMol v1, found {name}.")
+            raise InputError(f"{path}: expected the tensors of MiniMol v1, found {name}.")
         ours, tensor = modules[module], tensor.float()
         state[f"{ours}.{kind}"] = tensor / 2 if kind == "weight" and _is_scaled(ours) else tensor
     model = Minimol(CONFIG, published_tasks())
     missing = model.load_state_dict(state, strict=False)
     left = [name for name in missing.missing_keys if name not in ("mean", "std")]
     if left or missing.unexpected_keys:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected the tensors of MiniMol v1, but {(left + missing.unexpected_keys)[0]} does not match."
         )
     return model.eval()

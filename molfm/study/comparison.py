@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pandas as pd
 
+from molfm.base.errors import InputError
 from molfm.base.files import whole, write_json
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix, write_mix
@@ -100,7 +101,7 @@ class Comparison:
         mine = mine[mine.n_labels == (n_labels or mine.n_labels.max())]
         mine = mine[mine.regime == (regime or next(iter(mine.regime), None))]
         if mine.empty:
-            raise ValueError(f"No runs of {target} with {source=}, {regime=}, {n_labels=}. {self._what_there_is()}")
+            raise InputError(f"No runs of {target} with {source=}, {regime=}, {n_labels=}. {self._what_there_is()}")
         return mine
 
     def _arms(self, target: str, n_labels: int | None) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -108,7 +109,7 @@ class Comparison:
         runs = self.runs[self.runs.target == self._id(target)]
         runs = runs[runs.n_labels == (n_labels or runs.n_labels.max())]
         if runs.empty:
-            raise ValueError(f"No runs of {target} with {n_labels=}. {self._what_there_is()}")
+            raise InputError(f"No runs of {target} with {n_labels=}. {self._what_there_is()}")
         for (regime, source), arm in runs.groupby(["regime", "source"], sort=False):
             yield regime, source, arm
 
@@ -229,7 +230,7 @@ class Comparison:
             return transfer_matrix(self.table) if several else transfer_differences(self.table, seeds)
         table = self.table[self.table.target == self._id(target)]
         if table.empty:
-            raise ValueError(f"{target} is not a target of this study: {', '.join(self.table.target.unique())}.")
+            raise InputError(f"{target} is not a target of this study: {', '.join(self.table.target.unique())}.")
         if table.n_labels.nunique() == 1:
             return transfer_differences(table, seeds)
         forest = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from molfm.base.errors import InputError
 from molfm.base.names import AmbiguousName, UnknownName
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
@@ -46,10 +47,10 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
     named = [sources] if isinstance(sources, str | Path) else list(sources)
     found = [_read_source(mix, source) for source in named if source != ALL]
     if twice := [label for label, count in Counter(source.label for source in found).items() if count > 1]:
-        raise ValueError(f"Source {twice[0]} is listed twice.")
+        raise InputError(f"Source {twice[0]} is listed twice.")
     of_mix = [source for source in found if source.tasks]
     if ALL in named and len(of_mix) == 1:
-        raise ValueError(
+        raise InputError(
             f"{ALL!r} is the union of the sources listed with it, and here only {of_mix[0].label} is listed. List more "
             f"sources, or {ALL!r} by itself."
         )
@@ -98,19 +99,19 @@ def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> Tran
         left = (name for name in source.tasks if dataset_of[name] != dataset and name not in same)
         source = TransferSource(ALL, tuple(left))
     if not source.tasks and not source.checkpoint:
-        raise ValueError(
+        raise InputError(
             f"There is no source for {targets[0]}: all other tasks are in the target's own dataset ({dataset}) or "
             "are copies of its labels."
         )
     for other, own in same.items():
         if other in source.known:
-            raise ValueError(
+            raise InputError(
                 f"The checkpoint {source.label} was trained on {other}, so it cannot be a source for {own}."
             )
         if other in source.tasks and other != own:
-            raise ValueError(f"{other} and {own} are one measurement, so neither can be a source for the other.")
+            raise InputError(f"{other} and {own} are one measurement, so neither can be a source for the other.")
     if any(dataset_of[name] == dataset for name in source.tasks):
-        raise ValueError(
+        raise InputError(
             f"Source {source.label} has tasks of the target's own dataset {dataset}, so source and target would share "
             "batches. Choose a source from another dataset."
         )

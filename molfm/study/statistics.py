@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import false_discovery_control, norm, t
 
+from molfm.base.errors import InputError
 from molfm.training.metrics import WEIGHTED
 
 BOOTSTRAPS = 1000
@@ -75,7 +76,7 @@ def paired_interval(
     """
     n = len(baseline)
     if n < 2:
-        raise ValueError(f"An interval over seeds needs at least two, found {n}.")
+        raise InputError(f"An interval over seeds needs at least two, found {n}.")
     everything = np.ones(len(target), bool)
     shown = [everything] * n if tested is None else tested
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 import pandas as pd
 
+from molfm.base.errors import InputError
 from molfm.catalog.shipped import datasets_of
 from molfm.nn.config import ModelConfig
 from molfm.nn.layers import LAYERS
@@ -108,7 +109,7 @@ def preset(name: str) -> Preset:
         ValueError: the name is unknown.
     """
     if name not in PRESETS:
-        raise ValueError(f"Unknown preset {name!r}; expected one of {', '.join(PRESETS)}.")
+        raise InputError(f"Unknown preset {name!r}; expected one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
@@ -122,4 +123,4 @@ def settings_of(model: str) -> dict:
         return {"layer": model}
     if model in PRESETS:
         return asdict(PRESETS[model].config) | PRESETS[model].recipe
-    raise ValueError(f"Unknown model {model!r}; expected one of {', '.join([*LAYERS, *PRESETS])}.")
+    raise InputError(f"Unknown model {model!r}; expected one of {', '.join([*LAYERS, *PRESETS])}.")
