@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 
 import molfm
 from molfm.base.files import write_json
+from molfm.training import status as status_of_runs
 from molfm.training.status import process_start
 
 SMALL = {"hidden_channels": 8, "num_layers": 1, "batch_size": 8, "seed": 3}
@@ -194,7 +196,10 @@ def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path):
     assert json.loads(status.read_text())["state"] == "running"
 
 
-def test_the_start_of_a_process_is_known_until_it_ends():
+@pytest.mark.parametrize("system", ["Linux", "another"])
+def test_the_start_of_a_process_is_known_until_it_ends(monkeypatch, system):
+    if system == "another":  # there is no /proc on macOS and Windows
+        monkeypatch.setattr(status_of_runs, "Path", lambda _: Path("/there is none"))
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert process_start(child.pid) == process_start(child.pid) is not None
     child.kill()

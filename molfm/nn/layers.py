@@ -114,7 +114,7 @@ class GatedGCN(MessagePassing):
 
     def forward(self, h: Tensor, edge_index: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         a, b, u, v = self.of_atoms(h).chunk(4, dim=1)
-        gate = a[edge_index[1]] + b[edge_index[0]] + self.of_bonds(e)
+        gate = a.index_select(0, edge_index[1]) + b.index_select(0, edge_index[0]) + self.of_bonds(e)
         weighted, weight = self.propagate(edge_index, v=v, gate=gate.sigmoid()).chunk(2, dim=1)
         return nn.functional.gelu(u + weighted / (weight + 1e-6)), nn.functional.gelu(gate)
 
@@ -137,9 +137,10 @@ class MPNNPlusPlus(MessagePassing):
         self.of_atoms = mlp(4 * channels, expansion * channels, channels)
 
     def forward(self, h: Tensor, edge_index: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        m = self.of_bonds(torch.cat([h[edge_index[1]], h[edge_index[0]], e], dim=1))
+        begin, end = edge_index
+        m = self.of_bonds(torch.cat([h.index_select(0, end), h.index_select(0, begin), e], dim=1))
         received = self.propagate(edge_index, h=h, m=m)
-        sent = global_add_pool(m, edge_index[0], len(h))
+        sent = global_add_pool(m, begin, len(h))
         return self.of_atoms(torch.cat([h, received, sent], dim=1)), m
 
     def message(self, h_j: Tensor, m: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ class VirtualNode(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         v = v + self.mlp(v + pool(h, batch, num_graphs, self.pooling))
         sent = self.projection(v)
-        return h + (sent if batch is None else sent[batch]), v
+        return h + (sent if batch is None else sent.index_select(0, batch)), v
 
 
 class Trunk(nn.Module):

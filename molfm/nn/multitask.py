@@ -150,9 +150,9 @@ class MultiTaskModel(Predictor, nn.Module):
         if level == "node":
             return h
         if level == "edge":
-            begin, end = batch.edge_index[:, ::2]  # one direction of each bond
+            begin, end = (h.index_select(0, atom) for atom in batch.edge_index[:, ::2])  # one direction of each bond
             bond = (e[::2] + e[1::2]) / 2
-            return torch.cat([h[begin] + h[end] + bond, (h[begin] - h[end]).abs()], dim=1)
+            return torch.cat([begin + end + bond, (begin - end).abs()], dim=1)
         return self.pooled(h, batch)
 
     def pooled(self, h: Tensor, batch: Batch) -> Tensor:
@@ -163,7 +163,8 @@ class MultiTaskModel(Predictor, nn.Module):
 
     def outputs(self, out: Tensor, item: Tensor, task: Tensor) -> Tensor:
         """Return outputs (n, C) of n pairs of item and task; C is the most classes of any task, -inf fills the rest."""
-        raw = out[item[:, None], self.columns[task]]
+        place = item[:, None] * out.shape[1] + self.columns[task]
+        raw = out.flatten().index_select(0, place.flatten()).view(place.shape)
         return raw if self.columns.shape[1] == 1 else raw.masked_fill(~self.there[task], -torch.inf)
 
     def read(self, raw: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ from molfm.training.metrics import evaluate
 from molfm.training.module import MultiTaskModule
 from molfm.training.optimizer import freeze
 from molfm.training.plan import Plan
-from molfm.training.recorder import Recorder, last_checkpoint
+from molfm.training.recorder import Recorder, last_checkpoint, own_random_state
 from molfm.training.status import Reporter
 
 
@@ -68,8 +68,12 @@ def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightni
     )
 
 
+@own_random_state()
 def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> None:
-    """Train a plan in this process, from the last checkpoint in its folder if any, and evaluate the best weights."""
+    """Train a plan in this process, from the last checkpoint in its folder if any, and evaluate the best weights.
+
+    The caller's random numbers go on as if nothing had been drawn.
+    """
     config, mix = plan.config, plan.mix
     torch.manual_seed(config.seed + rank_zero_only.rank)  # each process has its own dropout
     network = new_model(plan.shape, mix.tasks, config.seed)

@@ -11,7 +11,8 @@ Weights are kept as long as the run, or the checkpoint that it would resume from
 import random
 import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 
+from molfm.base.errors import InputError
 from molfm.base.files import remove_unfinished, whole
 from molfm.training.config import TrainConfig
 from molfm.training.curves import append_metrics, cut_metrics
@@ -45,7 +47,7 @@ def _random_state() -> dict:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (other code may draw from the global one)
     state = {"torch": torch.get_rng_state(), "python": random.getstate()}
     state["numpy"] = [kind, torch.from_numpy(keys.astype(np.int64)), *rest]
-    state["cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    state["cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return state
 
 
@@ -57,6 +59,16 @@ def _set_random_state(state: dict) -> None:
     np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
     if state["cuda"]:
         torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])
+
+
+@contextmanager
+def own_random_state() -> Iterator[None]:
+    """Leave the random generators of this process as they were before the block."""
+    before = _random_state()
+    try:
+        yield
+    finally:
+        _set_random_state(before)
 
 
 def _of_all_processes(value) -> list:
@@ -96,7 +108,7 @@ class Recorder(Callback):
     def on_train_batch_start(self, trainer, module, *_) -> None:
         if self.processes is not None:  # not before: setting up the loaders draws random numbers
             if len(self.processes) != trainer.world_size:
-                raise ValueError(
+                raise InputError(
                     f"The checkpoint is from {len(self.processes)} processes, but {trainer.world_size} resume it: use "
                     "as many devices and nodes as before."
                 )

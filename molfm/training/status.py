@@ -2,10 +2,11 @@
 
 import os
 import platform
-import subprocess
 import time
 import traceback
 from pathlib import Path
+
+import psutil
 
 from molfm.base.files import write_json
 
@@ -22,14 +23,17 @@ def process_start(pid: int) -> str | None:
 
     Together with the number, it distinguishes a process from a later one with the same number.
     """
-    if Path("/proc/self/stat").exists():
+    if Path("/proc/self/stat").exists():  # psutil's time would change whenever Linux corrects its clock
         try:
             facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
         return None if facts[0] in "ZX" else facts[19]
-    found = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.split()
-    return None if not found or found[0].startswith("Z") else " ".join(found[1:])
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
 
 
 class Reporter:
