@@ -51,7 +51,7 @@ def synthetic(folder: Path, n: int, n_tasks: int, n_labels: int) -> Mix:
         labels = dict.fromkeys(LEVELS, empty) | {"graph": Labels(*(mapped(inside, k, v) for k, v in arrays.items()))}
         identity = random.integers(0, 2**63, (size, 2), dtype=np.uint64)
         ends = np.zeros(size + 1, np.int64)
-        shards.append(Shard(np.arange(size), identity, nothing, ends, nothing, ends, labels, inside))
+        shards.append(Shard(np.arange(size), identity, nothing, ends, nothing, ends, nothing, nothing, labels, inside))
         splits.append(random.choice(3, size, p=[0.8, 0.1, 0.1]).astype(np.int8))
     tasks = tuple(Task(f"assay{i}", "synthetic", kind="binary", domain="biological") for i in range(n_tasks))
     return Mix(

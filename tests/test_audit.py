@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 import molfm
 from molfm.data import audit as audit_module
@@ -81,8 +82,8 @@ def test_rows_of_one_molecule_are_compared_atom_by_atom_in_the_same_order(toy_au
 
 def test_contradicting_classes_of_stereoisomers_are_listed_with_their_molecules(toy_audit_mix):
     audit = toy_audit_mix.audit()
-    assert counts(audit, "contradicting stereoisomers") == {("flawed/crosses", ""): (1, 2)}
-    listed = audit.conflicts[audit.conflicts.check == "contradicting stereoisomers"]
+    assert counts(audit, "contradicting stereoisomers and salts") == {("flawed/crosses", ""): (1, 2)}
+    listed = audit.conflicts[audit.conflicts.check == "contradicting stereoisomers and salts"]
     assert listed.row.tolist() == [3, 4, 5]
     assert listed.smiles.tolist() == ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"]
     assert listed.value.tolist() == [1, 0, 1]
@@ -93,7 +94,7 @@ def test_rows_of_one_molecule_are_not_stereoisomers_of_each_other():
     table = pd.DataFrame({"smiles": ["CCO", "OCC", "F/C=C/F", "F/C=C\\F"], "y": [0, 1, 1, None]})
     audit = molfm.load(table, progress=False).audit()
     assert counts(audit, "contradicting rows") == {("table/y", ""): (1, 1)}
-    assert counts(audit, "contradicting stereoisomers") == {}
+    assert counts(audit, "contradicting stereoisomers and salts") == {}
 
 
 def test_tasks_without_contradictions_share_one_line():
@@ -126,11 +127,12 @@ def test_counts_are_complete_even_if_the_list_is_cut(toy_audit_mix, monkeypatch)
 def test_a_view_is_audited_by_its_own_labels(toy_audit_mix):
     audit = toy_audit_mix.select(["ratio"]).audit()
     assert counts(audit, "contradicting rows") == {("flawed/ratio", ""): (1, 1)}
-    assert counts(audit, "contradicting stereoisomers") == {}
+    assert counts(audit, "contradicting stereoisomers and salts") == {}
     dropped = toy_audit_mix.keep(["flawed"], np.zeros(len(toy_audit_mix), bool)).audit()
     assert not len(dropped.conflicts)
     assert dropped.summary.check.tolist() == [
         "rejected rows",
+        "rows of which a part is not stored",
         "molecules in several rows",
         "constitutions of several molecules",
     ]
@@ -200,9 +202,9 @@ def test_the_traps_of_b3db_are_found():
     assert len(mix) == 7_838
     assert counts(audit, "rejected rows") == {("", ""): (0, 7_838)}
     assert counts(audit, "molecules in several rows") == {("", ""): (0, 7_838)}
-    assert counts(audit, "constitutions of several molecules")["", ""][1] == 4_066
-    assert counts(audit, "contradicting stereoisomers") == {("b3db/BBB", ""): (130, 1_487)}
-    assert audit.conflicts.group.nunique() == 130
+    assert counts(audit, "constitutions of several molecules")["", ""][1] == 4_038
+    assert counts(audit, "contradicting stereoisomers and salts") == {("b3db/BBB", ""): (131, 1_489)}
+    assert audit.conflicts.group.nunique() == 131
     assert counts(audit, "test scaffolds in train")["", "b3db"][0] == 0  # the card's split is by scaffold
     by_constitution = molfm.load("b3db", split="random", progress=False).audit()
     assert counts(by_constitution, "test constitutions in train")["", "b3db"][0] == 0
@@ -216,3 +218,26 @@ def test_an_audit_never_imports_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_base_and_its_salt_are_on_one_side_and_an_own_split_that_divides_them_is_found():
+    bases = ["C" * (i + 1) + "N" for i in range(40)]
+    table = pd.DataFrame({"smiles": bases + [f"{base}.Cl" for base in bases], "y": np.arange(80.0)})
+    table["part"] = ["train"] * 40 + ["test"] * 40
+    for split in ("random", "scaffold"):
+        molecules = molfm.load(table, tasks=["y"], split=split, progress=False).molecules
+        side = dict(zip(molecules.smiles, molecules["split:table"], strict=True))
+        assert all(side[Chem.CanonSmiles(base)] == side[Chem.CanonSmiles(f"{base}.Cl")] for base in bases)
+    found = molfm.load(table, tasks=["y"], split="part", progress=False).audit().summary.set_index("check")
+    assert found.loc["constitutions of several molecules", "count"] == 40
+    assert found.loc["test constitutions in train", "count"] == 40
+    assert found.loc["test molecules in train", "count"] == 0
+
+
+def test_rows_with_a_cxsmiles_extension_are_counted_and_listed():
+    table = pd.DataFrame({"smiles": ["CC", "C[C@H](N)O |&1:1|", "C[C@H](N)O"], "y": [1.0, 2.0, 3.0]})
+    audit = molfm.load(table, progress=False).audit()
+    row = audit.summary.set_index("check").loc["rows of which a part is not stored"]
+    assert (row["count"], row["of"]) == (1, 3)
+    assert audit.changed[["row", "smiles"]].to_numpy().tolist() == [[1, "C[C@H](N)O |&1:1|"]]
+    assert "racemic or relative centres became unspecified" in repr(audit)

@@ -5,7 +5,7 @@ from rdkit import Chem
 
 from molfm.base.arrays import spans
 from molfm.catalog.shipped import card
-from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize
+from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize, scaffolds
 from molfm.data.tables import locate
 
 VARIED = {
@@ -290,11 +290,12 @@ def test_dummy_atoms_are_rejected(text):
     assert reasons(text) == ["dummy atom (*): a fragment, not a molecule"]
 
 
-def test_more_than_255_atoms_are_rejected_and_255_are_not():
-    found = featurize(["C" * 255, "C" * 256])
-    assert found.smiles == ["C" * 255]
-    assert found.bonds[-1, :2].tolist() == [253, 254]
-    assert [rejected.reason for rejected in found.rejected] == ["256 atoms, at most 255 can be stored"]
+def test_molecules_beyond_the_largest_size_are_rejected(monkeypatch):
+    monkeypatch.setattr("molfm.chem.featurize.MAX_ATOMS", 300)
+    found = featurize(["C" * 300, "C" * 301])
+    assert found.smiles == ["C" * 300]
+    assert found.bonds[-1, :2].tolist() == [298, 299]
+    assert [rejected.reason for rejected in found.rejected] == ["301 atoms, at most 300 can be stored"]
 
 
 def test_a_rejected_row_is_named_and_the_rows_around_it_stay():
@@ -336,3 +337,52 @@ def test_spans_are_the_concatenated_ranges():
     starts, lengths = np.array([5, 0, 7, 2]), np.array([2, 3, 0, 1])
     assert spans(starts, lengths).tolist() == [5, 6, 0, 1, 2, 2]
     assert spans(np.zeros(0, int), np.zeros(0, int)).tolist() == []
+
+
+# ------------------------------------------------------------------------------------------------ CXSMILES and salt forms
+
+
+@pytest.mark.parametrize(
+    ("smiles", "key", "change"),
+    [
+        ("C[C@H](N)O |&1:1|", "CC(N)O", "racemic or relative"),
+        ("C[C@H](N)O |o1:1|", "CC(N)O", "racemic or relative"),
+        ("C[C@H](N)O |a:1|", "C[C@H](N)O", "only what changes"),
+        ("C[C@H](N)[C@H](F)Cl |a:1,&1:3|", "C[C@H](N)C(F)Cl", "racemic or relative"),
+        ("C[C@H](N)O |(0,0,;1,0,;2,0,;1,1,)|", "C[C@H](N)O", "only what changes"),
+    ],
+)
+def test_racemic_and_relative_centres_become_unspecified_and_extensions_are_reported(smiles, key, change):
+    found = featurize(["C", smiles], first_row=7)
+    assert found.smiles[1] == Chem.CanonSmiles(key)
+    assert [(item.row, item.smiles) for item in found.changed] == [(8, smiles)]
+    assert change in found.changed[0].change
+    assert found.atoms.tolist() == featurize(["C", key]).atoms.tolist()
+
+
+def test_map_numbers_are_read_from_the_smiles_and_not_from_what_follows_it():
+    plain = featurize(["[CH3:2][OH:1]"]).places["node"]
+    for rest in ("methanol: CH3OH", "|$A:1;B:2$|"):
+        assert featurize([f"[CH3:2][OH:1] {rest}"]).places["node"].order.tolist() == plain.order.tolist()
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("CCN", "CC[NH3+].[Cl-]", "CCN.Cl", "CCN.CCN.OS(=O)(=O)O", "[2H]C([2H])CN"),
+        ("CC(=O)O", "CC(=O)[O-].[Na+]", "CC(=O)[O-]"),
+        ("C[N+](C)(C)CC(=O)[O-]", "C[N+](C)(C)CC(=O)O.[Cl-]"),
+        ("C[C@H](N)C(=O)O", "C[C@@H]([NH3+])C([O-])=O", "CC(N)C(O)=O.O"),
+    ],
+)
+def test_the_salts_of_a_parent_share_its_constitution_and_scaffold(forms):
+    found = featurize(forms)
+    assert len(set(found.identity[:, 1].tolist())) == 1
+    assert len(set(found.identity[:, 0].tolist())) == len(forms)
+    rings = [f"c1ccccc1{form.removeprefix('[2H]')}" for form in forms]
+    assert len(set(scaffolds([Chem.CanonSmiles(form) for form in rings]).tolist())) == 1
+
+
+def test_a_charge_that_cannot_be_neutralized_makes_another_constitution():
+    found = featurize(["CN(C)C", "C[N+](C)(C)C"])
+    assert found.identity[0, 1] != found.identity[1, 1]

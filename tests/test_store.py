@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from rdkit import Chem, rdBase
 
+import molfm
 from molfm.catalog.schema import LEVELS
 from molfm.catalog.shipped import card
+from molfm.chem.encodings import random_walk
 from molfm.chem.featurize import featurize
 from molfm.data import prepare as prepare_
 from molfm.data import tables
@@ -437,3 +439,55 @@ def test_a_manifest_counts_the_molecules_and_the_bytes_of_every_file(toy):
     assert manifest["molecules"] == 10
     others = {file.name: file.stat().st_size for file in folder.iterdir() if file.name != "manifest.json"}
     assert manifest["sizes"] == others
+
+
+# ------------------------------------------------------------------------------------------------------- large molecules
+
+RING = "C1" + "C" * 298 + "O1"  # its last bond joins atoms 0 and 299
+
+
+def test_large_molecules_are_stored_and_take_no_space_from_small_ones():
+    table = pd.DataFrame({"smiles": ["CCO", RING, "C" * 257, "CN"], "y": [1.0, 2.0, 3.0, 4.0]})
+    mix = molfm.load(table, progress=False)
+    [shard] = mix.shards
+    assert shard.bonds.dtype == np.uint8
+    found = featurize(table.smiles.tolist())
+    got = structure(shard, np.arange(4))
+    assert got["num_atoms"].tolist() == [3, 300, 257, 2]
+    assert got["bonds"].tolist() == found.bonds.tolist()
+    assert structure(shard, np.array([3, 1]))["bonds"].tolist() == [
+        *found.bonds[-1:].tolist(),
+        *found.bonds[2:302].tolist(),
+    ]
+    walk = random_walk(found.atom_ptr, found.bonds, found.bond_ptr)
+    assert np.array_equal(shard.encoding("walk-16"), walk)
+    small = molfm.load(table.iloc[[0, 3]], progress=False).shards[0]
+    assert small.bonds.nbytes == 3 * 3 and len(small.far_bond) == 0
+
+
+def test_a_network_reads_large_molecules_and_their_bonds(own_home):
+    smiles = ["C" * (i + 1) + "O" for i in range(20)] + [RING]
+    table = pd.DataFrame({"smiles": smiles, "order": [[1.0] * Chem.MolFromSmiles(s).GetNumBonds() for s in smiles]})
+    mix = molfm.load(table, tasks={"order": {"level": "edge"}}, progress=False)
+    small = {"epochs": 1, "hidden_channels": 8, "num_layers": 1, "progress": False}
+    rows = molfm.train(mix, **small).model.predict([RING], "edge")
+    assert rows[["begin", "end"]].iloc[-1].tolist() == [0, 299]
+
+
+# -------------------------------------------------------------------------------------------------------- both directions
+
+
+def test_equal_labels_of_both_directions_of_a_bond_are_read():
+    table = pd.DataFrame({"smiles": ["OCC", "C=O", "C"], "q": [[1.0, 1.0, 2.0, 2.0], [np.nan, np.nan], []]})
+    mix = molfm.load(table, tasks={"q": {"level": "edge"}}, progress=False)
+    once = molfm.load(table.assign(q=[[1.0, 2.0], [np.nan], []]), tasks={"q": {"level": "edge"}}, progress=False)
+    labels, expected = mix.labels("q"), once.labels("q")
+    assert (
+        [list(values) for values in labels.dropna()] == [list(values) for values in expected.dropna()] == [[2.0, 1.0]]
+    )
+
+
+def test_different_labels_of_the_two_directions_of_a_bond_are_an_error():
+    table = pd.DataFrame({"smiles": ["OCC"], "q": [[1.0, 2.0, 1.0, 2.0]]})
+    with pytest.raises(TableError, match="row 0, column 'q': 4 values for 2 bonds of CCO, but the two directions"):
+        molfm.load(table, tasks={"q": {"level": "edge"}}, progress=False)

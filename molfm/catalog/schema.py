@@ -4,9 +4,11 @@ import html
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
+
+from molfm.base.errors import InputError
 
 LEVELS = ("graph", "node", "edge")
 KINDS = ("regression", "binary", "ordinal")
@@ -15,7 +17,7 @@ SPLIT_METHODS = ("official", "scaffold", "random")
 OPEN_TASKS, SHOWN_TASKS = 30, 60  # in a notebook, a list is folded above the first number and cut above the second
 
 
-class CardError(ValueError):
+class CardError(InputError):
     """A data card, or the request for one, is invalid; the message says what was expected."""
 
 
@@ -72,6 +74,13 @@ class Source:
         return self.columns.get(task, task)
 
 
+class LeftOut(NamedTuple):
+    """A column of a user's table that did not become a task."""
+
+    column: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class DataCard:
     """A dataset or a mix, as its card describes it.
@@ -92,6 +101,7 @@ class DataCard:
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # train, val, test
     text: str = ""
     folder: Path | None = None  # of a user's card: where `file:` paths start and members of a mix are first looked for
+    left_out: tuple[LeftOut, ...] = ()  # of a user's table without a card
 
     @property
     def n_tasks(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from molfm.base.arrays import pointer, spans
+from molfm.base.errors import InputError
 
 RANDOM_WALK_STEPS = 16
 WALK = f"walk-{RANDOM_WALK_STEPS}"
@@ -34,7 +35,7 @@ def encoding(name: str, atom_ptr: np.ndarray, bonds: np.ndarray, bond_ptr: np.nd
             return random_walk(atom_ptr, bonds, bond_ptr)
         case ["laplacian", k, normalization] if k.isdecimal():
             return np.hstack(laplacian(atom_ptr, bonds, bond_ptr, int(k), normalization))
-    raise ValueError(f"Unknown encoding {name!r}; expected '{WALK}', 'laplacian-K-none' or 'laplacian-K-sym'.")
+    raise InputError(f"Unknown encoding {name!r}; expected '{WALK}', 'laplacian-K-none' or 'laplacian-K-sym'.")
 
 
 def field(name: str) -> str:
@@ -85,7 +86,7 @@ def laplacian(
         ValueError: `normalization` is unknown.
     """
     if normalization not in ("sym", "none"):
-        raise ValueError(f"normalization must be 'sym' or 'none', not {normalization!r}.")
+        raise InputError(f"normalization must be 'sym' or 'none', not {normalization!r}.")
 
     def encode(adjacency: np.ndarray) -> np.ndarray:  # (m, n, n) -> (m, n, 2 * n_vectors)
         m, n, _ = adjacency.shape

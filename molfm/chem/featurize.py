@@ -12,14 +12,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from rdkit import Chem, rdBase
+from rdkit.Chem.MolStandardize import rdMolStandardize
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 
 from molfm.base.arrays import pointer
 from molfm.chem.smiles import AROMATIC, DOUBLE, OTHER, SINGLE, TRIPLE, Graphs, is_readable, read_graphs
 
-VERSION = 2  # part of every store's cache key: raise it whenever a code below changes its meaning
-MAX_ATOMS = 255  # bond ends are stored as uint8
+VERSION = 3  # part of every store's cache key: raise it whenever a code below changes its meaning
+MAX_ATOMS = 2_000  # positional encodings take seconds for a molecule of this size, and grow with its cube
 
 # Columns of an atom's codes, each with its number of values; larger values are clipped to the last one.
 ATOM_FIELDS = {
@@ -56,8 +58,12 @@ _MAP_NUMBER = re.compile(r":\d+\]")
 _ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as written; group 1 is its map number
 _BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
 _MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
+_HAS_FORMS = re.compile(r"\.|\[[^\]]*[+-]")  # several fragments or a charge: its parent may differ
 _KEEP_HYDROGENS = Chem.SmilesParserParams()
 _KEEP_HYDROGENS.removeHs = False
+_ABSOLUTE = Chem.StereoGroupType.STEREO_ABSOLUTE
+_LARGEST_FRAGMENT = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
+_UNCHARGER = rdMolStandardize.Uncharger(canonicalOrder=True, force=True)
 
 
 class Rejected(NamedTuple):
@@ -66,6 +72,14 @@ class Rejected(NamedTuple):
     row: int
     smiles: str
     reason: str
+
+
+class Changed(NamedTuple):
+    """A row that is stored as another molecule than its text says, or without a part of its text."""
+
+    row: int
+    smiles: str
+    change: str
 
 
 class Places(NamedTuple):
@@ -80,13 +94,15 @@ class Molecules(NamedTuple):
 
     row: np.ndarray  # (n,) int64, input row of each molecule
     smiles: list[str]  # (n,) keys
-    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and constitution (no stereo, no isotopes)
+    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and of the parent's constitution (`_constitution`)
     atoms: np.ndarray  # (n_atoms, 9) uint8, ATOM_FIELDS
     atom_ptr: np.ndarray  # (n + 1,) int64
-    bonds: np.ndarray  # (n_bonds, 3) uint8: both ends, numbered within the molecule, and the byte for BOND_CODES
+    bonds: np.ndarray  # (n_bonds, 3) uint8 (uint16 if a molecule has more than 256 atoms): both ends, numbered within
+    # the molecule, and the byte for BOND_CODES
     bond_ptr: np.ndarray  # (n + 1,) int64
     places: dict[str, Places]  # by level, for the levels that were asked for
     rejected: list[Rejected]
+    changed: list[Changed]
 
 
 class _Parsed(NamedTuple):
@@ -95,6 +111,7 @@ class _Parsed(NamedTuple):
     key: str
     mol: Chem.Mol
     order: Sequence[int]  # for each atom of the key, its number in mol
+    change: str  # what is not stored as the text says; "" if nothing is
 
     def bond(self, begin: int, end: int) -> Chem.Bond:
         """Return the bond of mol between two atoms of the key."""
@@ -124,12 +141,27 @@ def _parse(text: str) -> _Parsed:
         raise _NotStorable("RDKit cannot parse this SMILES")
     if mol.GetNumAtoms() > MAX_ATOMS:
         raise _NotStorable(f"{mol.GetNumAtoms()} atoms, at most {MAX_ATOMS} can be stored")
+    change = _without_relative_stereo(mol) if "|" in text else ""
     key = Chem.MolToSmiles(mol)
     if "*" in key:
         raise _NotStorable("dummy atom (*): a fragment, not a molecule")
     if key == text:  # already in the stored order
-        return _Parsed(key, mol, range(mol.GetNumAtoms()))
-    return _Parsed(key, mol, np.fromstring(mol.GetProp("_smilesAtomOutputOrder")[1:-1], int, sep=","))
+        return _Parsed(key, mol, range(mol.GetNumAtoms()), change)
+    return _Parsed(key, mol, np.fromstring(mol.GetProp("_smilesAtomOutputOrder")[1:-1], int, sep=","), change)
+
+
+def _without_relative_stereo(mol: Chem.Mol) -> str:
+    """Unspecify racemic and relative centres, which a CXSMILES extension names, in place; return what changed."""
+    groups = [group for group in mol.GetStereoGroups() if group.GetGroupType() != _ABSOLUTE]
+    if not groups:
+        return "CXSMILES extension: only what changes atoms and bonds is kept"
+    for group in groups:
+        for atom in group.GetAtoms():
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+        for bond in group.GetBonds():
+            bond.SetStereo(Chem.BondStereo.STEREONONE)
+    Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    return "CXSMILES extension: racemic or relative centres became unspecified"
 
 
 def canonical_smiles(smiles: str) -> str | None:
@@ -140,16 +172,39 @@ def canonical_smiles(smiles: str) -> str | None:
         return None
 
 
+def smiles_text(item: object) -> str | None:
+    """Return a SMILES as text, or None if it is missing. An RDKit molecule becomes its SMILES."""
+    if isinstance(item, Chem.Mol):
+        return Chem.MolToSmiles(item)
+    if item is None or item is pd.NA or (isinstance(item, float) and np.isnan(item)):
+        return None
+    return str(item)
+
+
 def hash64(text: str) -> int:
     """Return a stable 64-bit hash of a text, equal on every machine, in every process and version."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _constitution(key: str, mol: Chem.Mol) -> str:
-    """Return the canonical SMILES without stereo and isotopes."""
-    if not _BEYOND_CONSTITUTION.search(key):
+    """Return the canonical SMILES of a molecule's parent (`_parent`) without stereo and isotopes."""
+    if not (_BEYOND_CONSTITUTION.search(key) or _HAS_FORMS.search(key)):
         return key
-    return Chem.MolToSmiles(_without_isotopes(key, mol), isomericSmiles=False)
+    return Chem.MolToSmiles(_parent(key, mol), isomericSmiles=False)
+
+
+def _parent(key: str, mol: Chem.Mol) -> Chem.Mol:
+    """Return the largest fragment, neutralized, without isotopes; a base and its salt have the same one.
+
+    A molecule that RDKit cannot neutralize, such as some metal complexes, is its own parent.
+    """
+    mol = _without_isotopes(key, mol)
+    if _HAS_FORMS.search(key):
+        try:
+            return _UNCHARGER.uncharge(_LARGEST_FRAGMENT.choose(mol))
+        except Chem.MolSanitizeException:
+            pass
+    return mol
 
 
 def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
@@ -163,14 +218,16 @@ def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
 
 
 def scaffolds(keys: Sequence[str]) -> np.ndarray:
-    """Return a 64-bit hash of each molecule's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
+    """Return a 64-bit hash of each parent's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
 
     A molecule without rings has no scaffold. Its constitution is hashed instead, or all of them would form one group.
     """
 
     def scaffold(key: str) -> str:
-        mol = _without_isotopes(key, Chem.MolFromSmiles(key))
-        return Chem.MolToSmiles(GetScaffoldForMol(mol), isomericSmiles=False) or _constitution(key, mol)
+        parent = _parent(key, Chem.MolFromSmiles(key))
+        return Chem.MolToSmiles(GetScaffoldForMol(parent), isomericSmiles=False) or Chem.MolToSmiles(
+            parent, isomericSmiles=False
+        )
 
     with rdBase.BlockLogs():
         return np.array([hash64(scaffold(key)) for key in keys], np.uint64)
@@ -265,8 +322,12 @@ def _read(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
     has_direction = np.array([("/" in item.key or "\\" in item.key) for item in parsed])
     for bond in np.flatnonzero((graphs.order == DOUBLE) & has_direction[molecule_of_bond]).tolist():
         stereo[bond] = _BOND_STEREO.get(parsed[molecule_of_bond[bond]].bond(*ends[bond]).GetStereo(), 0)
-    bonds = np.column_stack([ends, _bond_bytes(graphs.order, stereo, graphs.ring_bond)]).astype(np.uint8)
-    return atoms, sizes, bonds, np.diff(graphs.bond_ptr)
+    bonds = np.column_stack([ends, _bond_bytes(graphs.order, stereo, graphs.ring_bond)])
+    return atoms, sizes, bonds.astype(_type_of_ends(sizes)), np.diff(graphs.bond_ptr)
+
+
+def _type_of_ends(sizes: np.ndarray) -> type:
+    return np.uint8 if sizes.max(initial=0) <= 256 else np.uint16
 
 
 def _kinds(graphs: Graphs) -> np.ndarray:
@@ -290,7 +351,7 @@ def _ask(parsed: list[_Parsed]) -> tuple[np.ndarray, ...]:
     ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in listed], np.int64).reshape(-1, 2)
     sizes = np.array([mol.GetNumAtoms() for mol in mols], np.int64)
     counts = np.array([mol.GetNumBonds() for mol in mols], np.int64)
-    bonds = np.column_stack([ends, byte]).astype(np.uint8)
+    bonds = np.column_stack([ends, byte]).astype(_type_of_ends(sizes))
     return np.array(atoms, np.uint8).reshape(-1, len(ATOM_FIELDS)), sizes, bonds, counts
 
 
@@ -299,6 +360,8 @@ def featurize(
 ) -> Molecules:
     """Featurize SMILES; rows that cannot be stored are listed in `rejected` with their reason, never dropped silently.
 
+    `changed` lists rows with a CXSMILES extension, which a key cannot hold.
+
     Args:
         smiles: the input strings.
         first_row: row number of `smiles[0]` in its table.
@@ -306,7 +369,7 @@ def featurize(
         as_labels: whether to count places as labels do: an atom's map number if the SMILES has them, else its place
             among all written atoms, including hydrogens. If False, places are numbers in `Chem.MolFromSmiles(smiles)`.
     """
-    rows, parsed, identity, rejected = [], [], [], []
+    rows, parsed, identity, rejected, changed = [], [], [], [], []
     order: dict[str, list] = {level: [] for level in levels}
     written: dict[str, list[int]] = {level: [] for level in levels}
     with rdBase.BlockLogs():
@@ -316,13 +379,15 @@ def featurize(
                 item = _parse(text)
                 if levels:
                     atoms, bonds, n_atoms, n_bonds = _written(text, item.mol) if as_labels else _written("", item.mol)
-                    if as_labels and ":" in given:
-                        atoms, n_atoms = _by_map_number(given, atoms, n_atoms)
+                    if as_labels and ":" in given:  # a name or an extension may follow the SMILES
+                        atoms, n_atoms = _by_map_number(given.split()[0], atoms, n_atoms)
             except _NotStorable as reason:
                 rejected.append(Rejected(row, "" if given is None else str(given), str(reason)))
                 continue
             rows.append(row)
             parsed.append(item)
+            if item.change:
+                changed.append(Changed(row, given, item.change))
             constitution, code = _constitution(item.key, item.mol), hash64(item.key)
             identity.append((code, code if constitution is item.key else hash64(constitution)))
             if "node" in levels:
@@ -350,4 +415,5 @@ def featurize(
         bond_ptr=bond_ptr,
         places={level: Places(joined[level], np.array(written[level], np.int64)) for level in levels},
         rejected=rejected,
+        changed=changed,
     )

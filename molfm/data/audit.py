@@ -1,8 +1,9 @@
 """The audit: what a reader should know about a mix before trusting a number measured on it.
 
 The audit only counts; it changes and drops nothing. It compares 64-bit hashes of key, constitution and scaffold, and
-reads labels block by block, so memory grows with the molecules and not with the labels. A constitution is a molecule
-without stereochemistry and isotopes. A molecule without rings is its own scaffold.
+reads labels block by block, so memory grows with the molecules and not with the labels. A constitution is a molecule's
+parent (its largest fragment, neutralized) without stereochemistry and isotopes, so a base and its salt share one. A
+molecule without rings is its own scaffold.
 """
 
 import html
@@ -16,7 +17,7 @@ import pandas as pd
 
 from molfm.catalog.schema import LEVELS
 from molfm.data.splits import SPLITS
-from molfm.data.store import molecules_of, rejected_of
+from molfm.data.store import changed_of, molecules_of, rejected_of
 from molfm.data.view import View
 from molfm.plots.data import audit_overview
 
@@ -38,6 +39,7 @@ class Audit:
     summary: one row per finding: check, dataset, task, other (the dataset compared with), split, count, of (the total),
         note.
     rejected: one row per rejected row: dataset, row, smiles, reason.
+    changed: one row per row of which a part is not stored, such as a CXSMILES extension: dataset, row, smiles, change.
     conflicts: one row per contradicting label: check, task, group (number of the conflict), smiles, row, item (atom or
         bond), value; at most MAX_LISTED per dataset and check.
     """
@@ -45,7 +47,9 @@ class Audit:
     mix: str
     summary: pd.DataFrame
     rejected: pd.DataFrame
+    changed: pd.DataFrame
     conflicts: pd.DataFrame
+    left_out: pd.DataFrame
 
     def _shown(self) -> dict[str, pd.DataFrame]:
         """Return the tables to print, by title: findings, one line per check without any, the start of each list."""
@@ -55,7 +59,13 @@ class Audit:
             by_check = self.summary[nothing].groupby("check", sort=False).dataset
             clean = by_check.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
             shown["Checks that found nothing"] = clean
-        for title, table in (("Rejected rows", self.rejected), ("Labels that contradict each other", self.conflicts)):
+        lists = {
+            "Rejected rows": self.rejected,
+            "Rows of which a part is not stored": self.changed,
+            "Labels that contradict each other": self.conflicts,
+            "Columns that did not become tasks": self.left_out,
+        }
+        for title, table in lists.items():
             if len(table):
                 more = f" (the first {_SHOWN} of {len(table):,})" if len(table) > _SHOWN else ""
                 shown[title + more] = table.head(_SHOWN)
@@ -205,15 +215,16 @@ def audit(mix: View) -> Audit:
             the view; the other checks consider all rows.
     """
     molecule, names = mix.rows.molecule, [card.name for card in mix.cards]
-    findings, conflicts, rejected, members = [], [], [], []
+    findings, conflicts, rejected, changed, members = [], [], [], [], []
     for number, name in enumerate(names):
         # By folder, not by row: a shard whose rows were all rejected has no rows in the mix.
         folders = [shard.folder for shard in mix.shards if shard.folder.parent.name.rpartition("-")[0] == name]
-        lost = pd.concat([rejected_of(folder) for folder in folders], ignore_index=True)
-        lost.insert(0, "dataset", name)
-        rejected.append(lost)
+        lost, bent = (pd.concat(map(read, folders), ignore_index=True) for read in (rejected_of, changed_of))
+        rejected.append(lost.assign(dataset=name)[["dataset", *lost.columns]])
+        changed.append(bent.assign(dataset=name)[["dataset", *bent.columns]])
         row = np.flatnonzero(mix.rows.dataset == number)
         findings.append(_finding("rejected rows", name, len(lost), len(lost) + len(row)))
+        findings.append(_finding("rows of which a part is not stored", name, len(bent), len(row)))
 
         mine, times = np.unique(molecule[row], return_counts=True)
         members.append(mine)
@@ -227,7 +238,7 @@ def audit(mix: View) -> Audit:
         findings.append(_finding("constitutions of several molecules", name, (isomers > 1).sum(), len(groups), note))
         group = np.searchsorted(groups, mix.constitution[molecule[row]])
         row, group = row[isomers[group] > 1], group[isomers[group] > 1]
-        check = "contradicting stereoisomers"  # only classes of graphs: isomers share no order of atoms and bonds
+        check = "contradicting stereoisomers and salts"  # classes of graphs: their atoms differ in order
         by_isomer = _contradictions(mix, check, row, group, molecule[row], classes_only=True)
         for found, listed in (by_row, by_isomer):
             findings += found
@@ -239,4 +250,12 @@ def audit(mix: View) -> Audit:
             findings.append(_finding("shared molecules", name, shared, len(members[i]), note, other=names[j]))
     findings += _leakage(mix, molecule)
     listed = pd.concat(conflicts, ignore_index=True) if conflicts else _NO_CONFLICTS.copy()
-    return Audit(mix.name, pd.DataFrame(findings), pd.concat(rejected, ignore_index=True), listed)
+    left_out = [(item.name, *column) for item in mix.cards for column in item.left_out]
+    left_out = pd.DataFrame(left_out, columns=["dataset", "column", "reason"])
+    return Audit(
+        mix.name,
+        pd.DataFrame(findings),
+        *(pd.concat(parts, ignore_index=True) for parts in (rejected, changed)),
+        listed,
+        left_out,
+    )

@@ -24,7 +24,7 @@ from molfm.base.files import home, remove_unfinished, whole, write_json
 from molfm.catalog.download import digest
 from molfm.catalog.schema import LEVELS, DataCard
 from molfm.chem import featurize as _featurize
-from molfm.chem.featurize import Molecules, featurize
+from molfm.chem.featurize import Changed, Molecules, Rejected, featurize
 from molfm.data import tables
 from molfm.data.store import Labels, Shard, molecules_of, rejected_of
 from molfm.data.tables import Table, TableError, read_chunks
@@ -62,13 +62,19 @@ def _label_block(card: DataCard, level: str, found: Molecules, first_row: int, l
                 continue
             start, end = ptr[i], ptr[i + 1]
             order, written = found.places[level].order[start:end], found.places[level].written[i]
+            if level == "edge" and len(block) == 2 * written:  # both directions of each bond, one after the other
+                if not np.array_equal(block[::2], block[1::2], equal_nan=True):
+                    raise TableError(
+                        f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for {written} bonds of "
+                        f"{found.smiles[i]}, but the two directions of a bond differ. Expected both directions of a bond "
+                        "side by side with equal values, or one value per bond, in the order of Chem.MolFromSmiles."
+                    )
+                block = block[::2]
             if len(block) == end - start < written:  # labels of the stored atoms only, none of hydrogens in the input
                 order = np.argsort(np.argsort(order))
             elif len(block) != written:
                 items = "atoms" if level == "node" else "bonds"
                 more = f" ({written} {items} with the hydrogens of the input SMILES)" if written > end - start else ""
-                if level == "edge" and len(block) == 2 * written:
-                    more += ". Give one value per bond, not one per direction, in the order of Chem.MolFromSmiles"
                 raise TableError(
                     f"{card.name}: row {row}, column {task.name!r}: {len(block)} values for "
                     f"{end - start} {items} of {found.smiles[i]}{more}."
@@ -94,13 +100,17 @@ def write_shard(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]]) 
 def _write_files(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]]) -> None:
     """Write the files of a shard, the manifest last."""
     found = [molecules for molecules, _ in parts]
+    bonds = np.concatenate([m.bonds for m in found])
+    far = np.flatnonzero((bonds[:, :2] > 255).any(1))
     arrays = {
         "row": np.concatenate([m.row for m in found]),
         "identity": np.concatenate([m.identity for m in found]),
         "atoms": np.concatenate([m.atoms for m in found]),
         "atom_ptr": joined([m.atom_ptr for m in found]),
-        "bonds": np.concatenate([m.bonds for m in found]),
+        "bonds": bonds.astype(np.uint8),  # modulo 256, so that large molecules take no space from small ones
         "bond_ptr": joined([m.bond_ptr for m in found]),
+        "far_bond": far,
+        "far_ends": bonds[far, :2].astype(np.uint16),
     }
     for level in LEVELS:
         blocks = [labels[level] for _, labels in parts]
@@ -113,8 +123,9 @@ def _write_files(folder: Path, parts: list[tuple[Molecules, dict[str, Labels]]])
     pd.DataFrame({"row": arrays["row"], "smiles": pd.Series(smiles, dtype=str)}).to_parquet(
         folder / "molecules.parquet"
     )
-    rejected = pd.DataFrame([r for m in found for r in m.rejected], columns=["row", "smiles", "reason"])
-    rejected.astype({"row": int, "smiles": str, "reason": str}).to_parquet(folder / "rejected.parquet")
+    for name, kind in (("rejected", Rejected), ("changed", Changed)):
+        listed = pd.DataFrame([row for m in found for row in getattr(m, name)], columns=kind._fields)
+        listed.astype(dict(zip(kind._fields, (int, str, str), strict=True))).to_parquet(folder / f"{name}.parquet")
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(folder / "manifest.json", {"molecules": len(smiles), "sizes": sizes})
 

@@ -5,9 +5,11 @@
     <name>-<hash of table, card and featurizer>/shard-00000/
         molecules.parquet   row, smiles (the key)
         rejected.parquet    row, smiles, reason
+        changed.parquet     row, smiles, change: rows of which a part is not stored
         row.npy             (n,) row of the table, for splits by row
-        identity.npy        (n, 2) hashes of key and constitution, for joins and splits
-        atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see chem.featurize.Molecules
+        identity.npy        (n, 2) hashes of key and of the parent's constitution, for joins and splits
+        atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see chem.featurize.Molecules; ends of bonds modulo 256
+        far_bond.npy, far_ends.npy    numbers of the bonds with an end beyond atom 255, and both their ends in full
         {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, ordered by molecule
         manifest.json       written last: sizes of all files, so a damaged shard is noticed and made again
         scaffold.npy        (n,) hashes of scaffolds
@@ -19,7 +21,7 @@ the number of the task in the card. Unmeasured labels are not stored.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,8 @@ from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import WALK, encoding
 from molfm.chem.encodings import field as field_of
 from molfm.chem.featurize import Molecules, scaffolds
+
+ARRAYS = ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "far_bond", "far_ends")
 
 
 class Labels(NamedTuple):
@@ -52,8 +56,10 @@ class Shard:
     identity: np.ndarray
     atoms: np.ndarray
     atom_ptr: np.ndarray
-    bonds: np.ndarray
+    bonds: np.ndarray  # use `bonds_at`
     bond_ptr: np.ndarray
+    far_bond: np.ndarray
+    far_ends: np.ndarray
     labels: dict[str, Labels]  # by level
     folder: Path | None = None
     _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # by name, those used so far
@@ -67,12 +73,25 @@ class Shard:
         """(n,) uint64, hashes of the scaffolds; computed at first use and kept in the shard's folder."""
         return self._kept("scaffold", lambda: scaffolds(molecules_of(self.folder).smiles))
 
+    def bonds_at(self, number: np.ndarray) -> np.ndarray:
+        """Return bonds (n, 3) by their numbers (n,): both ends, and the byte for BOND_CODES."""
+        bonds = self.bonds[number]
+        if len(self.far_bond):
+            place = np.minimum(np.searchsorted(self.far_bond, number), len(self.far_bond) - 1)
+            far = self.far_bond[place] == number
+            bonds = bonds.astype(np.uint16)
+            bonds[far, :2] = self.far_ends[place[far]]
+        return bonds
+
     def encoding(self, name: str) -> np.ndarray:
         """Return a positional encoding, (n_atoms, …) float16, see `chem.encodings.encoding`; kept like scaffolds."""
         if name not in self._encodings:
-            make = partial(encoding, name, self.atom_ptr, self.bonds, self.bond_ptr)
-            self._encodings[name] = self._kept(f"encoding-{name}", make)
+            self._encodings[name] = self._kept(f"encoding-{name}", lambda: self._encode(name))
         return self._encodings[name]
+
+    def _encode(self, name: str) -> np.ndarray:
+        bonds = self.bonds_at(np.arange(len(self.bonds))) if len(self.far_bond) else self.bonds
+        return encoding(name, self.atom_ptr, bonds, self.bond_ptr)
 
     def has(self, name: str) -> bool:
         """Return whether an array that is made at first use, such as "scaffold", is there already."""
@@ -95,7 +114,7 @@ def structure(shard: Shard, local: np.ndarray, encodings: Sequence[str] = (WALK,
     num_atoms = shard.atom_ptr[local + 1] - shard.atom_ptr[local]
     num_bonds = shard.bond_ptr[local + 1] - shard.bond_ptr[local]
     atoms, bonds = spans(shard.atom_ptr[local], num_atoms), spans(shard.bond_ptr[local], num_bonds)
-    out = {"num_atoms": num_atoms, "num_bonds": num_bonds, "atoms": shard.atoms[atoms], "bonds": shard.bonds[bonds]}
+    out = {"num_atoms": num_atoms, "num_bonds": num_bonds, "atoms": shard.atoms[atoms], "bonds": shard.bonds_at(bonds)}
     return out | {field_of(name): shard.encoding(name)[atoms] for name in encodings}
 
 
@@ -106,7 +125,7 @@ def open_shard(folder: Path) -> Shard:
         return memory_map(folder / f"{name}.npy")
 
     labels = {level: Labels(*(load(f"{level}_{name}") for name in Labels._fields)) for level in LEVELS}
-    arrays = {name: load(name) for name in ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr")}
+    arrays = {name: load(name) for name in ARRAYS}
     return Shard(**arrays, labels=labels, folder=folder)
 
 
@@ -115,7 +134,7 @@ def in_memory(found: Molecules) -> Shard:
     nothing = np.zeros(0, np.int64)
     labels = Labels(np.zeros(len(found.row) + 1, np.int64), nothing, nothing, nothing)
     arrays = (found.row, found.identity, found.atoms, found.atom_ptr, found.bonds, found.bond_ptr)
-    return Shard(*arrays, dict.fromkeys(LEVELS, labels))
+    return Shard(*arrays, nothing, nothing, dict.fromkeys(LEVELS, labels))
 
 
 def molecules_of(folder: Path) -> pd.DataFrame:
@@ -126,3 +145,8 @@ def molecules_of(folder: Path) -> pd.DataFrame:
 def rejected_of(folder: Path) -> pd.DataFrame:
     """Read the rejected rows of a shard: row of the table, smiles, reason."""
     return pd.read_parquet(folder / "rejected.parquet")
+
+
+def changed_of(folder: Path) -> pd.DataFrame:
+    """Read the rows of a shard of which a part is not stored: row of the table, smiles, change."""
+    return pd.read_parquet(folder / "changed.parquet")

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from molfm.base.arrays import pointer, spans
+from molfm.base.errors import InputError
 from molfm.base.names import resolve, resolve_one
 from molfm.catalog.schema import LEVELS, DataCard, Task
 from molfm.chem.encodings import WALK
@@ -106,7 +107,7 @@ class View:
         """
         number = self.task_number(task)
         if self.chosen[number].level != "graph":
-            raise ValueError(
+            raise InputError(
                 f"Only labels of graph tasks can be limited; {task} is at {self.chosen[number].level} level."
             )
         molecule, _, split, _ = self.label_triples(number)
@@ -114,7 +115,7 @@ class View:
         split = split[first]
         available = np.bincount(split, minlength=len(SPLITS))
         if not 0 < n_labels <= available[0]:
-            raise ValueError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
+            raise InputError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
         mask = np.ones(len(self), bool)
         quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
         rank = uniform(self.key[molecule], seed)
@@ -132,7 +133,9 @@ class View:
 
     @cached_property
     def constitution(self) -> np.ndarray:
-        """(n_molecules,) uint64, equal for stereoisomers; bootstraps over a test set should resample these."""
+        """(n_molecules,) uint64, equal for stereoisomers and for salts of one parent.
+
+        Bootstraps over a test set should resample these."""
         return self._of_molecules(shard.identity[:, 1] for shard in self.shards)
 
     @cached_property

@@ -89,7 +89,7 @@ def transfer(
         target_batch: target molecules per step, in every run.
         source_batch: molecules per step of each source dataset, in "cotrain" and in the training on the source.
         held_out: which source labels to hide from training. "molecules" hides all labels of the target's test
-            molecules, and training labels of its validation molecules; stereoisomers count as the same molecule.
+            molecules, and training labels of its validation molecules; stereoisomers and salts count as the same molecule.
             "scaffolds" also hides the labels of all molecules that share a scaffold with these. "nothing" hides none;
             test molecules that the source was trained on are then reported separately, as split "test_seen".
         finetune: settings for the target's training in the regime "finetune" that differ from `settings`: any of
