@@ -10,13 +10,18 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
+from molfm.base.errors import InputError
 from molfm.base.names import UnknownName
 from molfm.batches.batch import to_batch
+from molfm.batches.resident import Resident, fits
 from molfm.batches.samplers import EpochSampler, Passes, ShareSampler, StreamSampler
 from molfm.batches.shares import check_batches, shares
 from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import WALK
 from molfm.data.view import View
+
+Request = tuple[np.ndarray, np.ndarray | None]  # molecules, and the dataset whose labels each carries (None for all)
+TOGETHER = 16_384  # molecules of the batches that a device makes at once
 
 
 class MixDataset(Dataset):
@@ -28,6 +33,8 @@ class MixDataset(Dataset):
         encodings: names of the positional encodings to gather.
         parts: batches of a request to gather here; the others belong to other processes.
         n_parts: number of batches that a request is divided into.
+        num_workers: loader processes.
+        pin_memory: keep batches where a GPU can copy them from without waiting.
     """
 
     def __init__(
@@ -37,25 +44,55 @@ class MixDataset(Dataset):
         encodings: Sequence[str] = (WALK,),
         parts: range = range(1),
         n_parts: int = 1,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ):
         self.mix, self.split, self.encodings = mix, split, encodings
-        self.parts, self.n_parts = parts, n_parts
+        self.parts, self.n_parts, self.num_workers, self.pin_memory = parts, n_parts, num_workers, pin_memory
 
-    def __getitem__(self, request: tuple[np.ndarray, np.ndarray | None]) -> list[Batch]:
-        batches = [self._part(*request, part) for part in self.parts]
+    def __getitem__(self, request: Request) -> list[Batch]:
+        parts = (self._part(request, part) for part in self.parts)
+        batches = [to_batch(self.mix.gather(m, self.split, only, self.encodings)) for m, only in parts]
         tasks = torch.cat([batch[f"{level}_task"] for batch in batches for level in LEVELS])
         counts = torch.bincount(tasks, minlength=len(self.mix.chosen)).float()
         for batch in batches:
             batch.label_counts = counts
         return batches
 
-    def _part(self, molecules: np.ndarray, datasets: np.ndarray | None, part: int) -> Batch:
+    def _part(self, request: Request, part: int) -> Request:
+        molecules, datasets = request
+        if part >= len(molecules):  # every process needs a batch in every step: one molecule, no labels
+            return molecules[:1], np.full(1, -1)
         # Every n-th, not a run: a request with several datasets lists them one after the other.
         mine = slice(part, None, self.n_parts)
-        only = None if datasets is None else datasets[mine]
-        if part >= len(molecules):  # every process needs a batch in every step: one molecule, no labels
-            mine, only = slice(1), np.full(1, -1)
-        return to_batch(self.mix.gather(molecules[mine], self.split, only, self.encodings))
+        return molecules[mine], None if datasets is None else datasets[mine]
+
+    def read(self, requests: Sampler) -> Iterator[list[Batch]]:
+        """Yield the batches of each request."""
+        settings = {"collate_fn": list, "num_workers": self.num_workers, "pin_memory": self.pin_memory}
+        return iter(DataLoader(self, None, sampler=requests, **settings))
+
+
+class ResidentDataset(MixDataset):
+    """A `MixDataset` that copies its molecules to a device once, and makes the batches there; see `resident.py`."""
+
+    def __init__(self, device: torch.device, mix: View, split: str, encodings: Sequence[str], *parts):
+        super().__init__(mix, split, encodings, *parts)
+        self.resident = Resident(mix, split, mix.members(split), encodings, device)
+
+    def read(self, requests: Sampler) -> Iterator[list[Batch]]:
+        """Yield the batches of each request; those of several requests are made together."""
+        waiting = iter(requests)
+        while first := next(waiting, None):
+            several = [first, *islice(waiting, max(0, TOGETHER // len(first[0]) - 1))]
+            parts = [self._part(request, part) for request in several for part in self.parts]
+            made = iter(self.resident.batches(parts))
+            for _ in several:
+                batches = list(islice(made, len(self.parts)))
+                counts = torch.stack([batch.label_counts for batch in batches]).sum(0)
+                for batch in batches:
+                    batch.label_counts = counts
+                yield batches
 
 
 class _Rest(Sampler):
@@ -76,8 +113,8 @@ class BatchLoader:
 
     batch_sampler = None  # Lightning reads it from a loader with a sampler, because a DataLoader has both
 
-    def __init__(self, dataset: MixDataset, sampler: Sampler, num_workers: int = 0):
-        self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
+    def __init__(self, dataset: MixDataset, sampler: Sampler):
+        self.dataset, self.sampler = dataset, sampler
         self.handed_out = self.start = 0
         self._running: Callable[[], Iterator[Batch] | None] = lambda: None
 
@@ -105,9 +142,7 @@ class BatchLoader:
         self.handed_out, self.start = self.start, 0
         step, part = divmod(self.handed_out, len(self.dataset.parts))
         # Loader processes read ahead, so the state counts batches handed out, not batches read.
-        loader = DataLoader(
-            self.dataset, None, sampler=_Rest(self.sampler, step), collate_fn=list, num_workers=self.num_workers
-        )
+        loader = self.dataset.read(_Rest(self.sampler, step))
         for batch in islice((batch for batches in loader for batch in batches), part, None):
             self.handed_out += 1
             yield batch
@@ -126,6 +161,7 @@ class MixDataModule(lightning.LightningDataModule):
         encodings: positional encodings that the model reads (`ModelConfig.encodings`).
         num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
         accumulate: batches that a step is divided into.
+        on_device: let a GPU assemble the training batches if its memory has room for the training set.
 
     Under a distributed Trainer, each process gets its share of every step and of every batch of the other loaders. So
     the batch size counts all processes together, and the Trainer needs `use_distributed_sampler=False`.
@@ -146,19 +182,25 @@ class MixDataModule(lightning.LightningDataModule):
         encodings: Sequence[str] = (WALK,),
         num_workers: int = 0,
         accumulate: int = 1,
+        on_device: bool = True,
     ):
         super().__init__()
         check_batches(batch_size, steps, fractions, temperature)
         self.fractions, self.temperature = fractions, temperature
         self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
         self.watch, self.encodings, self.num_workers, self.accumulate = watch, encodings, num_workers, accumulate
-        self._loaders: list[BatchLoader] = []
+        self.on_device, self._loaders = on_device, []
 
     def _loader(self, split: str, sampler: Sampler, accumulate: int = 1) -> BatchLoader:
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        parts = range(rank * accumulate, (rank + 1) * accumulate)
-        dataset = MixDataset(self.mix, split, self.encodings, parts, n_ranks * accumulate)
-        self._loaders.append(BatchLoader(dataset, sampler, self.num_workers))
+        parts = (range(rank * accumulate, (rank + 1) * accumulate), n_ranks * accumulate)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if split == "train" and self.on_device and fits(self.mix, split, self.encodings, device):
+            dataset = ResidentDataset(device, self.mix, split, self.encodings, *parts)
+        else:
+            on_cuda = device.type == "cuda"
+            dataset = MixDataset(self.mix, split, self.encodings, *parts, self.num_workers, pin_memory=on_cuda)
+        self._loaders.append(BatchLoader(dataset, sampler))
         return self._loaders[-1]
 
     def close(self) -> None:
@@ -183,7 +225,7 @@ class MixDataModule(lightning.LightningDataModule):
         ids = {name: [task.id for task in self.mix.chosen if task.dataset == name] for name in chosen}
         streams = {name: self.mix.members("train", ids[name]) for name in chosen}
         if empty := [name for name, members in streams.items() if not len(members)]:
-            raise ValueError(f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it.")
+            raise InputError(f"{empty[0]} has no training labels among the chosen tasks, so no batch can draw from it.")
         numbers = {name: names.index(name) for name in streams}
         if by_dataset:
             return StreamSampler(streams, numbers, self.batch_size, self.steps, self.seed)

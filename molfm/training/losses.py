@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from molfm.base.errors import InputError
 from molfm.nn.multitask import MultiTaskModel
 
 ALPHA = 0.5  # α of hybrid_ce, as published in arXiv 2310.04292
@@ -66,7 +67,7 @@ def choose(losses: Mapping[str, str] | None = None) -> dict[str, Callable[[Tenso
     for kind, name in (losses or {}).items():
         if name not in LOSSES.get(kind, {}):
             known = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in LOSSES.items())
-            raise ValueError(f"Unknown loss {name!r} for kind {kind!r}; expected {known}.")
+            raise InputError(f"Unknown loss {name!r} for kind {kind!r}; expected {known}.")
         found[kind] = LOSSES[kind][name]
     return found
 
@@ -83,10 +84,11 @@ def label_losses(
     kinds = model.kinds[level]
     if len(kinds) == 1:
         return raw, losses[kinds[0]](raw, target)
+    # Every kind on every label, of which one counts: choosing labels by a mask would make a GPU wait for the CPU.
     loss = torch.zeros_like(target)
     for kind in kinds:
         mine = model.is_kind(kind, task)
-        loss[mine] = losses[kind](raw[mine], target[mine])
+        loss = torch.where(mine, losses[kind](raw, torch.where(mine, target, 0.0)), loss)
     return raw, loss
 
 

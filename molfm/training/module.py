@@ -36,6 +36,9 @@ class MultiTaskModule(lightning.LightningModule):
         self.cosines: dict[str, float] = {}  # of the last batch before a validation, if `conflicts` is set
         self.found: Validation | None = None  # result of the last validation
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=True)  # Lightning would wait for each of its tensors
+
     def training_step(self, batch: Batch) -> torch.Tensor:
         sums, counts = task_sums(self.model, self.model(batch), batch, self.label_losses)
         step = self.global_step + 1
