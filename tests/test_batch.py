@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rdkit import Chem
 from torch_geometric.data import Batch, Data
 
 import molfm
@@ -12,6 +13,7 @@ from molfm.base.names import UnknownName
 from molfm.batches import samplers
 from molfm.batches.batch import to_batch
 from molfm.batches.loaders import MixDataModule
+from molfm.batches.resident import Resident
 from molfm.batches.samplers import EpochSampler, StreamSampler
 from molfm.batches.shares import shares
 from molfm.catalog.schema import LEVELS
@@ -394,3 +396,55 @@ def test_a_dataset_that_shares_its_name_with_a_task_is_drawn_from_whole(make_car
         assert drawn == set(mix.members("train", ["x"]))
     with pytest.raises(UnknownName, match="Unknown dataset 'toy' in batch_size; expected bbb"):
         MixDataModule(mix, batch_size={"toy": 8}, steps=1).train_dataloader()
+
+
+# --------------------------------------------------------------------------------------------------- batches on a device
+
+
+@pytest.fixture(scope="module")
+def odd_datasets(make_card, tmp_path_factory):
+    """A mix of two datasets that share molecules, with labels at all levels, missing labels and a large molecule."""
+    folder, smiles = tmp_path_factory.mktemp("two"), ["CCO", "c1ccccc1", "C" * 300, "C[N+](C)(C)C", "OCC(O)CO", "N"]
+    mols = [Chem.MolFromSmiles(text) for text in smiles]
+    first = pd.DataFrame({"smiles": smiles, "y": [1.0, None, 3.0, 4.0, 5.0, None]})
+    first["q"] = [[float(a.GetAtomicNum()) for a in mol.GetAtoms()] for mol in mols]
+    second = pd.DataFrame({"smiles": smiles[::-1], "b": [0, 1, 1, None, 0, 1]})
+    second["w"] = [[b.GetBondTypeAsDouble() for b in mol.GetBonds()] for mol in mols[::-1]]
+    everything = {"fractions": [1, 0, 0], "folder": folder}
+    make_card("one", first, {"y": None, "q": {"level": "node"}}, **everything)
+    make_card("other", second, {"b": {"kind": "binary"}, "w": {"level": "edge"}}, **everything)
+    (folder / "two.md").write_text("---\nname: two\ndatasets: [one, other]\n---\n")
+    return molfm.load(folder / "two.md", progress=False)
+
+
+@pytest.mark.parametrize("datasets", [None, [0, 1, 0, 1, 0, 1], [-1] * 6, [1, -1, 1, 0, -1, 0]])
+def test_a_batch_made_on_a_device_equals_the_one_of_the_loader(odd_datasets, datasets):
+    encodings = ("walk-16", "laplacian-3-sym")
+    mix = odd_datasets.keep(["y"], np.arange(len(odd_datasets)) != 3)
+    resident = Resident(mix, "train", mix.members("train")[::-1], encodings, torch.device("cpu"))
+    molecules = np.array([2, 0, 5, 3, 1, 4])
+    only = None if datasets is None else np.array(datasets)
+    requests = [(molecules, only), (molecules[4:5], None), (molecules[:3], None if only is None else only[:3])]
+    for made, request in zip(resident.batches(requests), requests, strict=True):
+        expected = to_batch(mix.gather(request[0], "train", request[1], encodings))
+        for name in (*STRUCTURE, "laplacian", *LABELS, "mol_id"):
+            assert torch.equal(made[name], expected[name]), name
+            assert made[name].dtype == expected[name].dtype, name
+        assert made.num_graphs == expected.num_graphs
+        tasks = torch.cat([expected[f"{level}_task"] for level in LEVELS])
+        assert made.label_counts.tolist() == torch.bincount(tasks, minlength=4).tolist()
+
+
+def test_training_on_batches_made_on_a_device_is_the_same(odd_datasets, toy, own_home, monkeypatch):
+    """A CPU takes the part of the GPU."""
+    small = {"hidden_channels": 8, "num_layers": 1, "dropout": 0, "progress": False, "accumulate": 2}
+    cases = [{"epochs": 2, "batch_size": 7}, {"steps": 6, "batch_size": {"toy": 5}, "validate_every": 3}]
+    expected = [molfm.train(toy, **small, **case) for case in cases]
+    asked = []
+    monkeypatch.setattr("molfm.batches.loaders.fits", lambda *given: asked.append(given) or True)
+    for case, run in zip(cases, expected, strict=True):
+        again = molfm.train(toy, **small, **case)
+        pd.testing.assert_frame_equal(again.metrics, run.metrics, check_exact=True)
+    assert len(asked) == 2
+    molfm.train(toy, **small, **cases[0], on_device=False)
+    assert len(asked) == 2

@@ -437,3 +437,30 @@ def test_the_card_of_packaged_qm9_agrees_with_the_build_of_qm9_mini():
 def test_reading_a_card_never_imports_torch():
     code = "import sys, molfm; from molfm.catalog.croissant import to_croissant; molfm.cards(), molfm.card('qm9')._repr_html_(), to_croissant(molfm.card('toymix'))"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_two_datasets_of_one_name_in_a_mix_are_an_error(make_card, tmp_path):
+    table = pd.DataFrame({"smiles": ["C"], "y": [1.0]})
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        make_card("twin", table, {"y": None}, tmp_path / folder)
+    mix = tmp_path / "mix.md"
+    mix.write_text("---\nname: mix\ndatasets: [one/twin.md, other/twin.md]\n---\n")
+    with pytest.raises(CardError, match="mix: 2 of its datasets have the name 'twin'"):
+        datasets_of(mix)
+
+
+def test_paths_in_the_card_of_a_mix_start_at_its_folder(make_card, tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    make_card("mine", pd.DataFrame({"smiles": ["C"], "y": [1.0]}), {"y": None}, tmp_path / "below")
+    mix = tmp_path / "mix.md"
+    mix.write_text("---\nname: mix\ndatasets: [below/mine.md, b3db]\n---\n")
+    monkeypatch.chdir("/")
+    assert [item.name for item in datasets_of(mix)] == ["mine", "b3db"]
+
+
+def test_a_mix_in_a_mix_is_an_error(tmp_path):
+    mix = tmp_path / "mix.md"
+    mix.write_text("---\nname: mix\ndatasets: [minimix]\n---\n")
+    with pytest.raises(CardError, match="found 'minimix', which is a mix"):
+        datasets_of(mix)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import molfm
 from molfm.app import cli
+from molfm.base.errors import InputError
 from molfm.catalog import download
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -114,9 +115,7 @@ def test_prepare_shows_the_tasks_and_the_rejected_rows_of_a_table(molfm_command,
 def test_a_table_without_the_smiles_column_is_refused_in_one_line(molfm_command, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("structure,y\nCCO,1.5\n")
-    assert refused(molfm_command("prepare", path)) == (
-        "molfm: mine.csv: expected the columns smiles; 'smiles' is missing. Found: structure, y."
-    )
+    assert refused(molfm_command("prepare", path)) == ("molfm: mine.csv: no column 'smiles'. Found: structure, y.")
 
 
 def test_a_missing_table_is_refused_in_one_line(molfm_command, tmp_path):
@@ -205,11 +204,34 @@ def test_predictions_and_embeddings_of_a_table_are_written_to_a_file(molfm_comma
     done = molfm_command("predict", "toy", *words, "--task", "heavy", "--task", "oxygen")
     assert succeeded(done) and done.stderr.startswith("molfm: 1 of 3 SMILES have no prediction")
     found, expected = pd.read_parquet(out), toy_run.model.predict(["CCO", "c1ccccc1"])
-    assert found.columns.tolist() == ["mol_id", "smiles", "toy/heavy", "toy/oxygen"]
-    assert found.iloc[[0, 2], 2:].to_numpy() == pytest.approx(expected.iloc[:, 2:4].to_numpy(), rel=1e-4)
-    assert found.iloc[1, 2:].isna().all() and "empty SMILES" in (tmp_path / "p.rejected.csv").read_text()
+    assert found.columns.tolist() == ["name", "mol_id", "structure", "toy/heavy", "toy/oxygen"]
+    assert found.name.tolist() == ["ethanol", "nothing", "benzene"]
+    assert found.iloc[[0, 2], 3:].to_numpy() == pytest.approx(expected.iloc[:, 2:4].to_numpy(), rel=1e-4)
+    assert found.iloc[1, 3:].isna().all() and "empty SMILES" in (tmp_path / "p.rejected.csv").read_text()
     succeeded(molfm_command("embed", "toy", *words))
     assert pd.read_parquet(out).embedding[0] == pytest.approx(toy_run.model.embed("CCO")[0], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("level", ["graph", "node"])
+def test_predictions_of_a_table_keep_its_columns_as_they_were(
+    molfm_command, toy_run, tmp_path, monkeypatch, level, suffix
+):
+    monkeypatch.setattr("molfm.data.tables.CHUNK_ROWS", 2)
+    monkeypatch.setattr("molfm.nn.predictor.CHUNK", 4)
+    smiles = ["CCO", "C", "CN", "O", "CC", "CO", "N", "C=O", "CCN"]
+    table = pd.DataFrame({"id": [f"00{i}" for i in range(9)], "smiles": smiles, "mol_id": range(100, 109)})
+    path, out = tmp_path / f"ids.{suffix}", tmp_path / f"found.{suffix}"
+    getattr(table, f"to_{suffix}")(path, index=False)
+    succeeded(molfm_command("predict", "toy", path, "--level", level, "--out", out))
+    found = pd.read_csv(out, dtype={"id": str}) if suffix == "csv" else pd.read_parquet(out)
+    expected = toy_run.model.predict(smiles, level)
+    place = expected.mol_id
+    assert found.columns.tolist() == ["id", "mol_id", "molfm mol_id", *expected.columns[1:]]
+    assert found.id.tolist() == table.id[place].tolist()
+    assert found.mol_id.tolist() == table.mol_id[place].tolist()
+    task = expected.columns[-1]
+    assert found[task].to_numpy() == pytest.approx(expected[task].to_numpy(), rel=1e-4, abs=1e-6)
 
 
 def test_predict_prints_one_row_per_atom_at_node_level(molfm_command, toy_run):
@@ -227,7 +249,7 @@ def test_predict_prints_one_row_per_atom_at_node_level(molfm_command, toy_run):
 def test_predict_writes_every_digit_to_a_csv(molfm_command, toy_run, tmp_path, level):
     out = succeeded(molfm_command("predict", "toy", "CCO", "CN", "--level", level, "--out", tmp_path / "found.csv"))
     expected = toy_run.model.predict(["CCO", "CN"], level=level)
-    assert f"{len(expected)} rows written to" in out
+    assert out.strip() == f"Written to {tmp_path / 'found.csv'}"
     found = pd.read_csv(tmp_path / "found.csv")
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6)
 
@@ -240,6 +262,41 @@ def test_an_unknown_run_level_or_option_is_refused(molfm_command, toy_run):
 
 
 # ---------------------------------------------------------------------------------------------------------------- transfer
+
+
+def test_train_takes_the_columns_of_smiles_and_split(molfm_command, own_home, tmp_path):
+    table = pd.DataFrame(
+        {"structure": ["C" * (i + 1) for i in range(12)], "y": range(12), "part": ["dev", "train"] * 6}
+    )
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    words = [
+        "--smiles",
+        "structure",
+        "--split",
+        "part",
+        "--task",
+        "y",
+        "--epochs",
+        1,
+        "--precision",
+        32,
+        "--name",
+        "mine",
+    ]
+    succeeded(molfm_command("train", tmp_path / "mine.csv", *words))
+    assert molfm.Run("mine").mix.tasks[["n_train", "n_val", "n_test"]].to_numpy().tolist() == [[6, 6, 0]]
+    with pytest.raises(ValueError, match="is loaded already"):
+        molfm.train(molfm.Run("mine").mix, split="random")
+
+
+def test_a_bug_keeps_its_traceback(molfm_command, monkeypatch):
+    """Only input that molfm itself refuses becomes one line."""
+
+    def broken(*_, **__):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr("molfm.data.mix.load", broken)
+    assert isinstance(molfm_command("prepare", "minimix").exception, ValueError)
 
 
 def test_a_source_of_the_targets_dataset_and_a_single_seed_are_refused_in_one_line(molfm_command, toy_card, toy):
@@ -255,10 +312,24 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
 
     def transfer(*args, **settings):
         calls.append((args, settings))
-        raise ValueError("that is enough")
+        raise InputError("that is enough")
 
     monkeypatch.setattr("molfm.study.transfer.transfer", transfer)
-    words = ["transfer", "minimix", "--target", "logBB", "--source", "qm9_mini,xtb_b3db/node", "--source", "all"]
+    monkeypatch.setattr("molfm.data.mix.load", lambda *words, **more: (*words, more["split"]))
+    words = [
+        "transfer",
+        "minimix",
+        "--smiles",
+        "structure",
+        "--split",
+        "part",
+        "--target",
+        "logBB",
+        "--source",
+        "qm9_mini,xtb_b3db/node",
+        "--source",
+        "all",
+    ]
     words += [
         "--regime",
         "probe",
@@ -279,7 +350,8 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
     sources = [["qm9_mini", "xtb_b3db/node"], "all"]
     settings = {"steps": 7, "pretrain_steps": None, "held_out": "scaffolds", "model": "gine"}
     settings |= {"target_batch": 32, "source_batch": 16}
-    assert calls == [(("minimix", ["logBB"], sources, ["probe"], 3, [32, None]), settings)]
+    mix = ("minimix", "structure", "part")
+    assert calls == [((mix, ["logBB"], sources, ["probe"], 3, [32, None]), settings)]
     line = refused(molfm_command("transfer", "minimix", "--target", "logBB", "--source", "all", "--n-labels", "few"))
     assert line == "molfm: Expected --n-labels as a number or all, found 'few'."
 

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -175,3 +177,36 @@ def test_a_disk_too_full_for_the_status_still_gives_the_error(toy, own_home, mon
     with pytest.raises(RuntimeError, match="on fire") as caught:
         molfm.train(toy, steps=3, **SMALL)
     assert "No space left" in caught.value.__notes__[0]
+
+
+def test_training_and_resuming_leave_the_callers_random_numbers_and_threads_alone(toy, own_home, monkeypatch):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    interrupt(monkeypatch, 4)
+    molfm.train(toy, name="quiet", **SMALL, **SAMPLERS["epoch"])
+    settings = own_home / "runs" / "quiet" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"threads": 2}))
+    fit.resume("quiet", progress=False)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == 1
+
+
+BUSY = """
+import sys, molfm, torch
+torch.set_num_threads(2)
+settings = {"steps": 60, "validate_every": 60, "hidden_channels": 96, "num_layers": 2, "progress": False}
+batch = {"b3db": 64, "xtb_b3db": 128}
+run = molfm.train("minimix", sys.argv[1], ["logBB", "xtb_b3db"], batch_size=batch, name=sys.argv[2], **settings)
+"""
+
+
+@pytest.mark.parametrize("layer", ["gine", "gatedgcn", "mpnnpp"])
+def test_runs_on_busy_threads_are_equal_to_the_last_bit(layer, molfm_home):
+    molfm.load("minimix", progress=False)
+    names = [f"busy-{layer}-{number}" for number in range(3)]
+    started = [subprocess.Popen([sys.executable, "-c", BUSY, layer, name]) for name in names]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    first, *others = map(molfm.Run, names)
+    for other in others:
+        assert_equal_runs(first, other)

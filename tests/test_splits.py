@@ -9,7 +9,7 @@ import torch
 
 import molfm
 from molfm.chem.featurize import featurize, hash64, scaffolds
-from molfm.data.splits import UNUSED, assign, codes_of, read_official, uniform
+from molfm.data.splits import UNUSED, assign, assign_exactly, codes_of, read_official, uniform
 
 FRACTIONS = (0.6, 0.15, 0.25)
 HASHES = np.array([hash64(f"molecule {i}") for i in range(20_000)], np.uint64)
@@ -175,9 +175,22 @@ def test_a_split_file_never_runs_code(tmp_path):
 def test_split_names_in_a_column_become_codes():
     names = np.array(["train", "val", "valid", "validation", "test", "test_seen", None], object)
     assert codes_of(names, "here").tolist() == [0, 1, 1, 1, 2, 3, UNUSED]
+    names = np.array(["TRAIN", " Training", "dev ", "Valid", "TEST", "", "  "], object)
+    assert codes_of(names, "here").tolist() == [0, 0, 1, 1, 2, UNUSED, UNUSED]
 
 
-@pytest.mark.parametrize("wrong", ["Train", "dev", "", "0", 0, 1.0, "train "])
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_fold_numbers_become_codes_the_highest_is_test_and_the_next_val(kind):
+    folds = np.array([*map(kind, [0, 1, 2, 3, 4, 0]), None], object)
+    assert codes_of(folds, "here").tolist() == [0, 0, 0, 1, 2, 0, UNUSED]
+
+
+def test_fewer_than_three_folds_are_an_error():
+    with pytest.raises(ValueError, match="at least three folds, found 0, 1"):
+        codes_of(np.array(["0", "1", "0"], object), "here")
+
+
+@pytest.mark.parametrize("wrong", ["trian", "holdout", "0", 0, 1.0])
 def test_an_unknown_split_name_is_an_error_that_names_place_and_row(wrong):
     with pytest.raises(
         ValueError, match=r"own\.csv, column 'fold', row 2: expected one of train, val, test, test_seen or"
@@ -223,3 +236,36 @@ def test_a_split_that_names_rows_beyond_the_table_is_an_error(split_card):
     assert len(split_card({"train": [0, 1, 2], "val": [3], "test": [4]})) == 3  # the last row is rejected, but exists
     with pytest.raises(ValueError, match=r"toy: its split names row 5, but toy\.parquet has 5 rows, counted from 0"):
         split_card({"train": [0, 1, 2], "val": [3], "test": [5]})
+
+
+@pytest.mark.parametrize("n", [3, 12, 40, 48, 999])
+def test_a_users_small_table_is_split_exactly(n):
+    table = pd.DataFrame({"smiles": ["C" * (i // 32 + 1) + "O" + "N" * (i % 32 + 1) for i in range(n)], "y": 1.0})
+    counts = molfm.load(table, progress=False).tasks.iloc[0]
+    part = max(1, round(0.1 * n))
+    assert [counts.n_train, counts.n_val, counts.n_test] == [n - 2 * part, part, part]
+
+
+def test_exact_splits_keep_groups_together_and_differ_by_seed():
+    groups = np.repeat(np.arange(20, dtype=np.uint64), 5)
+    codes = [assign_exactly(groups, seed, (0.8, 0.1, 0.1)) for seed in range(5)]
+    for found in codes:
+        assert np.bincount(found).tolist() == [80, 10, 10]
+        assert all(len(set(found[groups == group])) == 1 for group in range(20))
+    assert len({found.tobytes() for found in codes}) > 1
+
+
+def test_val_and_test_get_a_group_each_even_if_all_groups_are_large():
+    groups = np.repeat(np.arange(3, dtype=np.uint64), [4, 5, 3])
+    assert set(assign_exactly(groups, 0, (0.8, 0.1, 0.1))) == {0, 1, 2}
+    assert assign_exactly(groups[:4], 0, (0.8, 0.1, 0.1)).tolist() == [0] * 4
+
+
+def test_a_split_that_leaves_parts_empty_names_the_remedy():
+    series = pd.DataFrame({"smiles": ["c1ccccc1" + "C" * i for i in range(1, 13)], "y": np.arange(12.0)})
+    with pytest.warns(
+        UserWarning, match=r"val and test empty: 12 of 12 molecules have one scaffold\. Use split=\"random\""
+    ):
+        mix = molfm.load(series, split="scaffold", progress=False)
+    with pytest.raises(ValueError, match="No validation labels for table/y, so the best"):
+        molfm.train(mix, progress=False)

@@ -1,10 +1,12 @@
 import gzip
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 import molfm
 from molfm.catalog.http import DownloadError
@@ -282,12 +284,12 @@ def test_an_empty_column_is_not_a_task():
 @pytest.mark.parametrize("arguments", [{}, {"smiles": "SMILES", "tasks": ["pKi"]}])
 def test_a_users_table_without_a_column_is_an_error_that_names_it_and_the_columns_found(arguments):
     missing = "'pKi'" if arguments else "'smiles'"
-    with pytest.raises(TableError, match=rf"{missing} is missing\. Found: SMILES, name, y, hit, flag, q"):
+    with pytest.raises(TableError, match=rf"no column {missing}\..* Found: SMILES, name, y, hit, flag, q"):
         card_from_table(OWN, **arguments)
 
 
 def test_a_table_without_numbers_is_an_error():
-    with pytest.raises(TableError, match="no numeric column besides 'SMILES'"):
+    with pytest.raises(TableError, match=r"no column besides 'SMILES' can be a task\. name \(row 0 holds 'methane'"):
         card_from_table(OWN[["SMILES", "name"]], "SMILES")
 
 
@@ -336,3 +338,116 @@ def load_and_compare(number: int) -> bool:
 def test_tables_that_several_processes_load_at_once_keep_their_own_labels(own_home):
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         assert all(pool.map(load_and_compare, range(40)))
+
+
+# ------------------------------------------------------------------------------------------------- tables of strangers
+
+
+STRANGE = pd.DataFrame(
+    {
+        "Unnamed: 0": [0, 1, 2],
+        "smiles": ["C", "CC", "CCC"],
+        "CID": [297, 6324, 6334],
+        "Ki": ["1.5", ">10", "3"],
+        "MW": [16.0, 30.1, 44.1],
+        "yield": ["12%", "1,234", "ND"],
+        "empty": [None, None, None],
+    }
+)
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_a_warning_says_which_columns_became_tasks_and_why_others_did_not(tmp_path, kind):
+    STRANGE.to_csv(tmp_path / "own.csv", index=False)
+    with pytest.warns(UserWarning, match="no tasks were named") as said:
+        mix = molfm.load(STRANGE if kind == "frame" else tmp_path / "own.csv", progress=False)
+    assert [task.name for task in mix.chosen] == ["MW"]
+    [message] = [str(item.message) for item in said if "no tasks were named" in str(item.message)]
+    assert "became tasks: MW. Left out: Unnamed: 0 (it numbers rows" in message
+    reasons = mix.audit().left_out.set_index("column").reason
+    assert reasons["Ki"] == "row 1 holds '>10', not a number; 2 of its cells are numbers"
+    assert reasons["yield"] == "row 0 holds '12%', not a number"
+    assert reasons["empty"] == "it is empty"
+    assert all(f"{column} ({reason})" in message for column, reason in reasons.items())
+    assert "Columns that did not become tasks" in repr(mix.audit())
+
+
+def test_named_tasks_are_not_guessed_and_an_odd_cell_in_one_is_an_error():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        molfm.load(STRANGE, tasks=["MW"], progress=False)
+        with pytest.raises(TableError, match="row 1, column 'Ki': expected a finite number or nothing, found '>10'"):
+            molfm.load(STRANGE, tasks=["Ki"], progress=False)
+
+
+def test_a_task_of_a_users_table_may_be_named_by_its_id():
+    assert [task.id for task in molfm.load(STRANGE, tasks=["table/MW"], progress=False).chosen] == ["table/MW"]
+
+
+def test_dates_are_never_numbers():
+    dated = STRANGE.assign(when=pd.Timestamp("2020-01-01"))
+    with pytest.warns(UserWarning, match=r"when \(row 0 holds a Timestamp, not a number\)"):
+        assert set(kinds(card_from_table(dated))) == {"MW"}
+    with pytest.raises(TableError, match="row 0, column 'when': expected a finite number"):
+        molfm.load(dated, tasks=["when"], progress=False)
+
+
+def test_columns_that_nobody_asked_for_may_hold_anything():
+    odd = STRANGE.assign(mol=[Chem.MolFromSmiles(s) for s in STRANGE.smiles], mixed=[1, "x", (2,)], other=[{1}] * 3)
+    odd = pd.concat([odd, odd[["other", "MW"]].rename(columns={"MW": "other"})], axis=1)
+    mix = molfm.load(odd, tasks=["MW"], progress=False)
+    assert mix.labels("MW").tolist() == pytest.approx([16.0, 30.1, 44.1])
+    with pytest.raises(TableError, match="3 columns have the name 'other'"):
+        molfm.load(odd, tasks=["other"], progress=False)
+
+
+def test_a_column_of_molecules_is_read_as_their_smiles():
+    table = pd.DataFrame({"mol": [Chem.MolFromSmiles("OCC"), None], "y": [1.0, 2.0]})
+    mix = molfm.load(table, smiles="mol", progress=False)
+    assert mix.molecules.smiles.tolist() == ["CCO"]
+    assert mix.audit().rejected.reason.tolist() == ["empty SMILES"]
+
+
+def test_numbers_and_text_in_one_column_are_read_like_a_text_table():
+    mix = molfm.load(pd.DataFrame({"smiles": ["C", "CC", "CCC"], "y": [1, "2.5", None]}), progress=False)
+    np.testing.assert_array_equal(mix.labels("y"), [1, 2.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"), [("own.csv", ";"), ("own.CSV", ","), ("own.txt", "\t"), ("own.tsv", "\t")]
+)
+def test_the_separator_of_a_text_table_is_found(tmp_path, name, separator):
+    table = pd.DataFrame({"smiles": ["C", "CC"], 'a "note"': ["one; two, three", "x"], "y": [1.0, 2.0]})
+    table.to_csv(tmp_path / name, index=False, sep=separator)
+    assert molfm.load(tmp_path / name, tasks=["y"], progress=False).labels("y").tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("t.xlsx", "save it as CSV"), ("t.sdf", "LoadSDF"), ("t.smi", "read_csv")]
+)
+def test_a_table_in_another_format_is_an_error_that_says_how_to_convert_it(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(TableError, match=advice):
+        molfm.load(tmp_path / name)
+
+
+def test_another_case_of_the_smiles_column_is_suggested():
+    with pytest.raises(TableError, match=r"no column 'smiles'\. Did you mean 'SMILES'"):
+        card_from_table(OWN)
+
+
+MERGED = 'smiles,name,y\nCCO,"5,6-thing,1\nCCN,b",2\nCC,c,3\n'  # pandas reads the first two rows as one
+
+
+def test_a_stray_quotation_mark_that_merges_rows_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 1)
+    (tmp_path / "own.csv").write_text(MERGED.replace("\nCCO", "\nC,a,0\nCCO"))
+    with pytest.raises(
+        TableError, match=r"row 1, column 'name': a quotation mark begins a cell of 2 lines.*'5,6-thing,1'"
+    ):
+        molfm.load(tmp_path / "own.csv", tasks=["y"], progress=False)
+
+
+def test_a_cell_of_several_lines_is_read(tmp_path):
+    (tmp_path / "own.csv").write_text('smiles,name,y\nCCO,"first\nsecond, third",1\nCC,c,3\n')
+    assert molfm.load(tmp_path / "own.csv", progress=False).labels("y").tolist() == [1.0, 3.0]

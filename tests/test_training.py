@@ -649,3 +649,17 @@ def test_only_settings_that_may_be_left_open_take_none(name):
     with pytest.raises(ValueError, match=f"Expected {name} to be .*, found None"):
         molfm.TrainConfig(**{name: None})
     molfm.TrainConfig(steps=None, validate_every=None, patience=None, gradient_clip=None, dataset_weights=None)
+
+
+def test_a_task_without_training_labels_is_left_out_with_a_warning(own_home):
+    table = pd.DataFrame({"smiles": ["C" * (i + 1) for i in range(12)], "y": np.arange(12.0), "rare": np.nan})
+    table["part"] = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
+    table.loc[7, "rare"] = 5.0
+    mix = molfm.load(table, tasks=["y", "rare"], split="part", progress=False)
+    with pytest.warns(
+        UserWarning, match="^table/rare has no training labels, and will neither be trained nor predicted"
+    ):
+        run = molfm.train(mix, epochs=1, hidden_channels=8, num_layers=1, progress=False)
+    assert run.model.predict("CCO").columns.tolist() == ["mol_id", "smiles", "table/y"]
+    assert "val_loss table/graph" in run.metrics and set(run.results.task) == {"table/y"}
+    assert [task.id for task in run.mix.chosen] == ["table/y"]

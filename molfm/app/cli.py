@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,11 @@ from molfm.app.terminal import (
     show_run,
     show_transfer,
 )
+from molfm.base.errors import InputError
 from molfm.catalog.croissant import to_croissant
+
+if TYPE_CHECKING:
+    from molfm.data.tables import SmilesTable
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Multi-task molecular foundation models, notebook-first."
@@ -37,13 +41,20 @@ def _clear_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: typer.echo(f"molfm: {message}", err=True)
             yield
-    except (ValueError, FileNotFoundError, FileExistsError, DownloadError) as error:
+    except (InputError, FileNotFoundError, FileExistsError, DownloadError) as error:
         typer.echo(f"molfm: {error}", err=True)
         raise typer.Exit(2) from error
 
 
 Data = Annotated[
     str, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet)")
+]
+Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="official, scaffold, random, or a column of the table; default: as the data card says, or random"
+    ),
 ]
 Steps = Annotated[int | None, typer.Option(help="training steps in total, instead of --epochs")]
 
@@ -60,7 +71,7 @@ def cards(
 
         if name is None:
             if croissant:
-                raise ValueError("--croissant describes one card. Name it, as in: molfm cards b3db --croissant")
+                raise InputError("--croissant describes one card. Name it, as in: molfm cards b3db --croissant")
             return print_table(all_cards())
         found = card(name)
         if croissant:
@@ -97,7 +108,8 @@ def fetch(
 @app.command()
 def prepare(
     data: Data,
-    smiles: Annotated[str, typer.Option(help="name of the SMILES column of a table")] = "smiles",
+    smiles: Column = "smiles",
+    split: Split = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only estimate disk, time and memory from a sample; download nothing")
     ] = False,
@@ -108,7 +120,7 @@ def prepare(
             return show_estimate(data, smiles)
         from molfm.data.mix import load
 
-        mix = load(data, smiles=smiles)
+        mix = load(data, smiles=smiles, split=split)
         print_table(mix.tasks.dropna(axis="columns", how="all"), repr(mix))
         typer.echo(str(mix.audit()))
 
@@ -152,6 +164,8 @@ def train(
     ] = None,
     num_workers: Annotated[int | None, typer.Option(help="number of loader processes")] = None,
     seed: Annotated[int, typer.Option(help="random seed of weights, order and dropout")] = 0,
+    smiles: Column = "smiles",
+    split: Split = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
 ) -> None:
     """Train one model on all chosen tasks, or resume a run, and show the results on the test set.
@@ -162,7 +176,7 @@ def train(
     settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
     with _clear_errors():
         if (data is None) == (resume is None):
-            raise ValueError("Expected either data to train on, or --resume with a run, but not both.")
+            raise InputError("Expected either data to train on, or --resume with a run, but not both.")
         from molfm.training import fit as training
 
         if freeze is not None and freeze.isdigit():
@@ -177,7 +191,7 @@ def train(
 
 def _number_of_labels(text: str) -> int | None:
     if text != "all" and not text.isdigit():
-        raise ValueError(f"Expected --n-labels as a number or all, found {text!r}.")
+        raise InputError(f"Expected --n-labels as a number or all, found {text!r}.")
     return None if text == "all" else int(text)
 
 
@@ -218,6 +232,8 @@ def transfer(
             "--conflicts", help="also show whether gradients of target and sources agree, and the loss of each task"
         ),
     ] = False,
+    smiles: Column = "smiles",
+    split: Split = None,
     save: Annotated[Path | None, typer.Option(help="folder to write the tables to")] = None,
     out: Annotated[Path, typer.Option(help="file to write the report to")] = Path("transfer.html"),
 ) -> None:
@@ -226,13 +242,14 @@ def transfer(
     An interrupted study resumes when you start it again.
     """
     with _clear_errors():
+        from molfm.data.mix import load
         from molfm.study.plan import REGIMES
         from molfm.study.transfer import transfer as run_transfer
 
         settings = {"conflicts": True} if conflicts else {}
         settings |= {} if learning_rate is None else {"learning_rate": learning_rate}
         result = run_transfer(
-            data,
+            load(data, smiles, split=split),
             targets,
             [source if source == "all" else source.split(",") for source in sources],
             regimes or REGIMES,
@@ -254,14 +271,13 @@ def transfer(
 
 Model = Annotated[str, typer.Argument(help="name or folder of a run, or minimol, the published model of LargeMix")]
 Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
-Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
 
 
-def _given(texts: list[str], column: str) -> "list[str] | Iterator[str]":
+def _given(texts: list[str], column: str) -> "list[str] | SmilesTable":
     from molfm.data.own_table import is_table
-    from molfm.data.tables import read_smiles
+    from molfm.data.tables import SmilesTable
 
-    return read_smiles(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
+    return SmilesTable(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
 
 
 @app.command()
@@ -277,23 +293,19 @@ def predict(
 ) -> None:
     """Predict tasks of one level, in physical units where these are known.
 
-    With --out FILE.parquet, millions of molecules take no more memory than some thousands, and an interrupted command
-    resumes.
+    The columns of a table are kept beside its predictions. With --out, millions of molecules take no more memory than some
+    thousands, and an interrupted command resumes.
     """
     with _clear_errors():
         from molfm.nn.checkpoints import pretrained
 
         given = _given(smiles, column)
         if given is not smiles and out is None:
-            raise ValueError(f"Predictions of {smiles[0]} are written to a file. Add --out predictions.parquet.")
+            raise InputError(f"Predictions of {smiles[0]} are written to a file. Add --out predictions.parquet.")
         found = pretrained(model)
-        if out is not None and out.suffix == ".parquet":
-            found.predict(given, level, tasks, out)
-            return typer.echo(f"Written to {out}")
-        table = found.predict(given, level, tasks)
         if out is not None:
-            table.to_csv(out, index=False)
-            return typer.echo(f"{len(table)} rows written to {out}")
+            return typer.echo(f"Written to {found.predict(given, level, tasks, out)}")
+        table = found.predict(given, level, tasks)
         print_table(table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table)
 
 

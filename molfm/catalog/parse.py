@@ -106,7 +106,7 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
         facts = yaml.safe_load(parts[1]) or {}
     except yaml.YAMLError as error:
         raise CardError(f"{where}: the front matter is not valid YAML: {error}") from error
-    facts = dict(_known(facts, DataCard, where))
+    facts = dict(_known(facts, DataCard, where, ("text", "folder", "left_out")))
     name = str(facts.get("name", ""))
     if not name or not name.replace("_", "").replace("-", "").isalnum():
         raise CardError(f"{where}: expected a name of letters, digits, '-' and '_', found {name!r}.")

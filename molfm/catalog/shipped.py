@@ -80,12 +80,39 @@ def card(name: str | Path) -> DataCard:
 
 
 def datasets_of(name: str | Path | DataCard) -> list[DataCard]:
-    """Return the cards of the datasets behind a name or card: the members of a mix, or the dataset itself."""
+    """Return the cards of the datasets behind a name or card: the members of a mix, or the dataset itself.
+
+    A member of a user's mix is the path of a card (`*.md`), relative to the mix's card, or a name. A card of that name
+    beside the mix's card comes before a shipped one.
+
+    Raises:
+        CardError: a member is unknown or a mix itself, or two members have one name.
+    """
     top = name if isinstance(name, DataCard) else card(name)
     if not top.datasets:
         return [top]
-    members = [top.folder / f"{member}.md" if top.folder else None for member in top.datasets]
-    return [card(p if p and p.exists() else member) for p, member in zip(members, top.datasets, strict=True)]
+    found = [card(_member(top, member)) for member in top.datasets]
+    for member, item in zip(top.datasets, found, strict=True):
+        if item.datasets:
+            raise CardError(
+                f"{top.name}: expected datasets, found {member!r}, which is a mix. List its datasets instead."
+            )
+    names = [item.name for item in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise CardError(
+            f"{top.name}: {names.count(twice[0])} of its datasets have the name {twice[0]!r}, so their tasks would have the "
+            "same ids. Give each card its own name."
+        )
+    return found
+
+
+def _member(top: DataCard, member: str) -> str | Path:
+    if top.folder is None:
+        return member
+    if member.endswith(".md"):
+        return top.folder / member
+    beside = top.folder / f"{member}.md"
+    return beside if beside.exists() else member
 
 
 def cards() -> pd.DataFrame:

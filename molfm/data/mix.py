@@ -148,13 +148,15 @@ def load(
     """Open a dataset or mix; the first time, download it and featurize it into the cache.
 
     Args:
-        data: name of a shipped card, path of your own card (`*.md`), or your own table: a CSV, TSV or Parquet file, or
-            a DataFrame.
+        data: name of a shipped card, path of your own card (`*.md`), or your own table: a CSV, TSV, text or Parquet
+            file, or a DataFrame.
         smiles: name of the SMILES column, for your own table.
         tasks: for your own table, its label columns, see `own_table.card_from_table`; for a card, the tasks to select.
-            None for all.
+            None for all; a warning then says which columns of your table became tasks, and `audit` keeps the list.
         split: "official" ("random" if the table's source has no official split), "scaffold", "random" (by
-            constitution), or a column of the table that says train, val or test. None for each card's own split.
+            constitution), or a column of the table that says train, val or test, or numbers at least three folds (the
+            highest is test, the next val). None for each card's own split. Your own table of fewer than
+            `splits.SMALL` rows is split exactly 80/10/10, or as exactly as its groups allow.
         seed: random seed of the split.
         progress: show progress bars.
         executor: featurizes large tables; any executor of `concurrent.futures`, such as
@@ -167,7 +169,7 @@ def load(
     """
     own_table = is_table(data)
     if own_table:
-        cards = [card_from_table(data, smiles, tasks, () if split in SPLIT_METHODS else (split,))]
+        cards = [card_from_table(data, smiles, tasks, [split] if split and split not in SPLIT_METHODS else [])]
         name = cards[0].name
     else:
         cards, name = datasets_of(data), card(data).name
@@ -180,13 +182,14 @@ def load(
             ]
             shards += opened
             dataset += [number] * len(opened)
-            codes += split_codes(table, opened, split, seed, progress, pool)
+            codes += split_codes(table, opened, split, seed, progress, pool, own_table)
     located = cards[0].sources[0].locations[0].removeprefix("file:") if own_table else str(data)
     if located.endswith(".md"):
         located = str(Path(located).resolve())  # a run may open it from another working folder
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:
-        origin |= {"smiles": smiles, "tasks": tasks}
+        # Named, so that whoever opens the mix again need not judge its columns again.
+        origin |= {"smiles": smiles, "tasks": tasks or [task.name for task in cards[0].tasks]}
     cards = tuple(table.card for table in tables)
     chosen = tuple(task for item in cards for task in item.tasks)
     mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)

@@ -4,11 +4,14 @@ Labels are checked here, once: text, an infinity or an undeclared class is an er
 SMILES are found later, in `chem/featurize.py`, because they are not an error: their rows are rejected and listed.
 """
 
+import gzip
+import re
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from molfm.base.errors import InputError
+from molfm.base.names import did_you_mean, listed
 from molfm.catalog.download import fetch
 from molfm.catalog.http import DownloadError
 from molfm.catalog.schema import DataCard, Source, Task
 from molfm.catalog.shipped import expand_tasks
+from molfm.chem.featurize import smiles_text
 
 CHUNK_ROWS = 1_000  # rows read at a time, which bounds the memory whatever the table's length
+_READ = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # formats that are read
+_CONVERT = {  # formats that are not, and how to convert them
+    **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8 in your spreadsheet program."),
+    ".sdf": "from rdkit.Chem import PandasTools; PandasTools.LoadSDF(path, smilesName='smiles').drop(columns='ROMol').to_csv('table.csv').",
+    ".smi": "pandas.read_csv(path, sep=r'\\s+', names=['smiles', 'name']).to_csv('table.csv', index=False).",
+}
+_QUOTED = re.compile(rb'"[^"]*"')
+_LONGEST_HEADER = 2**24  # bytes
 _NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list that is written as text
 _UNREADABLE = (
     OSError,
@@ -34,7 +48,7 @@ _UNREADABLE = (
 )
 
 
-class TableError(ValueError):
+class TableError(InputError):
     """A raw table does not hold what its card says; the message names row, column, expected and found."""
 
 
@@ -52,7 +66,7 @@ class Table:
 
     def n_rows(self) -> int | None:
         """Return the number of rows if the files state it (Parquet), else None."""
-        if any(path.suffix != ".parquet" for path in self.paths):
+        if not all(map(_is_parquet, self.paths)):
             return None
         return sum(pq.read_metadata(path).num_rows for path in self.paths)
 
@@ -116,6 +130,24 @@ def _wanted(card: DataCard, source: Source) -> list[str]:
     return list(dict.fromkeys([source.smiles, *(_column(source, task) for task in card.tasks)]))
 
 
+def is_table_file(path: Path) -> bool:
+    """Return whether a path looks like a table, also one of a format that has to be converted first."""
+    return path.suffix.lower() in (*_READ, *_CONVERT)
+
+
+def check_columns(where: str, found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Check that a table has each wanted column exactly once.
+
+    Raises:
+        TableError: a column is missing, or several have its name; the message names the table and lists its columns.
+    """
+    for column in wanted:
+        if (count := list(found).count(column)) > 1:
+            raise TableError(f"{where}: {count} columns have the name {column!r}. Rename them, so that one is meant.")
+        if not count:
+            raise TableError(f"{where}: no column {column!r}.{did_you_mean(column, found)} Found: {listed(found)}.")
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn any error from reading a broken or foreign file into a `TableError` that names the file."""
@@ -124,7 +156,7 @@ def _reading(path: Path) -> Iterator[None]:
     except UnicodeError as error:
         raise TableError(f"{path}: expected text in UTF-8, but {error}. Save it as UTF-8.") from error
     except _UNREADABLE as error:
-        kind = "Parquet" if path.suffix == ".parquet" else "a table with a header and one row per line"
+        kind = "Parquet" if _is_parquet(path) else "a table with a header and one row per line"
         raise TableError(
             f"{path}: expected {kind}, but it could not be read: {str(error).strip().rstrip('.')}. "
             "Is it damaged or incomplete?"
@@ -137,14 +169,23 @@ def column_names(path: Path) -> list[str]:
     Raises:
         TableError: the file is damaged or has another format.
     """
+    if how := _CONVERT.get(path.suffix.lower()):
+        raise TableError(f"{path}: molfm reads CSV, TSV and Parquet. Convert this file first: {how}")
     with _reading(path):
-        if path.suffix == ".parquet":
+        if _is_parquet(path):
             return pq.read_schema(path).names
         return pd.read_csv(path, nrows=0, sep=_separator(path)).columns.tolist()
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
 def _separator(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes else ","
+    """Return what separates the fields of a text table: whichever of comma, semicolon and tab its header has most of."""
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+        header = _QUOTED.sub(b"", file.readline(_LONGEST_HEADER))
+    return max(",;\t", key=lambda separator: header.count(separator.encode()))
 
 
 def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator[pd.DataFrame], int]:
@@ -160,14 +201,39 @@ def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator
 
 def _text_chunks(path: Path, columns: list[str], texts: list[str]) -> Iterator[pd.DataFrame]:
     """Read all columns of a text table: pandas overlooks rows with too many fields if it is told to skip columns."""
-    names = column_names(path)
+    names, first_row = column_names(path), 0
     dtype = dict.fromkeys({*names} - {*columns} | {*texts}, object)
     for chunk in pd.read_csv(path, sep=_separator(path), dtype=dtype, chunksize=CHUNK_ROWS):
         if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # pandas took surplus fields for row names
             raise TableError(
                 f"{path}: expected {len(names)} fields per row, as in its header, found more in its first row."
             )
+        _refuse_merged_rows(path, chunk, first_row, names)
+        first_row += len(chunk)
         yield chunk[columns]
+
+
+def _refuse_merged_rows(path: Path, chunk: pd.DataFrame, first_row: int, names: list[str]) -> None:
+    """Raise an error for a cell of several lines that are rows: a stray quotation mark made one row of them.
+
+    A cell may contain line breaks. But if every line of the record has as many separators as a row, then the lines were
+    rows, and all of them except the first would be lost.
+    """
+    separator = _separator(path)
+    for place, column in enumerate(names):
+        values = chunk[column]
+        if values.dtype.kind in "biuf" or not (broken := values.str.contains("\n", regex=False, na=False)).any():
+            continue
+        for row in np.flatnonzero(broken):
+            first, *between, last = values.iloc[row].split("\n")
+            separators = [place + first.count(separator), *(line.count(separator) for line in between)]
+            separators.append(last.count(separator) + len(names) - 1 - place)
+            if min(separators) >= len(names) - 1:
+                raise TableError(
+                    f"{path}: row {first_row + row}, column {column!r}: a quotation mark begins a cell of "
+                    f"{len(separators)} lines, each of which looks like a row: {first[:40]!r}. Remove the stray quotation "
+                    "mark, or double it inside a quoted cell."
+                )
 
 
 def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
@@ -177,7 +243,7 @@ def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], sk
     """
     waiting: list[pd.DataFrame] = []
     for path in paths:
-        if path.suffix == ".parquet":
+        if _is_parquet(path):
             with _reading(path):
                 chunks, skip = _parquet_chunks(path, columns, skip)
         else:
@@ -203,6 +269,8 @@ def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") ->
         numbers = values.to_numpy(np.float64, na_value=np.nan)
         wrong = np.abs(numbers) > np.finfo(np.float32).max  # infinite, at the latest when stored as float32
     else:
+        if values.dtype.kind in "Mm":  # dates would become nanoseconds
+            values = values.astype(object)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
         wrong = (np.isnan(numbers) & said) | (np.abs(numbers) > np.finfo(np.float32).max)
@@ -288,12 +356,11 @@ def read_column(table: Table, name: str) -> np.ndarray:
     Raises:
         TableError: the table has no such column.
     """
-    if name not in (found := table.columns()):
-        raise TableError(f"{table.paths[0].name}: no column {name!r}. Found: {', '.join(found[:30])}.")
+    check_columns(table.paths[0].name, table.columns(), [name])
     parts = []
     for path in table.paths:  # one column suffices: the others were checked when the table was prepared
         with _reading(path):
-            if path.suffix == ".parquet":
+            if _is_parquet(path):
                 parts.append(pd.read_parquet(path, columns=[name])[name].astype(object))
             else:
                 parts.append(pd.read_csv(path, usecols=[name], dtype=object, sep=_separator(path))[name])
@@ -301,16 +368,30 @@ def read_column(table: Table, name: str) -> np.ndarray:
     return values.where(values.notna(), None).to_numpy(object)
 
 
-def read_smiles(path: Path, column: str = "smiles") -> Iterator[str | None]:
-    """Yield one column of a CSV or Parquet file, None for empty cells, without holding the file in memory.
+@dataclass(frozen=True)
+class SmilesTable:
+    """The SMILES of a CSV or Parquet file, with the other columns of their rows; only a chunk is in memory at a time."""
 
-    Raises:
-        TableError: the file or column does not exist.
-    """
-    if not path.exists():
-        raise TableError(f"There is no table at {path}.")
-    if column not in (found := column_names(path)):
-        raise TableError(f"{path.name}: no column {column!r}. Found: {', '.join(found[:30])}.")
-    for chunk in raw_chunks((path,), [column], [column]):
-        values = chunk[column].astype(object)
-        yield from values.where(values.notna(), None)
+    path: Path
+    column: str = "smiles"
+
+    def chunks(self, n_rows: int) -> Iterator[tuple[list[str | None], pd.DataFrame]]:
+        """Yield SMILES and the other columns, `n_rows` rows at a time. The columns of a text table stay text.
+
+        Raises:
+            TableError: the file or column does not exist, or the file is damaged.
+        """
+        if not self.path.exists():
+            raise TableError(f"There is no table at {self.path}.")
+        names = column_names(self.path)
+        check_columns(self.path.name, names, [self.column])
+        chunks = raw_chunks((self.path,), names, names)
+        while several := list(islice(chunks, n_rows // CHUNK_ROWS)):
+            rows = pd.concat(several, ignore_index=True)
+            yield [smiles_text(item) for item in rows[self.column]], rows.drop(columns=self.column)
+
+    def schema(self) -> pa.Schema:
+        """Return the types of the other columns."""
+        if _is_parquet(self.path):
+            return pa.schema([field for field in pq.read_schema(self.path) if field.name != self.column])
+        return pa.schema([(name, pa.string()) for name in column_names(self.path) if name != self.column])

@@ -20,21 +20,25 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from pyarrow.csv import CSVWriter
 from rdkit import Chem
 from torch import Tensor
 from torch_geometric.data import Batch
 from tqdm.auto import tqdm
 
+from molfm.base.errors import InputError
 from molfm.base.files import whole
 from molfm.base.names import TaskName, listed, resolve
 from molfm.batches.batch import to_batch
 from molfm.catalog.schema import LEVELS
-from molfm.chem.featurize import Molecules, Rejected, featurize
+from molfm.chem.featurize import Molecules, Rejected, featurize, smiles_text
 from molfm.data.store import in_memory, structure
+from molfm.data.tables import SmilesTable
 from molfm.nn.config import ModelConfig
 
 PREDICT_BATCH = 256
-CHUNK = 4096  # molecules that are featurized together; one part of a file
+CHUNK = 4000  # molecules that are featurized together; one part of a file
+_WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
 _PATIENCE = 2  # seconds before a progress bar is shown
 
 
@@ -69,7 +73,7 @@ class Predictor(ABC):
 
     def predict(
         self,
-        smiles: str | Iterable[str],
+        smiles: str | Iterable[str] | SmilesTable,
         level: str = "graph",
         tasks: str | Sequence[str] | None = None,
         out: str | Path | None = None,
@@ -81,11 +85,12 @@ class Predictor(ABC):
         probability, such as `l1000_vcap/geneID-16=0`.
 
         Args:
-            smiles: one SMILES or several; with `out` also millions, from any iterable.
+            smiles: one SMILES or several; with `out` also millions, from any iterable. For a `data.tables.SmilesTable`,
+                the rows of the file come first, and "molfm " is put before the name of a column that they have too.
             level: "graph" for one row per molecule, "node" for one per atom, "edge" for one per bond; atoms and bonds
                 are in the order of `Chem.MolFromSmiles(smiles)`.
             tasks: task ids, names or datasets; None for all tasks of the level.
-            out: Parquet file to write instead of returning a table. If the call is interrupted, the same call resumes.
+            out: Parquet or CSV file to write instead of returning a table. If the call is interrupted, the same call resumes.
             progress: show a progress bar if prediction takes more than two seconds.
 
         Returns:
@@ -96,10 +101,10 @@ class Predictor(ABC):
 
         Raises:
             TypeError: `smiles` is a table, a path or None.
-            ValueError: the level or a task is unknown, `tasks` is empty, or `out` does not end in .parquet.
+            ValueError: the level or a task is unknown, `tasks` is empty, or `out` ends neither in .parquet nor in .csv.
         """
         if level not in LEVELS:
-            raise ValueError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
+            raise InputError(f"Unknown level {level!r}; expected one of {', '.join(LEVELS)}.")
         chosen = self._chosen(level, tasks)
         names = self.column_names(chosen)
         places = {"graph": (), "node": ("node",), "edge": ("node", "edge")}[level]
@@ -118,10 +123,10 @@ class Predictor(ABC):
             rows, rejected = table(first, texts)
             return pa.Table.from_pandas(rows, _schema(rows.columns), preserve_index=False), rejected
 
-        return _to_parquet(smiles, as_arrow, Path(out), [self.digest(), level, names], progress, "prediction")
+        return _to_file(smiles, as_arrow, Path(out), [self.digest(), level, names], progress, "prediction")
 
     def embed(
-        self, smiles: str | Iterable[str], out: str | Path | None = None, progress: bool = True
+        self, smiles: str | Iterable[str] | SmilesTable, out: str | Path | None = None, progress: bool = True
     ) -> np.ndarray | Path:
         """Return the vectors that the graph heads read, (n, pooled channels) float32; NaN for invalid SMILES.
 
@@ -153,19 +158,19 @@ class Predictor(ABC):
             column = pa.array(texts, pa.string())
             return pa.table({"mol_id": first + np.arange(len(texts)), "smiles": column, "embedding": lists}), rejected
 
-        return _to_parquet(smiles, as_arrow, Path(out), [self.digest(), "embedding"], progress, "embedding")
+        return _to_file(smiles, as_arrow, Path(out), [self.digest(), "embedding"], progress, "embedding")
 
     def _chosen(self, level: str, tasks: str | Sequence[str] | None) -> np.ndarray:
         """Return the rows of `tasks` that names refer to at a level; None for all."""
         of_level = self.tasks[self.tasks.level == level]
         if not len(of_level):
-            raise ValueError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
+            raise InputError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
         if tasks is None:
             return of_level.index.to_numpy(copy=True)
         named = [TaskName(*row) for row in of_level[["task", "dataset", "level"]].itertuples(index=False)]
         wanted, where = [tasks] if isinstance(tasks, str) else list(tasks), f"this model at {level} level"
         if not wanted:
-            raise ValueError("Expected at least one task, found none. Leave out `tasks` for all tasks of the level.")
+            raise InputError("Expected at least one task, found none. Leave out `tasks` for all tasks of the level.")
         places = dict.fromkeys(place for name in wanted for place in resolve(name, named, where))
         return of_level.index.to_numpy()[list(places)]
 
@@ -236,31 +241,40 @@ _ROWS = {"graph": _graph_rows, "node": _node_rows, "edge": _edge_rows}
 # ----------------------------------------------------------------------------------------------------- chunks and files
 
 
-def _chunks(smiles: str | Iterable[str], progress: bool) -> Iterator[tuple[int, list[str]]]:
-    """Cut SMILES into chunks; each comes with the position of its first SMILES."""
+_Chunk = tuple[
+    int, list[str | None], pd.DataFrame | None
+]  # position of its first SMILES, SMILES, the rest of their rows
+
+
+def _chunks(smiles: str | Iterable[str] | SmilesTable, progress: bool) -> Iterator[_Chunk]:
+    """Cut SMILES into chunks."""
     if isinstance(smiles, pd.DataFrame):
         columns = listed(map(str, smiles.columns))
         raise TypeError(f"Expected SMILES, found a table with the columns {columns}: choose one, table[column].")
-    if smiles is None or isinstance(smiles, Path) or not isinstance(smiles, Iterable):
+    if isinstance(smiles, SmilesTable):
+        total, parts = None, smiles.chunks(CHUNK)
+    elif smiles is None or isinstance(smiles, Path) or not isinstance(smiles, Iterable):
         raise TypeError(f"Expected one SMILES or several, found {smiles!r}.")
-    known = [smiles] if isinstance(smiles, str) else smiles
-    total = len(known) if hasattr(known, "__len__") else None
-    waiting, first = iter(known), 0
+    else:
+        known = [smiles] if isinstance(smiles, str) else smiles
+        total, waiting = len(known) if hasattr(known, "__len__") else None, iter(known)
+        parts = iter(lambda: ([smiles_text(item) for item in islice(waiting, CHUNK)], None), ([], None))
+    first = 0
     with tqdm(total=total, unit=" molecules", disable=not progress, delay=_PATIENCE) as bar:
-        while given := list(islice(waiting, CHUNK)):
-            texts = [_text(item) for item in given]
-            yield first, texts
+        for texts, rest in parts:
+            yield first, texts, rest
             first += len(texts)
             bar.update(len(texts))
 
 
-def _text(item: object) -> str | None:
-    """Return a SMILES as text, None if it is missing. An RDKit molecule becomes its SMILES; other values are invalid ones."""
-    if isinstance(item, Chem.Mol):
-        return Chem.MolToSmiles(item)
-    if item is None or item is pd.NA or (isinstance(item, float) and np.isnan(item)):
-        return None
-    return str(item)
+def _beside(smiles: SmilesTable, rest: pd.DataFrame, made: pa.Table, first: int) -> pa.Table:
+    """Return what was made of some rows of a table after the other columns of these rows."""
+    place = made["mol_id"].to_numpy() - first
+    rows = pa.Table.from_pandas(rest, smiles.schema(), preserve_index=False).take(place)
+    for name in made.column_names:
+        called = smiles.column if name == "smiles" else name
+        rows = rows.append_column(f"molfm {called}" if called in rest else called, made[name])
+    return rows
 
 
 def _warn(rejected: list[Rejected], n: int, what: str, where: str = "") -> None:
@@ -275,8 +289,10 @@ def _warn(rejected: list[Rejected], n: int, what: str, where: str = "") -> None:
 
 def _in_memory(smiles: str | Iterable[str], make: Callable, progress: bool, what: str) -> list:
     """Apply `make` to each chunk, or to an empty one if there is none, and return the parts."""
+    if isinstance(smiles, SmilesTable):
+        raise InputError(f"What is made of {smiles.path} is written to a file: add out=….")
     parts, rejected, n = [], [], 0
-    for first, texts in _chunks(smiles, progress):
+    for first, texts, _ in _chunks(smiles, progress):
         part, bad = make(first, texts)
         parts.append(part)
         rejected += [item._replace(row=item.row + first) for item in bad]
@@ -285,26 +301,30 @@ def _in_memory(smiles: str | Iterable[str], make: Callable, progress: bool, what
     return parts or [make(0, [])[0]]
 
 
-def _to_parquet(
-    smiles: str | Iterable[str], make: Callable, out: Path, request: list, progress: bool, what: str
+def _to_file(
+    smiles: str | Iterable[str] | SmilesTable, make: Callable, out: Path, request: list, progress: bool, what: str
 ) -> Path:
-    """Apply `make` to each chunk, write one Parquet file, and list invalid SMILES in a CSV file beside it."""
-    if out.suffix != ".parquet":
-        raise ValueError(f"Expected a file that ends in .parquet, found {out}.")
+    """Apply `make` to each chunk, write one file, and list invalid SMILES in a CSV file beside it."""
+    if out.suffix not in _WRITERS or (out.suffix == ".csv" and what == "embedding"):
+        raise InputError(
+            f"Expected a file that ends in {'.parquet' if what == 'embedding' else '.parquet or .csv'}, found {out}."
+        )
     folder, asked = out.with_name(f".{out.name}.parts"), json.dumps(request).encode()
     folder.mkdir(parents=True, exist_ok=True)
     parts, n = [], 0
-    for first, texts in _chunks(smiles, progress):
-        digest = blake2b(asked + json.dumps([first, texts]).encode(), digest_size=12).hexdigest()
+    for first, texts, rest in _chunks(smiles, progress):
+        given = "" if rest is None else rest.to_csv(index=False)
+        digest = blake2b(asked + json.dumps([first, texts, given]).encode(), digest_size=12).hexdigest()
         parts.append(folder / f"{digest}.parquet")
         n += len(texts)
         if not parts[-1].exists():
             table, rejected = make(first, texts)
+            if rest is not None:
+                table = _beside(smiles, rest, table, first)
             bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
             _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
     tables = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
-    _write(folder / "whole.parquet", tables)
-    (folder / "whole.parquet").replace(out)
+    _write(out, tables)
     rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
     beside = out.with_suffix(".rejected.csv")
     beside.unlink(missing_ok=True)
@@ -319,6 +339,6 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables to one file, whole or not at all."""
     tables = iter(tables)
     first = next(tables)
-    with whole(path) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+    with whole(path) as temporary, _WRITERS[path.suffix](temporary, first.schema) as writer:
         for table in chain([first], tables):
             writer.write_table(table)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+from molfm.base.errors import InputError
 from molfm.base.names import did_you_mean
 from molfm.batches.shares import check_batches
 
@@ -98,8 +99,9 @@ class TrainConfig:
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
     conflicts: bool = False  # record each task's loss and how gradients agree at each validation (`gradients.py`)
     # ---- where and how it runs: changes results by rounding only
-    precision: str = "32"  # "32" or "bf16-mixed", as in Lightning
+    precision: str | int = "32"  # "32" or "bf16-mixed", as in Lightning
     compile: bool = False  # use torch.compile: starts half a minute later; on a CPU, steps are no faster
+    on_device: bool = True  # a GPU with room for the training set assembles the batches itself (`batches/resident.py`)
     num_workers: int = 0  # loader processes; 0 is best unless a GPU waits for data
     accelerator: str = "auto"  # Lightning's accelerator: "cpu", "gpu" or "auto"
     devices: int | str | list[int] = 1  # devices per node; several devices use one process each
@@ -107,13 +109,15 @@ class TrainConfig:
     strategy: str = "auto"  # Lightning's strategy; "auto" means distributed data parallel on several devices
 
     def __post_init__(self):
+        if isinstance(self.precision, int):  # 32, the number
+            object.__setattr__(self, "precision", str(self.precision))
         for name, (expected, is_right) in _RANGES.items():
             value = getattr(self, name)
             if not (value is None and name in _MAY_BE_NONE) and (value is None or not is_right(value)):
-                raise ValueError(f"Expected {name} to be {expected}, found {value!r}.")
+                raise InputError(f"Expected {name} to be {expected}, found {value!r}.")
         for is_wrong, message in _TOGETHER:
             if is_wrong(self):
-                raise ValueError(message)
+                raise InputError(message)
         check_batches(self.batch_size, self.steps, self.fractions, self.temperature)
 
 

@@ -6,6 +6,7 @@ All of them make or read a plan (`plan.py`) and execute it (`execute.py`).
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from molfm.data.mix import Mix
@@ -19,13 +20,15 @@ from molfm.training.status import Reporter
 
 
 def train(
-    data: str | Mix,
+    data: str | Path | pd.DataFrame | Mix,
     model: str | None = None,
     tasks: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     *,
     n_labels: dict[str, int] | None = None,
+    smiles: str = "smiles",
+    split: str | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -44,6 +47,7 @@ def train(
         epochs: passes over all molecules with a training label; None for the preset's number, or 20.
         seed: random seed of the initial weights, the order of molecules, the choice of labels and dropout.
         n_labels: task -> number of training labels to keep (`Mix.limit`); None to keep all.
+        smiles, split: name of the SMILES column and the split, see `molfm.load`; for data that is not a `Mix`.
         name: name of the run folder under `$MOLFM_HOME/runs`; None to make one up. Required under torchrun and SLURM.
         progress: show progress bars.
         settings: settings of training, see `TrainConfig` (steps, batch_size, learning_rate, schedule, patience,
@@ -55,7 +59,7 @@ def train(
         ValueError: the model is unknown, there are no training labels, or settings cannot be combined.
         FileExistsError: a run with this name exists.
     """
-    plan = make_plan(data, model, tasks, epochs, seed, n_labels, progress, settings)
+    plan = make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, progress, settings)
     if not launched() and n_devices(plan.config) > 1:
         run = _launch(plan, name)
         try:
@@ -70,13 +74,15 @@ def train(
 
 
 def start(
-    data: str | Mix,
+    data: str | Path | pd.DataFrame | Mix,
     model: str | None = None,
     tasks: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     *,
     n_labels: dict[str, int] | None = None,
+    smiles: str = "smiles",
+    split: str | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -87,14 +93,14 @@ def start(
     `Run.wait` waits for it. Its output is in `log.txt` in the run folder.
 
     Args:
-        data, model, tasks, epochs, seed, n_labels, name, settings: see `train`.
+        data, model, tasks, epochs, seed, n_labels, smiles, split, name, settings: see `train`.
         progress: show progress bars while data is prepared.
 
     Raises:
         TypeError, ValueError, FileExistsError: see `train`.
         ValueError: the mix was not made by `molfm.load`, so another process cannot open it.
     """
-    return _launch(make_plan(data, model, tasks, epochs, seed, n_labels, progress, settings), name)
+    return _launch(make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, progress, settings), name)
 
 
 def _launch(plan: Plan, name: str | None) -> Run:
@@ -105,12 +111,14 @@ def _launch(plan: Plan, name: str | None) -> Run:
 
 def finetune(
     checkpoint: str | Path | Predictor,
-    data: str | Mix,
+    data: str | Path | pd.DataFrame | Mix,
     tasks: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     *,
     n_labels: dict[str, int] | None = None,
+    smiles: str = "smiles",
+    split: str | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -119,7 +127,7 @@ def finetune(
 
     Args:
         checkpoint: anything that `molfm.pretrained` opens, or a model that it returned or that was saved.
-        data, tasks, epochs, seed, n_labels, name, progress: see `train`.
+        data, tasks, epochs, seed, n_labels, smiles, split, name, progress: see `train`.
         settings: see `train`. For fine-tuning: freeze (number of layers that stay fixed, from the bottom, with the
             encoder; "all" trains only the heads), layer_decay (factor of the learning rate from each layer to the one
             below) and head_channels (0 for linear heads). The other settings of the network are the checkpoint's,
@@ -130,8 +138,8 @@ def finetune(
         FileNotFoundError, DownloadError: the checkpoint is not available.
         ValueError: see `train`; or a setting differs from the checkpoint's network, or the model was never saved.
     """
-    chosen = {"n_labels": n_labels, "name": name, "progress": progress, "start_from": checkpoint, **settings}
-    return train(data, None, tasks, epochs, seed, **chosen)
+    chosen = {"n_labels": n_labels, "smiles": smiles, "split": split, "name": name, "progress": progress}
+    return train(data, None, tasks, epochs, seed, **chosen, start_from=checkpoint, **settings)
 
 
 def resume(run: str | Path, progress: bool = True) -> Run:
@@ -150,8 +158,11 @@ def resume(run: str | Path, progress: bool = True) -> Run:
     if is_first_process() and found.status["state"] != "starting":
         found.check_resumable()
         (found.folder / "stop").unlink(missing_ok=True)
-    settings = found.config
-    torch.set_num_threads(settings["threads"])  # the same number of threads gives the same sums to the last bit
-    with Reporter(found.folder, settings["steps"], silent=not is_first_process()) as reporter:
-        execute(read_plan(found.folder, settings), found.folder, reporter, progress)
+    settings, threads = found.config, torch.get_num_threads()
+    try:
+        torch.set_num_threads(settings["threads"])  # the same number of threads gives the same sums to the last bit
+        with Reporter(found.folder, settings["steps"], silent=not is_first_process()) as reporter:
+            execute(read_plan(found.folder, settings), found.folder, reporter, progress)
+    finally:
+        torch.set_num_threads(threads)
     return found

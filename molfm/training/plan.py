@@ -1,14 +1,17 @@
 """Validates a training request before it starts, and keeps everything that the check opened."""
 
 import platform
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
+from molfm.base.errors import InputError
 from molfm.base.files import home, write_json
 from molfm.base.names import listed
 from molfm.batches.loaders import MixDataModule
@@ -23,6 +26,7 @@ from molfm.training.recorder import is_first_process
 from molfm.training.run import new_folder
 
 _VALIDATIONS = 20  # in a run with a given number of steps
+_OTHER_SPLIT = 'Use another split: split="random", or split=COLUMN with a column that says train, val or test.'
 _FREE = ("dropout", "head_channels", "three_classes")  # settings of a network that fine-tuning may change
 
 
@@ -46,6 +50,8 @@ def make_plan(
     epochs: int | None,
     seed: int,
     n_labels: dict[str, int] | None,
+    smiles: str,
+    split: str | None,
     progress: bool,
     settings: dict,
 ) -> Plan:
@@ -57,21 +63,25 @@ def make_plan(
     if config.start_from is not None:
         shape, config = _like_checkpoint(of_model, config)
     elif (shape := ModelConfig(**of_model)).network != "multitask":
-        raise ValueError(f"network={shape.network!r} can only be fine-tuned: add start_from={shape.network!r}.")
+        raise InputError(f"network={shape.network!r} can only be fine-tuned: add start_from={shape.network!r}.")
     choose(config.losses)
     if config.num_nodes > 1 and not launched():
-        raise ValueError(f"num_nodes={config.num_nodes}: start the run on every node, with torchrun or SLURM's srun.")
-    mix = data if isinstance(data, Mix) else load(data, progress=progress)
-    if tasks is not None:
-        mix = mix.select(tasks)
+        raise InputError(f"num_nodes={config.num_nodes}: start the run on every node, with torchrun or SLURM's srun.")
+    if not isinstance(data, Mix):
+        mix = load(data, smiles, tasks, split, progress=progress)
+    elif split is not None or smiles != "smiles":
+        raise InputError(f"{data!r} is loaded already. Give smiles and split to molfm.load.")
+    else:
+        mix = data if tasks is None else data.select(tasks)
     for task, count in (n_labels or {}).items():
         mix = mix.limit(task, count, seed)
+    mix = _with_training_labels(mix)
     weights = _head_weights(mix, config.dataset_weights)
     watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
-    if not len(mix.members("train")):
-        raise ValueError(f"{mix!r} has no training labels.")
     if not len(mix.members("val", watched)):
-        raise ValueError(f"No validation labels for {listed(watched)}, so the best weights cannot be chosen.")
+        raise InputError(
+            f"No validation labels for {listed(watched)}, so the best weights cannot be chosen. {_OTHER_SPLIT}"
+        )
     config = replace(config, watch=watched)
     loaders = _loaders(mix, shape, config)
     epoch = loaders.steps_per_epoch()
@@ -81,6 +91,27 @@ def make_plan(
     return Plan(
         mix, model or shape.layer, shape, replace(config, steps=steps, validate_every=every), n_labels, loaders, weights
     )
+
+
+def _with_training_labels(mix: Mix) -> Mix:
+    """Leave out the tasks that have no training label: their predictions would be made up.
+
+    Warns:
+        UserWarning: tasks are left out; the warning lists them.
+    """
+    labelled = np.zeros(len(mix.chosen), bool)
+    for number, _, _, split, _ in mix.label_blocks():
+        labelled[number[split == 0]] = True
+    if labelled.all():
+        return mix
+    missing = [task.id for task, there in zip(mix.chosen, labelled, strict=True) if not there]
+    if not labelled.any():
+        raise InputError(f"{mix!r} has no training labels. {_OTHER_SPLIT}")
+    verb = "has" if len(missing) == 1 else "have"
+    warnings.warn(
+        f"{listed(missing, 10)} {verb} no training labels, and will neither be trained nor predicted.", stacklevel=4
+    )
+    return mix.select([task.id for task, there in zip(mix.chosen, labelled, strict=True) if there])
 
 
 def read_plan(folder: Path, settings: dict) -> Plan:
@@ -113,7 +144,7 @@ def make_folder(plan: Plan, name: str | None) -> Path:
     """
     if launched():
         if name is None:
-            raise ValueError("Several processes train this run together and must find the same folder: add name=….")
+            raise InputError("Several processes train this run together and must find the same folder: add name=….")
         if not is_first_process():
             return home() / "runs" / name
     folder = new_folder(name, f"{plan.mix.name}-{plan.model}")
@@ -137,12 +168,12 @@ def _like_checkpoint(of_model: dict, config: TrainConfig) -> tuple[ModelConfig, 
     shape = asdict(found.config)
     for name, value in of_model.items():
         if name not in _FREE and value != shape[name]:
-            raise ValueError(
+            raise InputError(
                 f"{name} is {shape[name]!r} in {found.origin} and cannot become {value!r}: fine-tuning may only change "
                 f"{', '.join(_FREE)}."
             )
     if config.freeze != "all" and config.freeze > found.config.num_layers:
-        raise ValueError(f"freeze={config.freeze}: {found.origin} has {found.config.num_layers} layers.")
+        raise InputError(f"freeze={config.freeze}: {found.origin} has {found.config.num_layers} layers.")
     return ModelConfig(**shape | of_model), replace(
         config,
         start_from=found.origin,
@@ -153,7 +184,17 @@ def _like_checkpoint(of_model: dict, config: TrainConfig) -> tuple[ModelConfig, 
 
 def _loaders(mix: Mix, shape: ModelConfig, config: TrainConfig) -> MixDataModule:
     """Return the loaders of a run."""
-    names = ("batch_size", "steps", "seed", "fractions", "temperature", "watch", "num_workers", "accumulate")
+    names = (
+        "batch_size",
+        "steps",
+        "seed",
+        "fractions",
+        "temperature",
+        "watch",
+        "num_workers",
+        "accumulate",
+        "on_device",
+    )
     return MixDataModule(mix, encodings=shape.encodings, **{name: getattr(config, name) for name in names})
 
 
@@ -161,10 +202,10 @@ def _head_weights(mix: Mix, given: dict[str, float] | None) -> dict[str, float]:
     """Return the weight of every dataset: 1 unless given."""
     datasets = list(dict.fromkeys(task.dataset for task in mix.chosen))
     if unknown := [name for name in given or {} if name not in datasets]:
-        raise ValueError(f"Unknown dataset {unknown[0]!r} in dataset_weights; expected {', '.join(datasets)}.")
+        raise InputError(f"Unknown dataset {unknown[0]!r} in dataset_weights; expected {', '.join(datasets)}.")
     weights = {name: float((given or {}).get(name, 1.0)) for name in datasets}
     if not sum(weights.values()):
-        raise ValueError(f"Expected at least one weight above 0, found dataset_weights={given}.")
+        raise InputError(f"Expected at least one weight above 0, found dataset_weights={given}.")
     return weights
 
 

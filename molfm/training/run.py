@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from molfm.base.errors import InputError
 from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from molfm.nn.predictor import Predictor
 
 
-FORMAT = 2  # of the files in a run folder; raise it when their content changes, so studies do not read older ones
 _children: list[subprocess.Popen] = []  # kept, so ended processes are reaped
 
 
@@ -116,7 +116,7 @@ class Run:
     def predictions(self) -> pd.DataFrame:
         """Return predicted and measured values of the val and test labels, one row per label.
 
-        Columns: split, task (its id), mol_id (row of `mix.molecules`), constitution (equal for stereoisomers), preds
+        Columns: split, task (its id), mol_id (row of `mix.molecules`), constitution (equal for stereoisomers and salts), preds
         and measured in the task's unit (for a binary task the probability and the class, for an ordinal task the
         expected class and the class), and class_0, class_1, … if there are ordinal tasks.
         """
@@ -216,7 +216,7 @@ class Run:
         """Raise ValueError if the run cannot be resumed."""
         state = self.status["state"]
         if state in ALIVE or state == "finished":
-            raise ValueError(f"{self!r} cannot be resumed: it {'has' if state == 'finished' else 'is'} {state}.")
+            raise InputError(f"{self!r} cannot be resumed: it {'has' if state == 'finished' else 'is'} {state}.")
         check_origin(self.config["data"])
 
 
