@@ -120,6 +120,19 @@ def test_a_study_repeated_with_more_seeds_trains_only_the_missing_runs(two_datas
     assert before == {folder: molfm.Run(folder).status["updated"] for folder in before}
 
 
+def test_runs_of_other_code_are_not_reused(two_datasets, result, monkeypatch):
+    monkeypatch.setattr("molfm.study.plan._code", lambda: ["the code was changed"])
+    again = molfm.transfer(two_datasets, ["activity"], ["help"], **TOGETHER)
+    assert not set(result.runs.folder) & set(again.runs.folder)
+
+
+def test_the_curves_of_a_study_carry_the_seed_of_their_run(result):
+    curves = result.curves("activity").set_index(["source", "seed", "step"]).value
+    for run in result.runs.itertuples():
+        own = molfm.Run(run.folder).metrics.set_index("step")["aim/activity/r2"]
+        assert curves[run.source, run.seed].to_dict() == own.dropna().to_dict()
+
+
 def test_an_unfinished_run_is_trained_again(two_datasets, result):
     folder = result.runs.folder[0]
     status = molfm.Run(folder).folder / "status.json"

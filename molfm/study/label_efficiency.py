@@ -18,6 +18,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from molfm.base.errors import InputError
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 from molfm.plots.label_efficiency import label_efficiency_curves
@@ -40,7 +41,7 @@ class LabelEfficiency:
         preds: (number of training labels, arm) -> (draws, n) predictions; 0 for molecules that a draw does not test.
         tested: (draws, n) bool, the molecules that each draw tests.
         measured: (n,) labels.
-        constitution: (n,) uint64, equal for stereoisomers; the bootstrap resamples constitutions.
+        constitution: (n,) uint64, equal for stereoisomers and salts; the bootstrap resamples constitutions.
         baseline: name of the arm that the others are compared with.
     """
 
@@ -108,7 +109,7 @@ class LabelEfficiency:
 
 def _check_baseline(baseline: str, arms: Iterable[str]) -> None:
     if baseline not in arms:
-        raise ValueError(f"Unknown baseline {baseline!r}; expected one of the arms {', '.join(arms)}.")
+        raise InputError(f"Unknown baseline {baseline!r}; expected one of the arms {', '.join(arms)}.")
 
 
 def _verdict(metric: str, cell: dict[str, float]) -> str:
@@ -146,20 +147,20 @@ def label_efficiency(
     number = mixes[0].task_number(target)
     task = mixes[0].chosen[number]
     if task.kind not in METRICS or task.level != "graph":
-        raise ValueError(
+        raise InputError(
             f"Expected a regression or binary task at graph level; {task.id} is {task.kind} at {task.level} level."
         )
     _check_baseline(baseline, arms)
     if len(mixes) < 2:
-        raise ValueError("An interval needs at least 2 draws, found 1.")
+        raise InputError("An interval needs at least 2 draws, found 1.")
     if any(not np.array_equal(mix.key, mixes[0].key) for mix in mixes[1:]):
-        raise ValueError("Expected mixes of the same molecules that differ only in their split.")
+        raise InputError("Expected mixes of the same molecules that differ only in their split.")
     mixes = [mix.select([task.id]) for mix in mixes]
     y = mixes[0].labels(task.id).to_numpy()
     tests = [mix.members("test") for mix in mixes]
     for test in tests:
         if reason := undefined(task.kind, y[test]):
-            raise ValueError(f"{task.id} cannot be tested: {reason}.")
+            raise InputError(f"{task.id} cannot be tested: {reason}.")
     most = min(len(mix.members("train")) for mix in mixes)
     counts = list(dict.fromkeys(n or most for n in n_labels))
     union = np.unique(np.concatenate(tests))
@@ -168,7 +169,7 @@ def label_efficiency(
         drawn = y[mixes[draw].limit(task.id, n, draw).members("train")]
         rarest = min((drawn == 0).sum(), (drawn == 1).sum())
         if rarest < FOLDS:
-            raise ValueError(
+            raise InputError(
                 f"{task.id}: draw {draw} of {n} training labels has only {rarest} of one class; {FOLDS} folds need at "
                 f"least {FOLDS}. Use more labels."
             )

@@ -5,12 +5,15 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from molfm import __version__
+from molfm.base.errors import InputError
 from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import contents_of
@@ -21,8 +24,8 @@ from molfm.study.sources import HELD_OUT, TransferSource, fit_source, hide
 from molfm.study.statistics import too_few
 from molfm.training.config import TrainConfig, sort_settings
 from molfm.training.metrics import undefined
-from molfm.training.run import FORMAT
 
+_SHAPE_RUNS = ("base", "catalog", "chem", "data", "batches", "nn", "training")  # wings whose code shapes a run
 REGIMES = ("alone", "cotrain", "finetune", "probe")
 _OWN = (  # settings of `molfm.train` that the study sets itself
     *("batch_size", "fractions", "temperature", "watch", "seed", "epochs", "freeze", "layer_decay"),
@@ -95,7 +98,7 @@ def check_request(
     _check_numbers(budget, counts)
     for name, found, known in (("regime", regimes, REGIMES), ("held_out", [held_out], HELD_OUT)):
         if unknown := [word for word in found if word not in known]:
-            raise ValueError(f"Unknown {name} {unknown[0]!r}; expected {', '.join(known)}.")
+            raise InputError(f"Unknown {name} {unknown[0]!r}; expected {', '.join(known)}.")
     if taken := [name for name in settings if name in _OWN]:
         raise TypeError(
             f"The study sets {taken[0]} itself; use steps, target_batch, source_batch, seeds and finetune instead."
@@ -114,23 +117,23 @@ def check_request(
 def _check_numbers(budget: Budget, counts: Sequence[int | None]) -> None:
     for name, value in asdict(budget).items():
         if value < 1:
-            raise ValueError(f"Expected {name} of 1 or more, found {value}.")
+            raise InputError(f"Expected {name} of 1 or more, found {value}.")
     if budget.seeds < 2:
-        raise ValueError(f"A comparison needs at least 2 seeds for an interval, found {budget.seeds}.")
+        raise InputError(f"A comparison needs at least 2 seeds for an interval, found {budget.seeds}.")
     if wrong := [count for count in counts if count is not None and count < 1]:
-        raise ValueError(f"Expected n_labels of 1 or more, or None for all labels, found {wrong[0]}.")
+        raise InputError(f"Expected n_labels of 1 or more, or None for all labels, found {wrong[0]}.")
 
 
 def _check_targets(mix: Mix, groups: Sequence[Sequence[str]]) -> None:
     if twice := [name for name, count in Counter(name for group in groups for name in group).items() if count > 1]:
-        raise ValueError(f"Target {twice[0]} is listed twice. List it once, alone or with others of its dataset.")
+        raise InputError(f"Target {twice[0]} is listed twice. List it once, alone or with others of its dataset.")
     for group in groups:
         tasks = [mix.task(name) for name in group]
         if len({task.dataset for task in tasks}) > 1:
-            raise ValueError(f"Targets that are trained together must belong to one dataset, found {', '.join(group)}.")
+            raise InputError(f"Targets that are trained together must belong to one dataset, found {', '.join(group)}.")
         for task in tasks:
             if task.kind == "ordinal" or task.level != "graph":
-                raise ValueError(
+                raise InputError(
                     f"{task.id} is {task.kind} at {task.level} level; a target must be a regression or binary task at "
                     "graph level."
                 )
@@ -157,10 +160,20 @@ def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> st
     return None
 
 
+@cache
+def _code() -> list[str]:
+    """Return a hash of the code below this wing and the versions of the packages that compute a run."""
+    root, found = Path(__file__).parents[1], hashlib.sha256()
+    for wing in _SHAPE_RUNS:
+        for path in sorted((root / wing).glob("*.py")):
+            found.update(path.read_bytes())
+    return [found.hexdigest(), *map(version, ("torch", "torch-geometric", "lightning"))]
+
+
 def _run_name(mix: Mix, label: str, settings: dict) -> str:
     """Name a run after everything that shapes it, so a study finds the runs that it has already trained."""
     kept = {number: hashlib.sha256(np.packbits(mask)).hexdigest() for number, mask in sorted(mix.kept.items())}
-    facts = [__version__, FORMAT, mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
+    facts = [_code(), mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     readable = f"{label}-seed{settings['seed']}".replace("/", ".").replace(" ", "")
     return f"transfer/{readable[-80:]}-{digest}"
@@ -193,7 +206,7 @@ class Study:
             for alternative in alternatives:
                 self._compare_with(fit_source(self.mix, group, alternative), group, reasons, n_train)
         if not self.cells:
-            raise ValueError(
+            raise InputError(
                 "Nothing to compare: give at least one source, and cotrain, finetune or probe as a regime (a checkpoint cannot "
                 "be cotrained)."
             )
