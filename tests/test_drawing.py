@@ -1,5 +1,7 @@
 """Drawings and conformers."""
 
+import time
+
 import numpy as np
 from rdkit import Chem
 
@@ -55,3 +57,11 @@ def test_the_parts_of_a_salt_stand_side_by_side():
         xyz = conformer(smiles).xyz
         apart = np.linalg.norm(xyz[:, None] - xyz[None], axis=2)[np.triu_indices(len(xyz), 1)]
         assert apart.min() > 0.9, smiles
+
+
+def test_a_large_molecule_is_shown_flat_at_once():
+    start = time.monotonic()
+    shape = conformer("C1" + "C" * 298 + "O1")
+    assert shape.flat
+    assert len(shape.xyz) == 300
+    assert time.monotonic() - start < 30  # its conformer takes minutes

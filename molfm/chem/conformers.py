@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDepictor, rdDistGeom, rdForceFieldHelpers
 
 _EMBEDDINGS = 20  # attempts to find coordinates
 _SEED, _SECONDS = 7, 10  # random seed and time limit of a conformer that is only shown
+_LARGEST = 120  # heavy atoms of a conformer that is only shown: larger ones take minutes
 _STEPS = 10_000  # steps of the force field times number of atoms
 _GAP = 3.5  # Å between the parts of a mixture
 
@@ -42,13 +43,13 @@ def conformer(smiles: str) -> Conformer:
     """Return one conformer with its hydrogens: ETKDGv3 (doi 10.1021/acs.jcim.0c00025) from a fixed seed, then MMFF94.
 
     It is a plausible shape, not the one of lowest energy, and not the geometry that labels were computed for. The parts
-    of a salt or mixture stand side by side, because their position to each other is not known.
+    of a salt or mixture stand side by side, because their position to each other is not known. Large molecules are flat.
     """
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    flat = not embed(mol, _SEED, _SECONDS)
+    flat = mol.GetNumHeavyAtoms() > _LARGEST or not embed(mol, _SEED, _SECONDS)
     if flat:
         mol = Chem.MolFromSmiles(smiles)
-        Chem.rdDepictor.Compute2DCoords(mol)
+        rdDepictor.Compute2DCoords(mol)
     elif rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=_STEPS // mol.GetNumAtoms())
     bonds = list(mol.GetBonds())
