@@ -31,6 +31,7 @@ class Task:
     kind: Literal["regression", "binary", "ordinal"] = "regression"
     domain: str | None = None
     unit: str | None = None
+    family: str | None = None  # group of related tasks, such as the assays of one technology
     description: str = ""
     same_as: str | None = None  # id of the task that is the same measurement; within a card, its name is enough
     classes: int | None = None  # number of classes of an ordinal task: labels 0, 1, … classes - 1, in this order

@@ -207,8 +207,22 @@ def _leakage(mix: View, molecule: np.ndarray) -> list[dict]:
     return findings
 
 
+def _copies(mix: View) -> list[dict]:
+    """Count the molecules with labels of two tasks that are the same measurement (`same_as` of the cards)."""
+    numbers, findings = {task.id: number for number, task in enumerate(mix.chosen)}, []
+    for number, task in enumerate(mix.chosen):
+        if (twin := numbers.get(task.same_as)) is not None:
+            mine, other = (np.unique(mix.label_triples(which)[0]) for which in (number, twin))
+            count, dataset = len(np.intersect1d(mine, other, assume_unique=True)), mix.chosen[twin].dataset
+            note = f"the same measurement as {task.same_as}"
+            findings.append(
+                _finding("labels measured twice", task.dataset, count, len(mine), note, task=task.id, other=dataset)
+            )
+    return findings
+
+
 def audit(mix: View) -> Audit:
-    """Count rejected rows, duplicates, stereoisomers, contradicting labels, overlap of datasets and split leakage.
+    """Count rejected rows, duplicates, contradicting labels, copies of tasks, overlap of datasets and split leakage.
 
     Args:
         mix: a mix or a view of it (`select`, `keep`, `limit`). Contradictions and leakage consider only the labels of
@@ -248,6 +262,7 @@ def audit(mix: View) -> Audit:
             shared = len(np.intersect1d(members[i], members[j], assume_unique=True))
             note = f"{len(members[j]):,} molecules in {names[j]}"
             findings.append(_finding("shared molecules", name, shared, len(members[i]), note, other=names[j]))
+    findings += _copies(mix)
     findings += _leakage(mix, molecule)
     listed = pd.concat(conflicts, ignore_index=True) if conflicts else _NO_CONFLICTS.copy()
     left_out = [(item.name, *column) for item in mix.cards for column in item.left_out]

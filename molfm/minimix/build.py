@@ -1,8 +1,8 @@
 """Build MiniMix, the embedded mix, from the package index: `python -m molfm.minimix build`.
 
-It writes three tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `b3db` (measured
-blood-brain barrier permeability) and `xtb_b3db` (semi-empirical labels that `quantum.py` computes for the molecules of
-`b3db`). The order of rows, the choice of molecules and the rounding depend only on the sources, so the same versions
+It writes tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `b3db` (measured blood-brain
+barrier permeability), `xtb_b3db` (semi-empirical labels that `quantum.py` computes for the molecules of `b3db`) and
+`toxcast` (measured bioactivity, `toxcast.py`). The order of rows, the choice of molecules and the rounding depend only on the sources, so the same versions
 give the same bytes. xTB takes about an hour of CPU; an interrupted build resumes after the chunks that are finished.
 """
 
@@ -30,6 +30,7 @@ from molfm.base.files import home, write_text
 from molfm.catalog.download import fetch_pypi
 from molfm.chem.featurize import canonical_smiles
 from molfm.minimix.quantum import QuantumError, xtb_labels
+from molfm.minimix.toxcast import build_toxcast
 
 QM9 = ("qm9pack==1.0.3", "1d88c2988007c6778e717ee3224cf511bd60e10732ebe3b7ed500ea5af05c9f0")
 B3DB = ("qc-B3DB==1.1.1", "c929f601951e4b0ed56326c94d2cdc2f6b0c24711fbc1e0d7f67e88e330fc959")
@@ -258,10 +259,11 @@ def build_xtb(out: Path, smiles: list[str], workers: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m molfm.minimix", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["build"])
-    parser.add_argument("--out", type=Path, default=Path("data_cards/minimix"), help="folder for the three tables")
+    parser.add_argument("--out", type=Path, default=Path("data_cards/minimix"), help="folder for the tables")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes for xTB, one thread each")
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     build_qm9(arguments.out)
+    build_toxcast(arguments.out, _write)
     table = build_b3db(arguments.out)
     build_xtb(arguments.out, table.smiles.tolist(), arguments.workers)
