@@ -357,7 +357,7 @@ def profiled(bench: Bench) -> None:
         kernels = [event for event in trace.events() if event.device_type == torch.autograd.DeviceType.CUDA]
         by_name: dict[str, float] = {}
         for event in kernels or trace.key_averages():
-            spent = event.device_time if kernels else event.self_cpu_time_total
+            spent = event.time_range.elapsed_us() if kernels else event.self_cpu_time_total
             by_name[event.name if kernels else event.key] = by_name.get(event.name if kernels else event.key, 0) + spent
         speed = counter.get_total_flops() / taken / 1e12
         busy = sum(by_name.values()) / n / 1e6
