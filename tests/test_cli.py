@@ -220,11 +220,12 @@ def test_predictions_of_a_table_keep_its_columns_as_they_were(
     monkeypatch.setattr("molfm.data.tables.CHUNK_ROWS", 2)
     monkeypatch.setattr("molfm.nn.predictor.CHUNK", 4)
     smiles = ["CCO", "C", "CN", "O", "CC", "CO", "N", "C=O", "CCN"]
-    table = pd.DataFrame({"id": [f"00{i}" for i in range(9)], "smiles": smiles, "mol_id": range(100, 109)})
+    ids = ["NA", "None", *(f"00{i}" for i in range(7))]  # "NA" is a compound here, not an empty cell
+    table = pd.DataFrame({"id": ids, "smiles": smiles, "mol_id": range(100, 109)})
     path, out = tmp_path / f"ids.{suffix}", tmp_path / f"found.{suffix}"
     getattr(table, f"to_{suffix}")(path, index=False)
     succeeded(molfm_command("predict", "toy", path, "--level", level, "--out", out))
-    found = pd.read_csv(out, dtype={"id": str}) if suffix == "csv" else pd.read_parquet(out)
+    found = pd.read_csv(out, dtype={"id": str}, na_filter=False) if suffix == "csv" else pd.read_parquet(out)
     expected = toy_run.model.predict(smiles, level)
     place = expected.mol_id
     assert found.columns.tolist() == ["id", "mol_id", "molfm mol_id", *expected.columns[1:]]

@@ -35,7 +35,6 @@ _CONVERT = {  # formats that are not, and how to convert them
     ".smi": "pandas.read_csv(path, sep=r'\\s+', names=['smiles', 'name']).to_csv('table.csv', index=False).",
 }
 _QUOTED = re.compile(rb'"[^"]*"')
-_LONGEST_HEADER = 2**24  # bytes
 _NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list that is written as text
 _UNREADABLE = (
     OSError,
@@ -184,7 +183,7 @@ def _is_parquet(path: Path) -> bool:
 def _separator(path: Path) -> str:
     """Return what separates the fields of a text table: whichever of comma, semicolon and tab its header has most of."""
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
-        header = _QUOTED.sub(b"", file.readline(_LONGEST_HEADER))
+        header = _QUOTED.sub(b"", file.readline(2**24))
     return max(",;\t", key=lambda separator: header.count(separator.encode()))
 
 
@@ -199,11 +198,12 @@ def _parquet_chunks(path: Path, columns: list[str], skip: int) -> tuple[Iterator
     return (batch.to_pandas() for batch in batches), skip
 
 
-def _text_chunks(path: Path, columns: list[str], texts: list[str]) -> Iterator[pd.DataFrame]:
+def _text_chunks(path: Path, columns: list[str], texts: list[str], as_written: bool) -> Iterator[pd.DataFrame]:
     """Read all columns of a text table: pandas overlooks rows with too many fields if it is told to skip columns."""
     names, first_row = column_names(path), 0
     dtype = dict.fromkeys({*names} - {*columns} | {*texts}, object)
-    for chunk in pd.read_csv(path, sep=_separator(path), dtype=dtype, chunksize=CHUNK_ROWS):
+    settings = {"sep": _separator(path), "dtype": dtype, "keep_default_na": not as_written}
+    for chunk in pd.read_csv(path, chunksize=CHUNK_ROWS, **settings):
         if len(chunk) and not isinstance(chunk.index, pd.RangeIndex):  # pandas took surplus fields for row names
             raise TableError(
                 f"{path}: expected {len(names)} fields per row, as in its header, found more in its first row."
@@ -236,10 +236,13 @@ def _refuse_merged_rows(path: Path, chunk: pd.DataFrame, first_row: int, names: 
                 )
 
 
-def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0) -> Iterator[pd.DataFrame]:
+def raw_chunks(
+    paths: tuple[Path, ...], columns: list[str], texts: list[str], skip: int = 0, as_written: bool = False
+) -> Iterator[pd.DataFrame]:
     """Read files as one table from row `skip` on, in chunks of exactly `CHUNK_ROWS` rows, except the last chunk.
 
-    Columns in `texts` stay text. Other columns become numbers in chunks where they hold nothing else.
+    Columns in `texts` stay text. Other columns become numbers in chunks where they hold nothing else. `as_written` keeps
+    words such as NA, which otherwise mean that a cell is empty.
     """
     waiting: list[pd.DataFrame] = []
     for path in paths:
@@ -247,7 +250,7 @@ def raw_chunks(paths: tuple[Path, ...], columns: list[str], texts: list[str], sk
             with _reading(path):
                 chunks, skip = _parquet_chunks(path, columns, skip)
         else:
-            chunks = _text_chunks(path, columns, texts)
+            chunks = _text_chunks(path, columns, texts, as_written)
         while True:
             with _reading(path):
                 chunk = next(chunks, None)
@@ -385,7 +388,7 @@ class SmilesTable:
             raise TableError(f"There is no table at {self.path}.")
         names = column_names(self.path)
         check_columns(self.path.name, names, [self.column])
-        chunks = raw_chunks((self.path,), names, names)
+        chunks = raw_chunks((self.path,), names, names, as_written=True)
         while several := list(islice(chunks, n_rows // CHUNK_ROWS)):
             rows = pd.concat(several, ignore_index=True)
             yield [smiles_text(item) for item in rows[self.column]], rows.drop(columns=self.column)
