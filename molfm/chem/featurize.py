@@ -59,6 +59,7 @@ _ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as
 _BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
 _MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
 _HAS_FORMS = re.compile(r"\.|\[[^\]]*[+-]")  # several fragments or a charge: its parent may differ
+_NITRO = re.compile(r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)")  # charges that belong to every form
 _KEEP_HYDROGENS = Chem.SmilesParserParams()
 _KEEP_HYDROGENS.removeHs = False
 _ABSOLUTE = Chem.StereoGroupType.STEREO_ABSOLUTE
@@ -188,9 +189,14 @@ def hash64(text: str) -> int:
 
 def _constitution(key: str, mol: Chem.Mol) -> str:
     """Return the canonical SMILES of a molecule's parent (`_parent`) without stereo and isotopes."""
-    if not (_BEYOND_CONSTITUTION.search(key) or _HAS_FORMS.search(key)):
+    if not (_BEYOND_CONSTITUTION.search(key) or _has_forms(key)):
         return key
     return Chem.MolToSmiles(_parent(key, mol), isomericSmiles=False)
+
+
+def _has_forms(key: str) -> bool:
+    """Return whether a molecule may have another parent than itself."""
+    return bool(_HAS_FORMS.search(key)) and bool(_HAS_FORMS.search(_NITRO.sub("", key)))
 
 
 def _parent(key: str, mol: Chem.Mol) -> Chem.Mol:
@@ -199,7 +205,7 @@ def _parent(key: str, mol: Chem.Mol) -> Chem.Mol:
     A molecule that RDKit cannot neutralize, such as some metal complexes, is its own parent.
     """
     mol = _without_isotopes(key, mol)
-    if _HAS_FORMS.search(key):
+    if _has_forms(key):
         try:
             return _UNCHARGER.uncharge(_LARGEST_FRAGMENT.choose(mol))
         except Chem.MolSanitizeException:
