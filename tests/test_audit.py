@@ -132,7 +132,6 @@ def test_a_view_is_audited_by_its_own_labels(toy_audit_mix):
     assert not len(dropped.conflicts)
     assert dropped.summary.check.tolist() == [
         "rejected rows",
-        "rows of which a part is not stored",
         "molecules in several rows",
         "constitutions of several molecules",
     ]

@@ -214,7 +214,7 @@ def _copies(mix: View) -> list[dict]:
         if (twin := numbers.get(task.same_as)) is not None:
             mine, other = (np.unique(mix.label_triples(which)[0]) for which in (number, twin))
             count, dataset = len(np.intersect1d(mine, other, assume_unique=True)), mix.chosen[twin].dataset
-            note = f"the same measurement as {task.same_as}"
+            dataset, note = dataset if dataset != task.dataset else "", f"the same measurement as {task.same_as}"
             findings.append(
                 _finding("labels measured twice", task.dataset, count, len(mine), note, task=task.id, other=dataset)
             )
@@ -238,7 +238,8 @@ def audit(mix: View) -> Audit:
         changed.append(bent.assign(dataset=name)[["dataset", *bent.columns]])
         row = np.flatnonzero(mix.rows.dataset == number)
         findings.append(_finding("rejected rows", name, len(lost), len(lost) + len(row)))
-        findings.append(_finding("rows of which a part is not stored", name, len(bent), len(row)))
+        if len(bent):
+            findings.append(_finding("rows of which a part is not stored", name, len(bent), len(row)))
 
         mine, times = np.unique(molecule[row], return_counts=True)
         members.append(mine)
