@@ -44,6 +44,7 @@ def pairs() -> dict[str, tuple[Callable, Callable]]:
     plain_atoms = [nn.Embedding(size, WIDTH) for size in ATOM_FIELDS.values()]
     plain_bonds = [nn.Embedding(size, WIDTH) for size in BOND_FIELDS.values()]
     atoms, bonds = FieldTable.learned(ATOM_FIELDS, WIDTH), FieldTable.learned(BOND_FIELDS, WIDTH)
+    ends = torch.randint(ATOMS, (BONDS,))
     plain_dropout, dropout = nn.Dropout(0.1), Dropout(0.1)
 
     return {
@@ -56,6 +57,7 @@ def pairs() -> dict[str, tuple[Callable, Callable]]:
             lambda: sum(t(bond_codes[:, i].long()) for i, t in enumerate(plain_bonds)).backward(of_bonds),
             lambda: nn.functional.embedding(combination, bonds(every_bond)).backward(of_bonds),
         ),
+        "atoms of bonds": (lambda: h[ends].backward(of_bonds), lambda: h.index_select(0, ends).backward(of_bonds)),
     }
 
 

@@ -5,7 +5,8 @@ from rdkit import Chem
 
 from molfm.base.arrays import spans
 from molfm.catalog.shipped import card
-from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize, scaffolds
+from molfm.chem.featurize import ATOM_FIELDS, BOND_CODES, canonical_smiles, featurize
+from molfm.chem.identity import scaffolds
 from molfm.data.tables import locate
 
 VARIED = {

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import molfm
-from molfm.chem.featurize import featurize, hash64, scaffolds
+from molfm.chem.featurize import featurize
+from molfm.chem.identity import hash64, scaffolds
 from molfm.data.splits import UNUSED, assign, assign_exactly, codes_of, read_official, uniform
 
 FRACTIONS = (0.6, 0.15, 0.25)

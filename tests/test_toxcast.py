@@ -126,3 +126,22 @@ def test_a_pickle_that_names_a_function_is_refused(tmp_path, monkeypatch):
     with pytest.raises(pickle.UnpicklingError, match=r"names posix\.system, which is no part"):
         read_columns(io.BytesIO(pickle.dumps(Attack(), protocol=4)))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_counted_traps_of_the_card_are_in_the_table(table):
+    labels = table.iloc[:, 3:].astype(float)
+    phi = labels.corr(min_periods=300).to_numpy()[np.triu_indices(labels.shape[1], 1)]
+    assert (int((phi > 0.5).sum()), int(np.isfinite(phi).sum())) == (662, 15_931)
+    dying = labels["TOX21_RT_HEPG2_GLO_40hr_viability"]
+
+    def shares(names):
+        """Return the mean share of cytotoxic molecules among an assay's actives, and among its inactives, in percent."""
+        both = [[dying[labels[name] == hit].mean() for hit in (1, 0)] for name in names]
+        return len(names), *(100 * np.mean(both, axis=0)).round().astype(int).tolist()
+
+    names = pd.Series(labels.columns)
+    tox21 = names[names.str.startswith("TOX21")]
+    assert shares(tox21[tox21.str.contains("ntagonist")]) == (22, 42, 4)
+    assert shares(tox21[tox21.str.contains("_[Aa]gonist")]) == (28, 32, 7)
+    assert shares(names[names.str.endswith("_dn")]) == (25, 29, 8)
+    assert shares(names[names.str.startswith("ATG") & names.str.endswith("_up")]) == (36, 24, 7)

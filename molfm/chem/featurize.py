@@ -7,20 +7,18 @@ small integers; `nn/encoders.py` decides which numbers a model sees. This module
 
 import re
 from collections.abc import Collection, Sequence
-from hashlib import blake2b
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from rdkit import Chem, rdBase
-from rdkit.Chem.MolStandardize import rdMolStandardize
-from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 
 from molfm.base.arrays import pointer
+from molfm.chem.identity import constitution_of, hash64
 from molfm.chem.smiles import AROMATIC, DOUBLE, OTHER, SINGLE, TRIPLE, Graphs, is_readable, read_graphs
 
-VERSION = 3  # part of every store's cache key: raise it whenever a code below changes its meaning
+VERSION = 3  # part of every store's cache key: raise it whenever a code or an identity changes its meaning
 MAX_ATOMS = 2_000  # positional encodings take seconds for a molecule of this size, and grow with its cube
 
 # Columns of an atom's codes, each with its number of values; larger values are clipped to the last one.
@@ -56,15 +54,9 @@ _BOND_STEREO = {  # relative to the atoms of highest CIP rank, so it does not de
 _CIP = {"R": 1, "S": 2}
 _MAP_NUMBER = re.compile(r":\d+\]")
 _ATOM_TEXT = re.compile(r"\[[^\]]*?(?::(\d+))?\]|Br|Cl|[A-Za-z*]")  # an atom as written; group 1 is its map number
-_BEYOND_CONSTITUTION = re.compile(r"[@/\\]|\[\d")
-_MARKED_HYDROGEN = re.compile(r"\[\d+H\]")
-_HAS_FORMS = re.compile(r"\.|\[[^\]]*[+-]")  # several fragments or a charge: its parent may differ
-_NITRO = re.compile(r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)")  # charges that belong to every form
 _KEEP_HYDROGENS = Chem.SmilesParserParams()
 _KEEP_HYDROGENS.removeHs = False
 _ABSOLUTE = Chem.StereoGroupType.STEREO_ABSOLUTE
-_LARGEST_FRAGMENT = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
-_UNCHARGER = rdMolStandardize.Uncharger(canonicalOrder=True, force=True)
 
 
 class Rejected(NamedTuple):
@@ -95,7 +87,7 @@ class Molecules(NamedTuple):
 
     row: np.ndarray  # (n,) int64, input row of each molecule
     smiles: list[str]  # (n,) keys
-    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and of the parent's constitution (`_constitution`)
+    identity: np.ndarray  # (n, 2) uint64, 64-bit hashes of key and of the parent's constitution (`identity.py`)
     atoms: np.ndarray  # (n_atoms, 9) uint8, ATOM_FIELDS
     atom_ptr: np.ndarray  # (n + 1,) int64
     bonds: np.ndarray  # (n_bonds, 3) uint8 (uint16 if a molecule has more than 256 atoms): both ends, numbered within
@@ -180,63 +172,6 @@ def smiles_text(item: object) -> str | None:
     if item is None or item is pd.NA or (isinstance(item, float) and np.isnan(item)):
         return None
     return str(item)
-
-
-def hash64(text: str) -> int:
-    """Return a stable 64-bit hash of a text, equal on every machine, in every process and version."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _constitution(key: str, mol: Chem.Mol) -> str:
-    """Return the canonical SMILES of a molecule's parent (`_parent`) without stereo and isotopes."""
-    if not (_BEYOND_CONSTITUTION.search(key) or _has_forms(key)):
-        return key
-    return Chem.MolToSmiles(_parent(key, mol), isomericSmiles=False)
-
-
-def _has_forms(key: str) -> bool:
-    """Return whether a molecule may have another parent than itself."""
-    return bool(_HAS_FORMS.search(key)) and bool(_HAS_FORMS.search(_NITRO.sub("", key)))
-
-
-def _parent(key: str, mol: Chem.Mol) -> Chem.Mol:
-    """Return the largest fragment, neutralized, without isotopes; a base and its salt have the same one.
-
-    A molecule that RDKit cannot neutralize, such as some metal complexes, is its own parent.
-    """
-    mol = _without_isotopes(key, mol)
-    if _has_forms(key):
-        try:
-            return _UNCHARGER.uncharge(_LARGEST_FRAGMENT.choose(mol))
-        except Chem.MolSanitizeException:
-            pass
-    return mol
-
-
-def _without_isotopes(key: str, mol: Chem.Mol) -> Chem.Mol:
-    """Return the molecule with deuterium and tritium as implicit hydrogens."""
-    if not _MARKED_HYDROGEN.search(key):
-        return mol
-    mol = Chem.Mol(mol)
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-    return Chem.RemoveHs(mol)
-
-
-def scaffolds(keys: Sequence[str]) -> np.ndarray:
-    """Return a 64-bit hash of each parent's scaffold, (n,) uint64 (Bemis and Murcko, J. Med. Chem. 39, 2887, 1996).
-
-    A molecule without rings has no scaffold. Its constitution is hashed instead, or all of them would form one group.
-    """
-
-    def scaffold(key: str) -> str:
-        parent = _parent(key, Chem.MolFromSmiles(key))
-        return Chem.MolToSmiles(GetScaffoldForMol(parent), isomericSmiles=False) or Chem.MolToSmiles(
-            parent, isomericSmiles=False
-        )
-
-    with rdBase.BlockLogs():
-        return np.array([hash64(scaffold(key)) for key in keys], np.uint64)
 
 
 # ------------------------------------------------------------------------------------------- atoms and bonds in labels
@@ -394,7 +329,7 @@ def featurize(
             parsed.append(item)
             if item.change:
                 changed.append(Changed(row, given, item.change))
-            constitution, code = _constitution(item.key, item.mol), hash64(item.key)
+            constitution, code = constitution_of(item.key, item.mol), hash64(item.key)
             identity.append((code, code if constitution is item.key else hash64(constitution)))
             if "node" in levels:
                 order["node"].append(np.asarray(atoms)[item.order])

@@ -34,7 +34,8 @@ from molfm.base.files import remove_unfinished, whole
 from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import WALK, encoding
 from molfm.chem.encodings import field as field_of
-from molfm.chem.featurize import Molecules, scaffolds
+from molfm.chem.featurize import Molecules
+from molfm.chem.identity import scaffolds
 
 ARRAYS = ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "far_bond", "far_ends")
 

@@ -241,9 +241,8 @@ _ROWS = {"graph": _graph_rows, "node": _node_rows, "edge": _edge_rows}
 # ----------------------------------------------------------------------------------------------------- chunks and files
 
 
-_Chunk = tuple[
-    int, list[str | None], pd.DataFrame | None
-]  # position of its first SMILES, SMILES, the rest of their rows
+# position of its first SMILES, SMILES, the other columns of their rows
+_Chunk = tuple[int, list[str | None], pd.DataFrame | None]
 
 
 def _chunks(smiles: str | Iterable[str] | SmilesTable, progress: bool) -> Iterator[_Chunk]:
