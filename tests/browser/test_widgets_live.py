@@ -111,6 +111,13 @@ def run_cell(page, number):
     return output.inner_text().strip()
 
 
+def save(page):
+    """Save the notebook and wait until it is saved: a reload before that would bring back what was saved earlier."""
+    unsaved = page.locator(".lm-TabBar-tab.jp-mod-dirty")
+    page.keyboard.press("Control+s")
+    unsaved.wait_for(state="hidden")
+
+
 # ---------------------------------------------------------------------------------------------------- JavaScript alone
 
 
@@ -391,7 +398,7 @@ def test_molecules_are_scrolled_searched_filtered_selected_and_read_back_in_jupy
     assert 0 < len(selected) < 100
     assert (minimix.labels("logBB")[selected] >= 0.5).all()
 
-    page.keyboard.press("Control+s")
+    save(page)
     page.reload(wait_until="domcontentloaded")
     page.get_by_text(f"{len(selected)} of 12,806 molecules").wait_for(timeout=90_000)  # what was shown is shown again
     assert page.get_by_label("Query", exact=True).input_value() == "c1ccncc1"
