@@ -25,7 +25,7 @@ import pandas as pd
 
 import molfm
 from molfm.base.files import home
-from molfm.study.statistics import paired_interval
+from molfm.study.statistics import paired_difference
 from molfm.training.metrics import PRIMARY, score
 
 TARGETS = ("b3db/logBB", "b3db/BBB")
@@ -78,7 +78,7 @@ def shares(result: molfm.TransferResult, target: str, regime: str, repetitions: 
             for _ in range(repetitions // len(arms)):
                 chosen = rng.permutation(len(alone))
                 mine, theirs = (chosen[:n], chosen[n : 2 * n]) if regime == "other seeds" else (chosen[:n],) * 2
-                found.append(paired_interval(metric, alone[mine], arm[theirs], measured, groups))
+                found.append(paired_difference(metric, alone[mine], arm[theirs], measured, groups).interval())
         said = pd.DataFrame(found)
         helps, hurts = ((said.p < 0.05) & (sign * said.difference > 0) for sign in (1, -1))
         rows.append(facts | {"seeds": n, "repetitions": len(said), "helps": helps.mean(), "hurts": hurts.mean()})

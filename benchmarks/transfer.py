@@ -30,7 +30,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 import molfm
 
 HERE = Path(__file__).parent / "transfer"
-LEVELS = ["xtb_b3db/graph", "xtb_b3db/node", "xtb_b3db/edge"]
+LEVELS = ["xtb/graph", "xtb/node", "xtb/edge"]
 OURS = {"learning_rate": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup": 0.1}
 MINIMIX = {
     "data": "minimix",

@@ -4,7 +4,7 @@
 
 Predictions are simulated; nothing is trained. A target has 150 test labels in 120 constitutions. Both arms of a pair
 share one error, and each run has its own error: either independent for each label, or, as with real seeds, larger in
-some runs than in others. The simulation calls `paired_interval` and `add_verdicts`, as `molfm.transfer` does. The level
+some runs than in others. The simulation calls `paired_difference` and `add_verdicts`, as `molfm.transfer` does. The level
 of 0.05 allows a wrong verdict in 5 of 100 comparisons, and any wrong verdict in 5 of 100 studies of ten targets.
 
 The interval counts errors that are independent for each label twice, over seeds and over test sets, so it is wider than
@@ -24,12 +24,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from molfm.study.statistics import add_verdicts, paired_interval
+from molfm.study.statistics import add_verdicts, paired_difference
+from molfm.training.metrics import score
 
 SEEDS = (3, 5, 10)
 TARGETS = 10  # per study
 LABELS, CONSTITUTIONS = 150, 120
 ACTIVES = (1, 2, 3, 5, 10, 20, 40)
+COMPARED_WITH_BOOTSTRAP = 20  # repetitions, because a bootstrap is slow
 # What a run's own error varies with -> standard deviation of its logarithm over runs
 SPREADS = {"labels": 0.0, "runs": 0.5}
 
@@ -41,7 +43,7 @@ def cell(rng: np.random.Generator, metric: str, seeds: int, spread: float, gain:
     sizes = 0.7 * np.exp(rng.normal(0, spread, (2, seeds))) * np.array([[1.0], [1 - gain]])
     arms = [[shared + rng.normal(0, size, LABELS) for size in of] for of in sizes]
     measured = target if metric == "r2" else (target > 0).astype(float)
-    return paired_interval(metric, *arms, measured, rng.integers(0, CONSTITUTIONS, LABELS))
+    return paired_difference(metric, *arms, measured, rng.integers(0, CONSTITUTIONS, LABELS)).interval()
 
 
 def shares(rng: np.random.Generator, metric: str, seeds: int, spread: str, repetitions: int) -> dict:
@@ -64,13 +66,28 @@ def shares(rng: np.random.Generator, metric: str, seeds: int, spread: str, repet
 
 def few_actives(rng: np.random.Generator, actives: int, repetitions: int) -> dict:
     """Return how often a verdict is wrong with few actives in the test set, for an AUROC and three seeds."""
-    target, wrong = np.repeat([1.0, 0.0], [actives, LABELS]), 0
-    for _ in range(repetitions):
+    target, wrong, ratios = np.repeat([1.0, 0.0], [actives, LABELS]), 0, []
+    for repetition in range(repetitions):
         shared = target + rng.normal(size=len(target))
         own = [shared + rng.normal(0, 0.7, len(target)) for _ in range(2)]
         arms = [[preds + rng.normal(0, 0.1, len(target)) for _ in range(3)] for preds in own]
-        wrong += paired_interval("auroc", *arms, target, np.arange(len(target)))["p"] < 0.05
-    return {"actives": actives, "comparisons": repetitions, "wrong verdict": wrong / repetitions}
+        found = paired_difference("auroc", *arms, target, np.arange(len(target)))
+        wrong += found.interval()["p"] < 0.05
+        if repetition < COMPARED_WITH_BOOTSTRAP:
+            ratios.append(found.standard_errors[1] / bootstrap(rng, arms, target))
+    facts = {"actives": actives, "comparisons": repetitions, "wrong verdict": wrong / repetitions}
+    return facts | {"standard error / bootstrap": np.mean(ratios)}
+
+
+def bootstrap(rng: np.random.Generator, arms: list[list[np.ndarray]], target: np.ndarray) -> float:
+    """Return the standard deviation of the mean difference in AUROC over 300 resampled test sets."""
+    differences = []
+    while len(differences) < 300:
+        drawn = rng.integers(0, len(target), len(target))
+        if 0 < target[drawn].mean() < 1:
+            before, after = ([score("auroc", preds[drawn], target[drawn]) for preds in runs] for runs in arms)
+            differences.append(np.mean(after) - np.mean(before))
+    return float(np.std(differences, ddof=1))
 
 
 def main() -> None:

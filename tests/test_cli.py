@@ -327,7 +327,7 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
         "--target",
         "logBB",
         "--source",
-        "qm9_mini,xtb_b3db/node",
+        "qm9_mini,xtb/node",
         "--source",
         "all",
     ]
@@ -348,8 +348,15 @@ def test_the_options_of_transfer_reach_the_study(molfm_command, monkeypatch):
         "scaffolds",
     ]
     assert refused(molfm_command(*words)) == "molfm: that is enough"
-    sources = [["qm9_mini", "xtb_b3db/node"], "all"]
-    settings = {"steps": 7, "pretrain_steps": None, "held_out": "scaffolds", "model": "gine"}
+    sources = [["qm9_mini", "xtb/node"], "all"]
+    settings = {
+        "steps": 7,
+        "pretrain_steps": None,
+        "held_out": "scaffolds",
+        "model": "gine",
+        "precision": None,
+        "max_seeds": 30,
+    }
     settings |= {"target_batch": 32, "source_batch": 16}
     mix = ("minimix", "structure", "part")
     assert calls == [((mix, ["logBB"], sources, ["probe"], 3, [32, None]), settings)]

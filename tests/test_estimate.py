@@ -37,14 +37,14 @@ def test_the_estimated_disk_of_minimix_is_within_a_factor_of_two():
 
 def test_the_estimate_of_a_mix_has_one_row_per_dataset_and_a_total(no_network):
     found = estimate.estimate("minimix")
-    assert found.dataset.tolist() == ["b3db", "xtb_b3db", "qm9_mini", "in all"]
-    assert found.rows.tolist()[:3] == [
-        molfm.card(name).rows or found.rows[i] for i, name in enumerate(found.dataset[:3])
+    assert found.dataset.tolist() == ["b3db", "toxcast", "xtb", "qm9_mini", "in all"]
+    assert found.rows.tolist()[:4] == [
+        molfm.card(name).rows or found.rows[i] for i, name in enumerate(found.dataset[:4])
     ]
     for name in ("rows", "store", "encodings", "seconds"):
-        assert found[name].iloc[-1] == pytest.approx(found[name][:3].sum())
-    assert found.memory.iloc[-1] == found.memory[:3].max()
-    assert (found.basis[:3] == f"its first {SAMPLE_ROWS:,} rows").all()
+        assert found[name].iloc[-1] == pytest.approx(found[name][:4].sum())
+    assert found.memory.iloc[-1] == found.memory[:4].max()
+    assert (found.basis[:4] == f"its first {SAMPLE_ROWS:,} rows").all()
 
 
 def test_a_dry_run_of_largemix_downloads_nothing_and_prints_a_table(no_network, monkeypatch):

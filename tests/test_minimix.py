@@ -12,7 +12,8 @@ from molfm.base.files import sha256
 from molfm.catalog.shipped import datasets_of
 from molfm.chem.featurize import canonical_smiles
 from molfm.data.tables import locate
-from molfm.minimix.build import _spread, heavy_atom_order
+from molfm.explore.lookup import Lookup
+from molfm.minimix.build import _readable, _spread, heavy_atom_order, wrong_structures
 
 FOLDER = files("molfm.data_cards") / "minimix"
 
@@ -29,7 +30,7 @@ def b3db():
 
 @pytest.fixture(scope="module")
 def xtb():
-    return pd.read_parquet(FOLDER / "xtb_b3db.parquet")
+    return pd.read_parquet(FOLDER / "xtb.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_each_card_pins_its_table_and_names_its_columns(card):
     table = locate(card)
     assert table.source.sha256 == sha256(table.paths[0])
     assert {task.name for task in card.tasks} <= set(table.columns())
-    assert card.license == "CC0-1.0" and card.citation and card.text
+    assert card.license.startswith("MIT" if card.name == "toxcast" else "CC0-1.0") and card.citation and card.text
     undescribed = [task.name for task in card.tasks if not task.description or not task.domain]
     assert not undescribed
 
@@ -58,8 +59,9 @@ def test_all_rows_are_molecules_and_no_molecule_is_listed_twice(minimix):
 @pytest.mark.parametrize("split", ["scaffold", "random"])
 def test_the_cards_give_the_number_of_labels_in_each_split(split):
     tasks = molfm.load("minimix", split=split, progress=False).tasks.set_index("task")
-    for name in ("b3db/logBB", "b3db/BBB", "xtb_b3db/homo", "qm9_mini/mu"):
-        counts = "/".join(f"{n:,}" for n in tasks.loc[name, ["n_train", "n_val", "n_test"]])
+    for name in ("b3db/logBB", "b3db/BBB", "xtb/homo", "qm9_mini/mu", "toxcast"):
+        chosen = tasks[tasks.dataset == name] if name == "toxcast" else tasks.loc[[name]]
+        counts = "/".join(f"{n:,}" for n in chosen[["n_train", "n_val", "n_test"]].sum())
         assert counts in molfm.card(name.split("/")[0]).text
 
 
@@ -132,11 +134,49 @@ def test_the_choice_spreads_over_strata_and_ignores_the_order_of_rows():
 
 
 def test_b3db_counts_agree_with_its_card(b3db):
-    assert len(b3db) == 7838
+    assert len(b3db) == 7555
+    assert b3db.BBB.notna().sum() == 7522
+    assert b3db.name.isna().sum() == 1109
     assert b3db.logBB.notna().sum() == 1058
     both = b3db.dropna(subset=["BBB", "logBB"])
     assert len(both) == 1025
     assert ((both.logBB >= -1) == (both.BBB == 1)).all()
+
+
+def test_records_of_b3db_with_a_wrong_structure_are_told_by_number_and_reference():
+    records = pd.DataFrame(
+        {
+            "CID": ["100002764.0|", "100002764.0|", "2764.0|", "nan|", "135904414.0|"],
+            "reference": ["R16|R10|", "R1|R160|", "R16|", "R16|", "R24|"],
+        }
+    )
+    assert wrong_structures(records).tolist() == [True, False, False, False, False]
+
+
+def test_a_readable_name_is_preferred_to_a_number():
+    assert (
+        _readable(pd.Series(["50-53-3", None, "-", "chembl71", "Chlorpromazine"])) == "chembl71"
+    )  # too short to be one
+    assert _readable(pd.Series(["50-53-3", "zinc2019918", "Chlorpromazine"])) == "Chlorpromazine"
+    assert _readable(pd.Series(["2,3-dimethylbutane-1", "butane"])) == "2,3-dimethylbutane-1"
+    assert _readable(pd.Series(["50-53-3", None])) == "50-53-3"
+    assert _readable(pd.Series([None], dtype=object)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "smiles"),
+    [
+        ("aspirin", "CC(=O)Oc1ccccc1C(=O)O"),
+        ("caffeine", "Cn1c(=O)c2c(ncn2C)n(C)c1=O"),
+        ("dopamine", "NCCc1ccc(O)c(O)c1"),
+        ("chlorpromazine", "CN(C)CCCN1c2ccccc2Sc2ccc(Cl)cc21"),
+    ],
+)
+def test_well_known_names_are_found_on_their_structure(minimix, name, smiles):
+    lookup = Lookup(minimix)
+    named = np.flatnonzero(lookup.named(name, np.arange(len(minimix))))
+    exact = [number for number in named if name in lookup.names(np.array([number]))[0].lower().split(" / ")]
+    assert canonical_smiles(smiles) in [key.split(".")[0] for key in lookup.smiles(np.array(exact))]
 
 
 def test_no_scaffold_is_in_training_for_one_dataset_and_in_test_for_another(minimix):
@@ -149,11 +189,12 @@ def test_no_scaffold_is_in_training_for_one_dataset_and_in_test_for_another(mini
 # ---------------------------------------------------------------------------------------------------------------- xTB
 
 
-def test_xtb_covers_the_b3db_molecules_and_lists_the_failed_ones(xtb, b3db):
-    failed = pd.read_csv(FOLDER / "xtb_b3db_failed.csv")
-    assert set(xtb.smiles) | set(failed.smiles) == set(b3db.smiles)
+def test_xtb_covers_the_molecules_with_measured_labels_and_lists_the_failed_ones(xtb, b3db):
+    failed = pd.read_csv(FOLDER / "xtb_failed.csv")
+    toxcast = pd.read_parquet(FOLDER / "toxcast.parquet", columns=["smiles"])
+    assert set(xtb.smiles) | set(failed.smiles) == {*b3db.smiles, *toxcast.smiles}
     assert set(xtb.smiles).isdisjoint(failed.smiles)
-    assert len(xtb) > 7000 and failed.failed.notna().all()
+    assert len(xtb) == 12869 and failed.failed.value_counts().tolist() == [390, 100, 20, 17]
 
 
 def test_bond_orders_rise_from_single_to_triple(xtb):

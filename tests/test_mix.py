@@ -315,7 +315,7 @@ def test_an_impossible_limit_is_an_error(many, toy):
         many.limit("y", n_train + 1)
     with pytest.raises(ValueError, match="0 were asked for"):
         many.limit("y", 0)
-    with pytest.raises(ValueError, match="Only labels of graph tasks can be limited; element is at node level"):
+    with pytest.raises(ValueError, match="Only labels of graph tasks can be limited; toy/element is at node level"):
         toy.limit("element", 3)
 
 

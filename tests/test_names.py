@@ -9,6 +9,10 @@ TASKS = [
     TaskName("xtb/charge", "xtb", "node"),
     TaskName("xtb/order", "xtb", "edge"),
     TaskName("dft/charge", "dft", "node"),
+    TaskName("assays/a1", "assays", "graph", "binding"),
+    TaskName("assays/b1", "assays", "graph", "edge"),
+    TaskName("assays/a2", "assays", "graph", "binding"),
+    TaskName("assays/c1", "assays", "edge", ""),
 ]
 
 
@@ -23,6 +27,8 @@ TASKS = [
         ("IC50/nM", ["ki/IC50/nM"]),  # a name that contains a slash
         ("ki/IC50/nM", ["ki/IC50/nM"]),
         ("order", ["xtb/order"]),
+        ("assays/binding", ["assays/a1", "assays/a2"]),  # a dataset and family
+        ("assays/edge", ["assays/c1"]),  # a level before a family of that name
     ],
 )
 def test_a_name_is_an_id_else_a_task_else_a_dataset_or_its_level(name, ids):
@@ -34,7 +40,7 @@ def test_the_name_of_several_tasks_is_an_error_that_lists_them():
         resolve("charge", TASKS, "here")
 
 
-@pytest.mark.parametrize("name", ["nM", "IC50", "log", ""])
+@pytest.mark.parametrize("name", ["nM", "IC50", "log", "", "binding", "assays/", "assays/None"])
 def test_a_part_of_a_name_matches_nothing(name):
     with pytest.raises(UnknownName, match=f"No task '{name}' in here"):
         resolve(name, TASKS, "here")

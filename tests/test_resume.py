@@ -196,8 +196,8 @@ BUSY = """
 import sys, molfm, torch
 torch.set_num_threads(2)
 settings = {"steps": 60, "validate_every": 60, "hidden_channels": 96, "num_layers": 2, "progress": False}
-batch = {"b3db": 64, "xtb_b3db": 128}
-run = molfm.train("minimix", sys.argv[1], ["logBB", "xtb_b3db"], batch_size=batch, name=sys.argv[2], **settings)
+batch = {"b3db": 64, "xtb": 128}
+run = molfm.train("minimix", sys.argv[1], ["logBB", "xtb"], batch_size=batch, name=sys.argv[2], **settings)
 """
 
 

@@ -7,26 +7,41 @@ from scipy.stats import binom, ttest_1samp
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 from molfm.study import statistics
-from molfm.study.statistics import FEWEST, add_verdicts, paired_interval, too_few
-from molfm.training.metrics import weighted_auroc, weighted_mae, weighted_r2
+from molfm.study.statistics import FEWEST, add_verdicts, grouped_error, mean_of, paired_difference, seeds_for, too_few
+from molfm.training.metrics import COMPARED
 
 
 def noisy(rng, target, scale):
     return target + rng.normal(0, scale, len(target))
 
 
-def test_weighted_metrics_equal_scikit_learn_on_resampled_labels():
+@pytest.mark.parametrize("metric", ["r2", "auroc", "mae"])
+def test_influence_is_the_derivative_of_scikit_learns_weighted_metric(metric):
     rng = np.random.default_rng(0)
     target, preds = rng.normal(size=60), rng.normal(size=60).round(1)  # rounded: ties
-    classes = (target > 0).astype(float)
-    weights = rng.integers(0, 4, (5, 60))
-    for row, r2, auroc in zip(
-        weights, weighted_r2(preds, target, weights), weighted_auroc(preds, classes, weights), strict=True
-    ):
-        assert r2 == pytest.approx(r2_score(target, preds, sample_weight=row))
-        assert auroc == pytest.approx(roc_auc_score(classes, preds, sample_weight=row))
-    mae = [mean_absolute_error(target, preds, sample_weight=row) for row in weights]
-    assert weighted_mae(preds, target, weights) == pytest.approx(mae)
+    target = (target > 0).astype(float) if metric == "auroc" else target
+    theirs = {"r2": r2_score, "auroc": roc_auc_score, "mae": mean_absolute_error}[metric]
+    value, influence = COMPARED[metric](preds, target)
+    assert value == pytest.approx(theirs(target, preds))
+    assert influence.sum() == pytest.approx(0, abs=1e-12)
+    for label in range(0, 60, 7):
+        step = np.full(60, 1.0)
+        step[label] += 1e-6
+        assert influence[label] == pytest.approx((theirs(target, preds, sample_weight=step) - value) / 1e-6, rel=1e-3)
+
+
+@pytest.mark.parametrize("metric", ["r2", "auroc", "mae"])
+def test_the_error_over_test_sets_agrees_with_a_bootstrap_over_constitutions(metric):
+    rng = np.random.default_rng(1)
+    target, groups = rng.normal(size=400), rng.integers(0, 300, 400)
+    preds = noisy(rng, target, 1.0)
+    target = (target > 0.5).astype(float) if metric == "auroc" else target
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    resampled = []
+    for _ in range(500):
+        drawn = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        resampled.append(COMPARED[metric](preds[drawn], target[drawn])[0])
+    assert grouped_error(COMPARED[metric](preds, target)[1], groups) == pytest.approx(np.std(resampled), rel=0.1)
 
 
 def test_intervals_cover_a_difference_of_zero_about_95_times_in_a_hundred():
@@ -35,7 +50,7 @@ def test_intervals_cover_a_difference_of_zero_about_95_times_in_a_hundred():
     for _ in range(200):
         target = rng.normal(size=150)
         baseline, other = ([noisy(rng, target, 1.0) for _ in range(3)] for _ in range(2))
-        cell = paired_interval("r2", baseline, other, target, np.arange(150))
+        cell = paired_difference("r2", baseline, other, target, np.arange(150)).interval()
         covered += cell["low"] < 0 < cell["high"]
     assert covered >= 180  # 90%: a percentile bootstrap over three seeds would stay near 150
 
@@ -44,7 +59,7 @@ def test_interval_excludes_zero_for_a_large_difference():
     rng = np.random.default_rng(2)
     target = rng.normal(size=300)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.4) for _ in range(3)]
-    cell = paired_interval("r2", baseline, other, target, np.arange(300))
+    cell = paired_difference("r2", baseline, other, target, np.arange(300)).interval()
     assert 0 < cell["low"] < cell["difference"] < cell["high"]
     assert cell["difference"] == pytest.approx(cell["value"] - cell["baseline"])
     assert cell["detectable"] > cell["high"] - cell["difference"]
@@ -54,12 +69,14 @@ def test_copies_of_a_molecule_do_not_narrow_the_interval():
     rng = np.random.default_rng(3)
     target = rng.normal(size=80)
     baseline, other = [noisy(rng, target, 0.8) for _ in range(4)], [noisy(rng, target, 0.8) for _ in range(4)]
-    once = paired_interval("r2", baseline, other, target, np.arange(80))
+    once = paired_difference("r2", baseline, other, target, np.arange(80)).interval()
 
     def copied(arrays):
         return [np.tile(array, 5) for array in arrays]
 
-    grouped = paired_interval("r2", copied(baseline), copied(other), np.tile(target, 5), np.tile(np.arange(80), 5))
+    grouped = paired_difference(
+        "r2", copied(baseline), copied(other), np.tile(target, 5), np.tile(np.arange(80), 5)
+    ).interval()
     assert grouped["high"] - grouped["low"] == pytest.approx(once["high"] - once["low"], rel=1e-6)
 
 
@@ -68,12 +85,12 @@ def test_seeds_with_their_own_test_sets_are_scored_on_these_only():
     target = rng.normal(size=90)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
     tested = [rng.random(90) < 0.6 for _ in range(3)]
-    cell = paired_interval("r2", baseline, other, target, np.arange(90), tested)
+    cell = paired_difference("r2", baseline, other, target, np.arange(90), tested).interval()
     for name, runs in (("baseline", baseline), ("value", other)):
         by_hand = [r2_score(target[at], preds[at]) for preds, at in zip(runs, tested, strict=True)]
         assert cell[name] == pytest.approx(np.mean(by_hand))
-    everything = paired_interval("r2", baseline, other, target, np.arange(90), [np.ones(90, bool)] * 3)
-    assert everything == paired_interval("r2", baseline, other, target, np.arange(90))
+    everything = paired_difference("r2", baseline, other, target, np.arange(90), [np.ones(90, bool)] * 3).interval()
+    assert everything == paired_difference("r2", baseline, other, target, np.arange(90)).interval()
 
 
 def test_tasks_of_a_mean_are_resampled_jointly_by_molecule():
@@ -81,7 +98,13 @@ def test_tasks_of_a_mean_are_resampled_jointly_by_molecule():
     target, groups = rng.normal(size=200), np.tile(np.arange(100), 2)
     baseline, other = [noisy(rng, target, 1.0) for _ in range(3)], [noisy(rng, target, 0.5) for _ in range(3)]
     parts = [np.arange(200) < 100, np.arange(200) >= 100]
-    cell = paired_interval("r2", baseline, other, target, groups, parts=parts)
+    of_tasks = [
+        paired_difference(
+            "r2", *([run[part] for run in runs] for runs in (baseline, other)), target[part], groups[part]
+        )
+        for part in parts
+    ]
+    cell = mean_of(of_tasks).interval()
     for name, runs in (("baseline", baseline), ("value", other)):
         by_hand = [np.mean([r2_score(target[part], preds[part]) for part in parts]) for preds in runs]
         assert cell[name] == pytest.approx(np.mean(by_hand))
@@ -89,26 +112,16 @@ def test_tasks_of_a_mean_are_resampled_jointly_by_molecule():
     def copied(arrays):
         return [np.tile(array[:100], 2) for array in arrays]
 
-    # A task listed twice counts once: a bootstrap of 200 molecules would narrow its interval.
-    twice = paired_interval("r2", copied(baseline), copied(other), np.tile(target[:100], 2), groups, parts=parts)
-    once = paired_interval(
+    # A task listed twice counts once: 200 independent labels would narrow its interval.
+    once = paired_difference(
         "r2", *([run[:100] for run in runs] for runs in (baseline, other)), target[:100], groups[:100]
     )
-    assert twice == pytest.approx(once)
+    assert mean_of([once, once]).interval() == pytest.approx(once.interval())
 
 
 def test_one_seed_gives_no_interval():
     with pytest.raises(ValueError, match="at least"):
-        paired_interval("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))
-
-
-def test_the_block_size_of_resamples_does_not_change_the_interval(monkeypatch):
-    rng = np.random.default_rng(4)
-    target = (rng.normal(size=40) > 0).astype(float)
-    runs = [[rng.normal(size=40) for _ in range(2)] for _ in range(2)]
-    whole = paired_interval("auroc", *runs, target, np.arange(40))
-    monkeypatch.setattr(statistics, "_BLOCK", 40 * 7)
-    assert paired_interval("auroc", *runs, target, np.arange(40)) == pytest.approx(whole, rel=1e-12)
+        paired_difference("r2", [np.zeros(3)], [np.zeros(3)], np.arange(3.0), np.arange(3))
 
 
 def test_p_is_the_level_whose_interval_just_reaches_zero():
@@ -116,13 +129,27 @@ def test_p_is_the_level_whose_interval_just_reaches_zero():
     target = rng.normal(size=100)
     for scale in (1.0, 0.9, 0.7):
         runs = [[noisy(rng, target, s) for _ in range(4)] for s in (1.0, scale)]
-        cell = paired_interval("r2", *runs, target, np.arange(100))
+        cell = paired_difference("r2", *runs, target, np.arange(100)).interval()
         assert (cell["p"] < 0.05) == (cell["low"] > 0 or cell["high"] < 0)
     # Without variation over test sets, p is that of Student's t test over the seeds.
     differences = np.array([0.1, 0.3, 0.2, 0.25])
     expected = ttest_1samp(differences, 0).pvalue
     found = statistics._p_value(differences.mean(), differences.std(ddof=1) / 2, 0.0, 4)
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_number_of_seeds_for_a_width_is_the_smallest_that_gives_it():
+    rng = np.random.default_rng(7)
+    runs = [[noisy(rng, np.arange(9.0), 1.0) for _ in range(3)] for _ in range(2)]
+    found = paired_difference("mae", *runs, np.arange(9.0), np.arange(9))
+    spread, (_, test) = (found.value - found.baseline).std(ddof=1), found.standard_errors
+    half = found.interval()["high"] - found.interval()["difference"]
+    width = 1.96 * test + 0.2 * (half - 1.96 * test)
+    n = seeds_for(width, half, spread, 3)
+    halves = [statistics._half_width(0.05, spread / np.sqrt(m), test, m) for m in (n - 1, n)]
+    assert halves[0] > width >= halves[1]
+    assert seeds_for(half, half, spread, 3) == 3
+    assert seeds_for(1.95 * test, half, spread, 3) == np.inf  # the test set alone makes it wider
 
 
 def test_verdicts_follow_the_adjusted_p_and_leave_undefined_rows_unchanged():
@@ -147,7 +174,7 @@ def test_verdicts_on_noise_are_wrong_no_more_often_than_one_time_in_twenty(seeds
         shared = noisy(rng, target, 0.5)  # errors that both arms share, for every seed
         sizes = 0.5 * np.exp(rng.normal(0, 0.7, (2, seeds)))  # some runs are better than others, as with real seeds
         arms = [[noisy(rng, shared, size) for size in of] for of in sizes]
-        wrong += paired_interval("r2", *arms, target, np.arange(60))["p"] < 0.05
+        wrong += paired_difference("r2", *arms, target, np.arange(60)).interval()["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
 
 
@@ -158,7 +185,7 @@ def test_verdicts_with_the_fewest_allowed_actives_are_wrong_no_more_often_than_o
         shared = noisy(rng, target, 1.0)
         # Each arm has learned something different that all its seeds share and that says nothing about activity.
         arms = [[noisy(rng, own, 0.1) for _ in range(3)] for own in (noisy(rng, shared, 0.7) for _ in range(2))]
-        wrong += paired_interval("auroc", *arms, target, np.arange(len(target)))["p"] < 0.05
+        wrong += paired_difference("auroc", *arms, target, np.arange(len(target))).interval()["p"] < 0.05
     assert wrong <= binom.ppf(0.999, n, 0.05)
 
 
@@ -176,5 +203,5 @@ def test_a_test_set_with_too_few_constitutions_gets_no_verdict():
 
 def test_equal_predictions_give_a_difference_of_zero_and_p_of_one():
     perfect = [np.array([0.1, 0.2, 0.8, 0.9])] * 3
-    found = paired_interval("auroc", perfect, perfect, np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4))
+    found = paired_difference("auroc", perfect, perfect, np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4)).interval()
     assert found["difference"] == 0 and found["p"] == 1

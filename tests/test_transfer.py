@@ -485,11 +485,11 @@ def test_targets_trained_together_have_a_mean_with_its_own_interval(make_card, t
     result = molfm.transfer(mix, [targets, "oxygen"], ["more"], ["cotrain"], **FEW)
     [mean] = result.means.itertuples()
     parts = result.table.set_index("target").loc[targets]
-    assert (mean.target, mean.n_targets, mean.source, mean.metric) == ("mine (mean of 2)", 2, "more", "r2")
+    assert (mean.target, mean.n_targets, mean.source, mean.metric) == ("mean of 2 tasks of mine", 2, "more", "r2")
     assert (mean.baseline, mean.value) == pytest.approx(tuple(parts[["baseline", "value"]].mean()))
     assert (mean.n_labels, mean.n_test, mean.seeds) == (*parts[["n_labels", "n_test"]].sum(), 2)
     assert mean.low < mean.difference < mean.high and mean.verdict in ("helps", "hurts", "cannot tell")
-    assert "mine (mean of 2)" in result.to_html()
+    assert "mean of 2 tasks of mine" in result.to_html()
     assert molfm.transfer(mix, targets, ["more"], ["cotrain"], **FEW).means.empty
 
 
@@ -534,6 +534,88 @@ def test_with_nothing_held_out_seen_test_molecules_are_reported_separately(two_d
 # ---------------------------------------------------------------------------------------------------------------- sources
 
 
+@pytest.fixture(scope="module")
+def assays(tmp_path_factory):
+    """One dataset of four assays in two families: `b1` is the opposite of `a1`, `b2` and `c1` are noise."""
+    folder = tmp_path_factory.mktemp("assays")
+    smiles = [
+        f"{'C' * a}{x}{'C' * b}" for a in range(1, 9) for b in range(1, 9) for x in ("O", "N", "S", "C(=O)", "C(F)")
+    ]
+    rng, size = np.random.default_rng(0), np.array([len(s) for s in smiles], float)
+    table = pd.DataFrame({"smiles": smiles, "a1": size, "b1": -size})
+    table["b2"], table["c1"] = rng.normal(size=(2, len(smiles)))
+    table.to_csv(folder / "own.csv", index=False)
+    tasks = "\n".join(f"  {name}: {{family: {name[0].upper()}}}" for name in ("a1", "b1", "b2", "c1"))
+    source = "sources:\n  - {location: 'file:own.csv'}"
+    (folder / "own.md").write_text(
+        f"---\nname: own\nsplit: random\nfractions: [0.6, 0.2, 0.2]\n{source}\ntasks:\n{tasks}\n---\n"
+    )
+    return molfm.load(folder / "own.md", progress=False)
+
+
+def test_tasks_apart_are_a_dataset_with_the_same_molecules_and_labels(assays):
+    apart = assays.keep(["b1"], np.arange(len(assays)) % 3 > 0).apart(["own/B"], "more")
+    assert [task.id for task in apart.chosen] == ["own/a1", "more/b1", "more/b2", "own/c1"]
+    assert apart.molecules.smiles.equals(assays.molecules.smiles)
+    assert apart.labels("more/b2").equals(assays.labels("b2").rename("more/b2"))
+    assert apart.labels("b1").notna().sum() == (np.arange(len(assays)) % 3 > 0).sum()
+    assert (apart.molecules["split:more"].astype(str) == apart.molecules["split:own"].astype(str)).all()
+    drawn = apart.gather(np.arange(6), "train", np.array([0, 0, 0, 1, 1, 1]))
+    alone = assays.gather(np.arange(6), "train")
+    assert set(drawn["graph_task"][drawn["graph_item"] < 3]) == {0, 3}
+    assert set(drawn["graph_task"][drawn["graph_item"] >= 3]) == {1, 2}
+    assert np.array_equal(drawn["atoms"], alone["atoms"])
+    with pytest.raises(ValueError, match="has a dataset named own already"):
+        assays.apart(["b1"], "own")
+
+
+def test_a_source_from_the_targets_own_dataset_gets_batches_and_a_head_of_its_own(assays):
+    result = molfm.transfer(assays, ["a1"], ["own/B", "own", "all"], ["cotrain", "finetune"], **FEW)
+    n = assays.tasks.n_train[0]
+    assert result.table.source.tolist() == ["own/B"] * 2 + ["own"] * 2 + ["all"] * 2
+    config = configs(result)["own/a1", "own/B", "cotrain", n, 0]
+    assert config["batch_size"] == {"own": 32, "own as source": 64}
+    assert config["tasks"] == ["own/a1", "own as source/b1", "own as source/b2"]
+    run = molfm.Run(result.arm("a1", "own/B", "cotrain").folder.iloc[0])
+    assert run.model.head_names() == ["own/graph", "own as source/graph"]
+    assert run.mix.labels("b1").notna().sum() < assays.labels("b1").notna().sum()  # hidden where `a1` is tested
+    tested = assays.members("test", ["a1"])
+    assert not set(run.mix.members("train", ["own as source/b1"])) & set(tested)
+    everything = configs(result)["own/a1", "own", "cotrain", n, 0]
+    assert everything["tasks"] == ["own/a1", *(f"own as source/{name}" for name in ("b1", "b2", "c1"))]
+    # The target's batches are the same alone and beside its own dataset.
+    from molfm.batches.loaders import MixDataModule
+
+    alone = MixDataModule(assays.select(["a1"]), {"own": 4}, steps=3)
+    together = MixDataModule(run.mix, {"own": 4, "own as source": 8}, steps=3)
+    for one, both in zip(alone.train_dataloader(), together.train_dataloader(), strict=True):
+        mine = both.graph_task == 0
+        assert one.mol_id[one.graph_item].tolist() == both.mol_id[both.graph_item[mine]].tolist()
+
+
+def test_long_lists_of_tasks_are_counted_in_labels(assays):
+    from molfm.study.sources import read_sources
+
+    many, other = ["b1", "b2", "c1", "a1"], ["c1", "b2", "b1", "a1"]
+    labels = [source.label for source in read_sources(assays, [many, ["b1", "b2"], other])]
+    assert labels == ["4 tasks of own", "b1 + b2", "4 tasks of own no. 2"]
+
+
+def test_precision_adds_seeds_until_the_intervals_are_narrow_enough_or_seeds_run_out(assays, monkeypatch):
+    settings = FEW | {"regimes": ["cotrain"]}
+    wide = molfm.transfer(assays, ["a1"], ["own/B"], **settings)
+    half = float((wide.table.high - wide.table.difference).iloc[0])
+    enough = molfm.transfer(assays, ["a1"], ["own/B"], precision=1.01 * half, **settings)
+    assert enough.settings["seeds"] == 2
+    more = molfm.transfer(assays, ["a1"], ["own/B"], precision=half / 100, max_seeds=3, **settings)
+    assert more.settings["seeds"] in (2, 3)  # 2 if the test set alone makes it wider
+    several = molfm.transfer(assays, ["a1"], ["own/B"], precision=half / 2, max_seeds=4, **settings)
+    assert 2 < several.settings["seeds"] <= 4
+    assert several.table.seeds.tolist() == [several.settings["seeds"]]
+    with pytest.raises(ValueError, match="Expected a precision above 0"):
+        molfm.transfer(assays, ["a1"], ["own/B"], precision=0, **settings)
+
+
 def test_a_checkpoint_is_a_source_for_fine_tuning_and_probing_only(two_datasets, toy_run):
     source = str(toy_run.folder)
     result = molfm.transfer(two_datasets, ["activity"], [source], n_labels=30, **FEW)
@@ -563,7 +645,7 @@ def test_a_checkpoint_is_a_source_for_fine_tuning_and_probing_only(two_datasets,
         ({"n_labels": [30, 0]}, ValueError, "Expected n_labels of 1 or more, or None for all labels, found 0"),
         ({"regimes": "magic"}, ValueError, "Unknown regime 'magic'"),
         ({"sources": ["help", "help"]}, ValueError, "Source help is listed twice"),
-        ({"sources": ["single"]}, ValueError, "Source single has tasks of the target's own dataset aim"),
+        ({"sources": ["activity"]}, ValueError, "Source activity has no tasks for aim/activity"),
         (
             {"sources": [object()]},
             TypeError,

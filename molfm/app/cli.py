@@ -204,13 +204,18 @@ def transfer(
     sources: Annotated[
         list[str],
         typer.Option(
-            "--source", help="tasks, datasets or levels, separated by commas; a checkpoint; or all; repeatable"
+            "--source",
+            help="tasks, datasets, levels or families, separated by commas; a checkpoint; or all; repeatable",
         ),
     ],
     regimes: Annotated[
         list[str] | None, typer.Option("--regime", help="cotrain, finetune or probe; repeatable; default: all")
     ] = None,
     seeds: Annotated[int, typer.Option(help="number of seeds, each a pair of runs per comparison")] = 5,
+    precision: Annotated[
+        float | None, typer.Option(help="add seeds until intervals are at most this far to each side, such as 0.01")
+    ] = None,
+    max_seeds: Annotated[int, typer.Option(help="the most seeds that --precision may add up to")] = 30,
     n_labels: Annotated[
         list[str] | None,
         typer.Option(help="training labels to keep of the target, a number or all; repeatable; default: all"),
@@ -260,6 +265,8 @@ def transfer(
             target_batch=target_batch,
             source_batch=source_batch,
             held_out=held_out,
+            precision=precision,
+            max_seeds=max_seeds,
             model=model,
             **settings,
         )

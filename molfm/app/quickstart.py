@@ -17,7 +17,7 @@ from molfm.study.simple_models import BASELINE, descriptors, forest, labelled, l
 from molfm.study.transfer import TransferResult, transfer
 
 TARGET = "b3db/logBB"
-SOURCE = ("xtb_b3db", "qm9_mini")
+SOURCE = ("xtb", "qm9_mini")
 _SIZES = {
     "fast": {"steps": 20, "seeds": 3, "n_labels": 128, "hidden_channels": 16, "num_layers": 2},
     "default": {"steps": 250, "seeds": 5, "n_labels": 128, "hidden_channels": 64, "num_layers": 3},

@@ -24,6 +24,7 @@ class Named(Protocol):
     name: str
     dataset: str
     level: str
+    family: str | None
 
 
 class TaskName(NamedTuple):
@@ -32,6 +33,7 @@ class TaskName(NamedTuple):
     id: str
     dataset: str
     level: str
+    family: str | None = None
 
     @property
     def name(self) -> str:
@@ -45,6 +47,20 @@ def listed(names: Iterable[str], most: int = MAX_LISTED) -> str:
     return ", ".join(names[:most]) + more
 
 
+def counted(tasks: Sequence[Named]) -> str:
+    """Return a short name for many tasks: how many of which dataset, such as "41 tasks of toxcast/BSK"."""
+    by_dataset: dict[str, list[Named]] = {}
+    for task in tasks:
+        by_dataset.setdefault(task.dataset, []).append(task)
+    parts = []
+    for dataset, of in by_dataset.items():
+        family = {task.family for task in of}
+        parts.append(
+            f"{len(of):,} tasks of {dataset}" + (f"/{family.pop()}" if len(family) == 1 and any(family) else "")
+        )
+    return " + ".join(parts)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the most similar known name, whatever its case, or an empty string."""
     by_lower = {str(other).lower(): other for other in known}
@@ -55,8 +71,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def resolve(name: str, tasks: Sequence[Named], where: str) -> list[int]:
     """Return the places in `tasks` that a name stands for, in their order.
 
-    A name is, in this order, a task's id (`b3db/logBB`), a task's own name (`logBB`), a dataset (all its tasks) or a
-    dataset and level (`xtb_b3db/node`). The first reading that matches counts.
+    A name is, in this order, a task's id (`b3db/logBB`), a task's own name (`logBB`), a dataset (all its tasks), or a
+    dataset and a level (`xtb/node`) or family of tasks (`toxcast/ATG`). The first reading that matches counts.
 
     Args:
         name: what the user wrote.
@@ -76,7 +92,8 @@ def resolve(name: str, tasks: Sequence[Named], where: str) -> list[int]:
                 f"{name!r} is the name of {len(own)} tasks of {where}: {matches}. Use one of these ids."
             )
         return own
-    if group := [i for i, task in enumerate(tasks) if name in (task.dataset, f"{task.dataset}/{task.level}")]:
+    whole = [i for i, task in enumerate(tasks) if name in (task.dataset, f"{task.dataset}/{task.level}")]
+    if group := whole or [i for i, task in enumerate(tasks) if task.family and name == f"{task.dataset}/{task.family}"]:
         return group
     known = [*(t.id for t in tasks), *(t.name for t in tasks), *dict.fromkeys(t.dataset for t in tasks)]
     has = listed(task.id for task in tasks) or "no tasks"

@@ -4,15 +4,18 @@
 training are made from it in `molfm.batches`.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from molfm.base.arrays import pointer
+from molfm.base.errors import InputError
 from molfm.catalog.schema import SPLIT_METHODS
 from molfm.catalog.shipped import card, datasets_of
 from molfm.data.audit import Audit, audit
@@ -23,6 +26,8 @@ from molfm.data.splits import SPLITS, UNUSED, split_codes
 from molfm.data.store import molecules_of, open_shard
 from molfm.data.tables import locate
 from molfm.data.view import View
+
+APART = "apart"  # entry of a view's origin: dataset -> the tasks that `Mix.apart` moved there
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,9 +70,9 @@ class Mix(View):
     def tasks(self) -> pd.DataFrame:
         """A copy of the table of tasks, one row each.
 
-        Columns: task (the id), dataset, level, kind, domain, unit, classes (number, for ordinal tasks), n_train, n_val,
-        n_test, n_test_seen (labels per split), and statistics of the training labels: mean and std in the task's unit,
-        or positive_rate for binary tasks.
+        Columns: task (the id), dataset, level, kind, domain, family, unit, classes (number, for ordinal tasks),
+        n_train, n_val, n_test, n_test_seen (labels per split), and statistics of the training labels: mean and std in
+        the task's unit, or positive_rate for binary tasks.
         """
         return self._tasks.copy()
 
@@ -75,7 +80,7 @@ class Mix(View):
     def _tasks(self) -> pd.DataFrame:
         counts, n, mean, std = self._statistics()
         binary = np.array([task.kind == "binary" for task in self.chosen], bool)
-        facts = ("dataset", "level", "kind", "domain", "unit")
+        facts = ("dataset", "level", "kind", "domain", "family", "unit")
         return pd.DataFrame(
             {
                 "task": [task.id for task in self.chosen],
@@ -130,6 +135,44 @@ class Mix(View):
         for i in np.unique(molecule):
             blocks[i] = flat[ptr[i] : ptr[i + 1]]
         return pd.Series(blocks, name=self.chosen[number].id)
+
+    def apart(self, names: str | Sequence[str], dataset: str) -> Self:
+        """Return a view in which some tasks of a dataset form a dataset of their own, with the same molecules.
+
+        Batches then draw molecules for these tasks separately, and a model gives them a head of their own. So tasks of
+        one dataset can be trained as those of two.
+
+        Args:
+            names: names of tasks of one dataset (see `numbers`).
+            dataset: name of the new dataset.
+
+        Raises:
+            ValueError: the tasks belong to several datasets, or there is a dataset of that name.
+        """
+        numbers = self.numbers(names)
+        owners = list(dict.fromkeys(self.chosen[i].dataset for i in numbers))
+        if len(owners) > 1:
+            raise InputError(f"Expected tasks of one dataset, found tasks of {', '.join(owners)}.")
+        datasets = [item.name for item in self.cards]
+        if dataset in datasets:
+            raise InputError(f"{self.name} has a dataset named {dataset} already.")
+        owner, rows = datasets.index(owners[0]), self.rows
+        of_shards = [rows.of_shard(i) for i in range(len(self.shards))]
+        numbering = [int(rows.dataset[of[0]]) if len(of) else -1 for of in of_shards]
+        copied = [i for i, number in enumerate(numbering) if number == owner]
+        shards = (*self.shards, *(self.shards[i] for i in copied))
+        splits = [rows.split[of_shards[i]] for i in [*range(len(self.shards)), *copied]]
+        card_of = self.cards[owner]
+        own_tasks = tuple(replace(task, dataset=dataset) for task in card_of.tasks)
+        moved = set(numbers)
+        return replace(
+            self,
+            cards=(*self.cards, replace(card_of, name=dataset, tasks=own_tasks)),
+            shards=shards,
+            rows=join(shards, numbering + [len(self.cards)] * len(copied), splits),
+            chosen=tuple(replace(task, dataset=dataset) if i in moved else task for i, task in enumerate(self.chosen)),
+            origin=self.origin and {**self.origin, APART: {**self.origin.get(APART, {}), dataset: self.expand(names)}},
+        )
 
     def audit(self) -> Audit:
         """Return what a reader should know before trusting this mix; see `molfm.data.audit`."""

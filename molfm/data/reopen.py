@@ -8,7 +8,7 @@ import numpy as np
 
 from molfm.base.errors import InputError
 from molfm.base.files import whole
-from molfm.data.mix import Mix, load
+from molfm.data.mix import APART, Mix, load
 
 
 def contents_of(mix: Mix) -> dict:
@@ -45,7 +45,12 @@ def read_mix(folder: Path, facts: dict) -> Mix:
         ValueError: the mix cannot be opened again, or its table or split changed.
     """
     check_origin(facts["data"])
-    mix = load(**facts["data"], progress=False).select(facts["tasks"])
+    given = dict(facts["data"])
+    apart = given.pop(APART, {})
+    mix = load(**given, progress=False)
+    for dataset, tasks in apart.items():
+        mix = mix.apart(tasks, dataset)
+    mix = mix.select(facts["tasks"])
     for name, found in contents_of(mix).items():
         if found != facts[name]:
             part = {"stores": "table", "splits": "split"}[name]

@@ -32,7 +32,7 @@ class View:
     rows: Rows
     chosen: tuple[Task, ...]  # the selected tasks; their order numbers the tasks everywhere
     kept: dict[int, np.ndarray] = field(default_factory=dict)  # task number -> (n_molecules,) bool: labels kept
-    origin: dict = field(default_factory=dict)  # arguments of `load`, so a run can record its data
+    origin: dict = field(default_factory=dict)  # arguments of `load` and `apart`, so a run can record its data
 
     def __len__(self) -> int:
         return len(self.rows.ptr) - 1
@@ -90,39 +90,67 @@ class View:
             tasks: names of tasks, datasets or levels.
             molecules: (n_molecules,) bool, whose labels are kept.
         """
-        return replace(self, kept=self.kept | {i: self.kept.get(i, True) & molecules for i in self.numbers(tasks)})
+        return self._kept_only(dict.fromkeys(self.numbers(tasks), np.array(molecules, bool)))
 
-    def limit(self, task: str, n_labels: int, seed: int = 0) -> Self:
-        """Return a view with only `n_labels` training labels of a graph task, and validation labels in proportion.
+    def _kept_only(self, masks: dict[int, np.ndarray]) -> Self:
+        """Return a view that also drops what masks, task number -> (n_molecules,) bool, do not keep."""
+        return replace(self, kept=self.kept | {i: self.kept[i] & m if i in self.kept else m for i, m in masks.items()})
+
+    @cached_property
+    def _masks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The masks of `kept`, each once, below one that keeps everything, and the row of each task's mask."""
+        place = {id(mask): row for row, mask in enumerate({id(mask): mask for mask in self.kept.values()}.values(), 1)}
+        distinct = {id(mask): mask for mask in self.kept.values()}.values()
+        row_of = np.zeros(len(self.chosen), np.int64)
+        for task, mask in self.kept.items():
+            row_of[task] = place[id(mask)]
+        return np.stack([np.ones(len(self), bool), *distinct]), row_of
+
+    def _keeps(self, task: np.ndarray, molecule: np.ndarray) -> np.ndarray:
+        """Return whether the view keeps labels, given by task and molecule, (n,) each."""
+        if not self.kept:
+            return np.ones(len(task), bool)
+        masks, row_of = self._masks
+        return masks[row_of[task], molecule]
+
+    def limit(self, tasks: str | Sequence[str], n_labels: int, seed: int = 0) -> Self:
+        """Return a view with only `n_labels` training labels of each task, and validation labels in proportion.
 
         The choice depends only on molecules and seed, and is nested: for one seed, 64 labels are among the 128.
 
         Args:
-            task: name of the task (see `task_number`).
+            tasks: names of graph tasks (see `numbers`).
             n_labels: number of training labels, where a molecule that is listed twice counts once.
             seed: random seed of the choice.
 
         Raises:
-            ValueError: the task has fewer training labels, or is not at graph level.
+            ValueError: a task has fewer training labels, or is not at graph level.
         """
-        number = self.task_number(task)
-        if self.chosen[number].level != "graph":
-            raise InputError(
-                f"Only labels of graph tasks can be limited; {task} is at {self.chosen[number].level} level."
-            )
-        molecule, _, split, _ = self.label_triples(number)
-        molecule, first = np.unique(molecule, return_index=True)  # a molecule that is listed twice counts once
-        split = split[first]
-        available = np.bincount(split, minlength=len(SPLITS))
-        if not 0 < n_labels <= available[0]:
-            raise InputError(f"{task} has {available[0]} labelled training molecules; {n_labels} were asked for.")
-        mask = np.ones(len(self), bool)
-        quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
-        rank = uniform(self.key[molecule], seed)
-        for part, size in quota.items():
-            members = np.flatnonzero(split == part)
-            mask[molecule[members[np.argsort(rank[members], kind="stable")[size:]]]] = False
-        return self.keep([task], mask)
+        numbers = self.numbers(tasks)
+        for task in (self.chosen[number] for number in numbers):
+            if task.level != "graph":
+                raise InputError(f"Only labels of graph tasks can be limited; {task.id} is at {task.level} level.")
+        blocks = [(number, molecule, split) for number, molecule, _, split, _ in self.label_blocks(numbers)]
+        number, molecule, split = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+        order = np.lexsort((molecule, number))
+        number, molecule, split = number[order], molecule[order], split[order]
+        # A molecule that is listed twice counts once, with its first label.
+        first = np.insert((np.diff(number) != 0) | (np.diff(molecule) != 0), 0, True)
+        number, molecule, split = number[first], molecule[first], split[first]
+        rank, masks = uniform(self.key[molecule], seed), {}
+        for task in numbers:
+            mine = slice(*np.searchsorted(number, [task, task + 1]))
+            available = np.bincount(split[mine], minlength=len(SPLITS))
+            if not 0 < n_labels <= available[0]:
+                raise InputError(
+                    f"{self.chosen[task].id} has {available[0]} labelled training molecules; {n_labels} were asked for."
+                )
+            quota = {0: n_labels, 1: max(1, round(n_labels * available[1] / available[0]))}
+            masks[task] = np.ones(len(self), bool)
+            for part, size in quota.items():
+                members = mine.start + np.flatnonzero(split[mine] == part)
+                masks[task][molecule[members[np.argsort(rank[members], kind="stable")[size:]]]] = False
+        return self._kept_only(masks)
 
     # ------------------------------------------------------------------------------------------- identity of molecules
 
@@ -188,9 +216,7 @@ class View:
                 hit = np.flatnonzero(number >= 0)
                 row = row_of[np.searchsorted(labels.ptr, hit, side="right") - 1]
                 number, molecule, split = number[hit], self.rows.molecule[row], self.rows.split[row]
-                here = split != UNUSED
-                for task, mask in self.kept.items():
-                    here &= (number != task) | mask[molecule]
+                here = (split != UNUSED) & self._keeps(number, molecule)
                 found = (number, molecule, labels.item[hit], split, labels.value[hit])
                 yield tuple(array[here] for array in found)
 
@@ -214,8 +240,8 @@ class View:
             chosen = task >= 0
             parts.append(tuple(array[chosen] for array in found))
         place, item, task, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        for number, mask in self.kept.items():
-            here = (task != number) | mask[rows.molecule[row[place]]]
+        if self.kept:
+            here = self._keeps(task, rows.molecule[row[place]])
             place, item, task, value = place[here], item[here], task[here], value[here]
         return place, item, task, value
 

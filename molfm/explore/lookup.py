@@ -46,11 +46,11 @@ class Lookup:
     def names(self, molecules: np.ndarray) -> list[str]:
         """Return the names of molecules in the datasets' own tables (see `NAME_COLUMNS`); "" if they have none."""
         row, place = self._rows(molecules)
-        out = [[] for _ in molecules]
+        out = [{} for _ in molecules]  # "caffeine" and "Caffeine" are one name
         for at, name in zip(place.tolist(), self._row_names(row), strict=True):
-            if name and name not in out[at]:
-                out[at].append(name)
-        return [" / ".join(found) for found in out]
+            if name:
+                out[at].setdefault(name.lower(), name)
+        return [" / ".join(found.values()) for found in out]
 
     def named(self, text: str, molecules: np.ndarray) -> np.ndarray:
         """Return (n,) bool: whether a name of each of these molecules contains the text, ignoring case."""

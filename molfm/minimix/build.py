@@ -1,9 +1,10 @@
 """Build MiniMix, the embedded mix, from the package index: `python -m molfm.minimix build`.
 
-It writes tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `b3db` (measured blood-brain
-barrier permeability), `xtb_b3db` (semi-empirical labels that `quantum.py` computes for the molecules of `b3db`) and
-`toxcast` (measured bioactivity, `toxcast.py`). The order of rows, the choice of molecules and the rounding depend only on the sources, so the same versions
-give the same bytes. xTB takes about an hour of CPU; an interrupted build resumes after the chunks that are finished.
+It writes tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `toxcast` (measured
+bioactivity, `toxcast.py`), `b3db` (measured blood-brain-barrier permeability) and `xtb` (semi-empirical labels that
+`quantum.py` computes for the molecules of the last two). The order of rows, the choice of molecules and the rounding
+depend only on the sources, so the same versions give the same bytes. xTB takes about two hours of CPU; an interrupted
+build resumes after the chunks that are finished.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -188,34 +190,66 @@ def build_qm9(out: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- B3DB
 
 
+# What stands for a missing name: nothing, a CAS number, or the number of a molecule in a database.
+_NUMBER = re.compile(r"-|\d{2,7}-\d\d-\d|(s?chembl|zinc|ncgc|mls|akos|bdbm|dtxsid|mcule|smr|sbb|ft|db)[-_ ]?\d{4,}.*")
+
+
 def _agree(labels: pd.Series) -> float:
     """Return the class that all records of a molecule have; NaN if they contradict each other or have none."""
     values = labels.dropna().unique()
     return float(values[0]) if len(values) == 1 else np.nan
 
 
-def build_b3db(out: Path) -> pd.DataFrame:
-    """Write and return `b3db`: for each molecule the class if all records agree, and the median of the logBB values."""
+def _readable(names: pd.Series) -> str | None:
+    """Return the first of a molecule's names that a person would use; if there is none, the first."""
+    names = names.dropna()
+    readable = names[[not _NUMBER.fullmatch(name.lower()) for name in names]]
+    return next(iter([*readable, *names]), None)
+
+
+def wrong_structures(records: pd.DataFrame) -> pd.Series:
+    """Return which records of B3DB carry another compound's name and class; its card says how they were found.
+
+    Args:
+        records: columns CID, a number and "|", and reference, numbers of publications.
+    """
+    number = pd.to_numeric(records.CID.astype(str).str.partition("|")[0], errors="coerce")
+    return (number > 100_000_000) & records.reference.str.contains(r"\bR16\b")
+
+
+def build_b3db(out: Path, other_names: pd.Series) -> list[str]:
+    """Write `b3db`: for each molecule the class if all records agree, and the median of the logBB values.
+
+    Args:
+        other_names: names by key, for molecules that have no readable name in B3DB.
+
+    Returns:
+        The keys of the molecules.
+    """
     with ZipFile(fetch_pypi(*B3DB)) as archive:
         tables = [
             pd.read_csv(archive.open(f"B3DB/B3DB_{name}.tsv"), sep="\t") for name in ("classification", "regression")
         ]
+    n_wrong = sum(wrong_structures(table).sum() for table in tables)
+    tables = [table[~wrong_structures(table)] for table in tables]
     classes, values = (table.assign(key=table.SMILES.map(canonical_smiles)) for table in tables)
     unparsed = [smiles for table in (classes, values) for smiles in table.SMILES[table.key.isna()]]
     classes["bbb"] = classes["BBB+/BBB-"].map({"BBB+": 1.0, "BBB-": 0.0})
     by_class, by_value = classes.groupby("key"), values.groupby("key")
-    names = pd.concat([classes, values]).dropna(subset="key").groupby("key").compound_name.first()
+    names = pd.concat([classes, values]).dropna(subset="key").set_index("key").compound_name
+    others = other_names[other_names.index.isin(names.index)]
+    names = pd.concat([names, others]).groupby(level=0).agg(_readable)
     table = pd.DataFrame({"name": names, "BBB": by_class.bbb.agg(_agree), "logBB": by_value.logBB.median().round(4)})
     table = table.rename_axis("smiles").reset_index().sort_values("smiles", ignore_index=True)
     spread = by_value.logBB.agg(lambda v: v.max() - v.min())
     print(
-        f"b3db: {len(table)} molecules; {len(unparsed)} SMILES do not parse: {unparsed}; duplicates: "
-        f"{len(classes) - len(by_class)} class rows, {len(values) - len(by_value)} logBB rows; molecules with "
-        f"contradicting classes: {int((by_class.bbb.nunique() > 1).sum())}, with differing logBB: "
+        f"b3db: {len(table)} molecules; {n_wrong} rows left out for their structure; {len(unparsed)} SMILES do not "
+        f"parse: {unparsed}; duplicates: {len(classes) - len(by_class)} class rows, {len(values) - len(by_value)} logBB "
+        f"rows; molecules with contradicting classes: {int((by_class.bbb.nunique() > 1).sum())}, with differing logBB: "
         f"{int((spread > 0).sum())} (largest spread {spread.max():.2f})"
     )
     _write(table[["smiles", "name", "BBB", "logBB"]], out / "b3db.parquet")
-    return table
+    return table.smiles.tolist()
 
 
 # ---------------------------------------------------------------------------------------------------------------- xTB
@@ -235,25 +269,26 @@ def _xtb_chunk(path: Path, smiles: list[str]) -> None:
 
 
 def build_xtb(out: Path, smiles: list[str], workers: int) -> None:
-    """Write `xtb_b3db`, the GFN2-xTB labels of `smiles`; count failures by reason, and list them beside the table."""
+    """Write `xtb`, the GFN2-xTB labels of `smiles`; count failures by reason, and list them beside the table."""
     chunks = [smiles[i : i + 20] for i in range(0, len(smiles), 20)]
-    cache = home() / "minimix" / _hash("\n".join(smiles) + Path(__file__).with_name("quantum.py").read_text())[:12]
+    code = Path(__file__).with_name("quantum.py").read_text()
+    cache = home() / "minimix"
     cache.mkdir(parents=True, exist_ok=True)
-    paths = [cache / f"{i:05d}.jsonl" for i in range(len(chunks))]
+    paths = [cache / f"{_hash(chr(10).join([code, *chunk]))[:16]}.jsonl" for chunk in chunks]
     todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.exists()]
     os.environ["OMP_NUM_THREADS"] = "1"  # more threads change the last digits, and the workers are parallel already
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_xtb_chunk, path, chunk) for path, chunk in todo]
-        for future in tqdm(futures, desc="xtb_b3db", unit_scale=20, unit=" molecules"):
+        for future in tqdm(futures, desc="xtb", unit_scale=20, unit=" molecules"):
             future.result()
     rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     failed = pd.DataFrame([row for row in rows if "failed" in row], columns=["smiles", "failed"])
     table = pd.DataFrame([row for row in rows if "failed" not in row])
     for level in ("charge", "bond_order"):
         table[level] = table[level].map(np.array)
-    print(f"xtb_b3db: {len(table)} molecules; left out: {failed.failed.value_counts().to_dict()}")
-    _write(table, out / "xtb_b3db.parquet")
-    failed.to_csv(out / "xtb_b3db_failed.csv", index=False)
+    print(f"xtb: {len(table)} molecules; left out: {failed.failed.value_counts().to_dict()}")
+    _write(table, out / "xtb.parquet")
+    failed.to_csv(out / "xtb_failed.csv", index=False)
 
 
 def main() -> None:
@@ -264,6 +299,6 @@ def main() -> None:
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     build_qm9(arguments.out)
-    build_toxcast(arguments.out, _write)
-    table = build_b3db(arguments.out)
-    build_xtb(arguments.out, table.smiles.tolist(), arguments.workers)
+    names = build_toxcast(arguments.out, _write)
+    molecules = build_b3db(arguments.out, names)
+    build_xtb(arguments.out, sorted({*names.index, *molecules}), arguments.workers)

@@ -58,57 +58,17 @@ DIRECTIONS = {
     "inhibition": "inhibition",
     "viability": "loss of viability",
 }
-GENES = {  # word in the name of an assay, lower case -> gene (HGNC symbol) of the target
-    **{
-        "ar": "AR",
-        "er": "ESR1",
-        "era": "ESR1",
-        "erb": "ESR2",
-        "ahr": "AHR",
-        "gr": "NR3C1",
-        "pr": "PGR",
-        "car": "NR1I3",
-    },
-    **{
-        "pxr": "NR1I2",
-        "fxr": "NR1H4",
-        "vdr": "VDR",
-        "ppara": "PPARA",
-        "ppard": "PPARD",
-        "pparg": "PPARG",
-        "err": "ESRRA",
-    },
-    **{
-        "erra": "ESRRA",
-        "errg": "ESRRG",
-        "lxra": "NR1H3",
-        "lxrb": "NR1H2",
-        "rara": "RARA",
-        "rarb": "RARB",
-        "rarg": "RARG",
-    },
-    **{
-        "rxra": "RXRA",
-        "rxrb": "RXRB",
-        "rorb": "RORB",
-        "rorg": "RORC",
-        "thra1": "THRA",
-        "nurr1": "NR4A2",
-        "trhr": "TRHR",
-    },
-    **{"hnf4a": "HNF4A", "hif1a": "HIF1A", "p53": "TP53", "aromatase": "CYP19A1", "elg1": "ATAD5", "tshr": "TSHR"},
-    **{"il8": "CXCL8", "mcp1": "CCL2", "icam1": "ICAM1", "vcam1": "VCAM1", "eselectin": "SELE", "ip10": "CXCL10"},
-    **{"mig": "CXCL9", "il1a": "IL1A", "il6": "IL6", "tnfa": "TNF", "cd40": "CD40", "mmp1": "MMP1", "pai1": "SERPINE1"},
-    **{"tpa": "PLAT", "upar": "PLAUR", "tissuefactor": "F3", "thrombomodulin": "THBD", "ldlr": "LDLR", "saa": "SAA1"},
-    **{
-        "vegfrii": "KDR",
-        "collageniii": "COL3A1",
-        "hladr": "HLA-DRA",
-        "nrf1": "NRF1",
-        "nrf2": "NFE2L2",
-        "foxa2": "FOXA2",
-    },
-}
+# Word in the name of an assay, in lower case, and the gene (HGNC symbol) of the target.
+_GENES = """
+ar=AR er=ESR1 era=ESR1 erb=ESR2 ahr=AHR gr=NR3C1 pr=PGR car=NR1I3 pxr=NR1I2 fxr=NR1H4 vdr=VDR ppara=PPARA
+ppard=PPARD pparg=PPARG err=ESRRA erra=ESRRA errg=ESRRG lxra=NR1H3 lxrb=NR1H2 rara=RARA rarb=RARB rarg=RARG
+rxra=RXRA rxrb=RXRB rorb=RORB rorg=RORC thra1=THRA nurr1=NR4A2 trhr=TRHR hnf4a=HNF4A hif1a=HIF1A p53=TP53
+aromatase=CYP19A1 elg1=ATAD5 tshr=TSHR il8=CXCL8 mcp1=CCL2 icam1=ICAM1 vcam1=VCAM1 eselectin=SELE ip10=CXCL10
+mig=CXCL9 il1a=IL1A il6=IL6 tnfa=TNF cd40=CD40 mmp1=MMP1 pai1=SERPINE1 tpa=PLAT upar=PLAUR tissuefactor=F3
+thrombomodulin=THBD ldlr=LDLR saa=SAA1 vegfrii=KDR collageniii=COL3A1 hladr=HLA-DRA nrf1=NRF1 nrf2=NFE2L2
+foxa2=FOXA2
+"""
+GENES = dict(pair.split("=") for pair in _GENES.split())
 TOX21 = {  # assay -> the task of ToyMix's tox21 that is the same measurement; the card says how far they agree
     "TOX21_AR_LUC_MDAKB2_Agonist": "NR-AR",
     "TOX21_AR_BLA_Agonist_ratio": "NR-AR-LBD",
@@ -241,12 +201,15 @@ def unflagged(mix: Mix) -> Mix:
     return mix
 
 
-def build_toxcast(out: Path, write: Callable[[pd.DataFrame, Path], None]) -> None:
+def build_toxcast(out: Path, write: Callable[[pd.DataFrame, Path], None]) -> pd.Series:
     """Write `toxcast.parquet`, with the same rows `toxcast_flags.parquet`, and the tasks of the card beside `out`.
 
     Args:
         out: folder of the tables.
         write: function that writes a table to a path, byte for byte the same for the same values.
+
+    Returns:
+        The names of the molecules by key.
     """
     found = curate()
     labels = found.table.iloc[:, 3:]
@@ -256,3 +219,4 @@ def build_toxcast(out: Path, write: Callable[[pd.DataFrame, Path], None]) -> Non
     write(found.flags.astype("Int8"), out / "toxcast_flags.parquet")
     if (card := out.parent / "toxcast.md").exists():
         write_tasks(card, found.assays)
+    return found.table.set_index("smiles").name

@@ -167,7 +167,8 @@ class Predictor(ABC):
             raise InputError(f"This model has no task at {level} level; it has {', '.join(self.tasks.level.unique())}.")
         if tasks is None:
             return of_level.index.to_numpy(copy=True)
-        named = [TaskName(*row) for row in of_level[["task", "dataset", "level"]].itertuples(index=False)]
+        names = of_level.reindex(columns=["task", "dataset", "level", "family"], fill_value="")
+        named = [TaskName(*row) for row in names.itertuples(index=False)]
         wanted, where = [tasks] if isinstance(tasks, str) else list(tasks), f"this model at {level} level"
         if not wanted:
             raise InputError("Expected at least one task, found none. Leave out `tasks` for all tasks of the level.")

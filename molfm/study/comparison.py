@@ -12,12 +12,13 @@ import pandas as pd
 
 from molfm.base.errors import InputError
 from molfm.base.files import whole, write_json
+from molfm.base.names import counted
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix, write_mix
 from molfm.plots.transfer import transfer_curves, transfer_differences, transfer_matrix
 from molfm.study.simple_models import reference_values
 from molfm.study.sources import TransferSource
-from molfm.study.statistics import add_verdicts, paired_interval, too_few
+from molfm.study.statistics import Difference, add_verdicts, mean_of, paired_difference, seeds_for, too_few
 from molfm.training.curves import read_metrics
 from molfm.training.metrics import PRIMARY, score, undefined
 from molfm.training.run import Run
@@ -131,7 +132,8 @@ class Comparison:
         """
         parts = []
         for regime, source, arm in self._arms(target, n_labels):
-            tables = pd.concat([_scored(folder, self._id(target)) for folder in arm.folder])
+            name = self._id(target)
+            tables = pd.concat([test_tables(folder, [name])[name] for folder in arm.folder])
             mean = tables[tables.split == "test"].groupby("mol_id", as_index=False)[["preds", "measured"]].mean()
             parts.append(mean.assign(source=source, regime=regime))
         found = pd.concat(parts, ignore_index=True)
@@ -173,27 +175,61 @@ class Comparison:
     def means(self) -> pd.DataFrame:
         """The mean metric of targets that were trained together, per source, regime and number of labels.
 
-        Papers report such means over many assays. Only groups whose targets have the same metric are listed. The
-        bootstrap resamples the constitutions of all targets jointly, from the whole test set, including molecules that
-        a source has seen. Verdicts are corrected over this table. Columns as in `table`, without n_source and with
-        n_targets; n_labels and n_test are sums.
+        Papers report such means over many assays. Only groups whose targets have the same metric are listed, and only
+        their targets whose own comparison is defined. The standard error over test sets covers the constitutions of all
+        targets jointly, from the whole test set, including molecules that a source has seen. Verdicts are corrected
+        over this table. Columns as in `table`, without n_source and with n_targets and spread (standard deviation of the
+        difference over seeds); n_labels and n_test are sums.
         """
-        arms: dict[tuple, dict[int, str]] = {}
-        keys = ["folder", "source", "regime", "seed"]
-        for (folder, source, regime, seed), group in self.runs.groupby(keys, sort=False):
-            targets = tuple(zip(group.target, group.n_labels, strict=True))
-            arms.setdefault((targets, source, regime), {})[seed] = folder
+        defined = set(self.table.target[self.table.difference.notna()])
+        arms: dict[tuple, pd.DataFrame] = {}
+        for (source, regime, _), of in self.runs.groupby(["source", "regime", "folder"], sort=False):
+            targets = tuple(zip(of.target, of.n_labels, strict=True))
+            arms[targets, source, regime] = pd.concat([arms.get((targets, source, regime)), of.iloc[:1]])
         rows = []
-        for (targets, source, regime), folders in arms.items():
-            metric = {PRIMARY[self.mix.task(target).kind] for target, _ in targets}
-            if regime != "alone" and len(targets) > 1 and len(metric) == 1:
-                name = f"{self.mix.task(targets[0][0]).dataset} (mean of {len(targets)})"
-                row = {"target": name, "n_targets": len(targets), "source": source, "regime": regime, "split": "test"}
-                row |= {"metric": metric.pop(), "n_labels": sum(n for _, n in targets), "seeds": len(folders)}
-                pair = (arms[targets, "", "alone"], folders)
-                rows.append(row | _of_several([target for target, _ in targets], row["metric"], pair))
-        columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source")]
+        for (labels, source, regime), runs in arms.items():
+            targets = [target for target, _ in labels if target in defined]
+            metric = {PRIMARY[self.mix.task(target).kind] for target in targets}
+            if regime == "alone" or len(targets) < 2 or len(metric) > 1:
+                continue
+            name = f"mean of {counted([self.mix.task(target) for target in targets])}"
+            row = {"target": name, "n_targets": len(targets)}
+            row |= {"source": source, "regime": regime, "split": "test", "metric": metric.pop(), "seeds": len(runs)}
+            row["n_labels"] = sum(n for target, n in labels if target in defined)
+            before, after = (
+                [test_tables(folder, targets) for folder in of.sort_values("seed").folder]
+                for of in (arms[labels, "", "alone"], runs)
+            )
+            found = [_difference(row["metric"], before, after, target) for target in targets]
+            mean = mean_of(found)
+            row |= {"n_test": sum(len(of.groups) for of in found), "spread": (mean.value - mean.baseline).std(ddof=1)}
+            rows.append(row | mean.interval())
+        columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source"), "spread"]
         return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
+
+    @cached_property
+    def main(self) -> pd.DataFrame:
+        """What a study is about: the rows of `means`, and those of `table` whose target was trained alone.
+
+        Undefined comparisons are left out. `spread` is the standard deviation of the difference over seeds.
+        """
+        keys = ["source", "regime", "n_labels"]
+        size = self.runs.groupby(["folder", "source", "regime"]).target.transform("size")
+        single = self.table[self.table.target.isin(self.runs.target[size == 1]) & self.table.difference.notna()]
+        spread = self.by_seed.groupby(["target", *keys]).difference.std().rename("spread").reset_index()
+        single = single.merge(spread, on=["target", *keys], how="left")
+        return pd.concat([self.means, single], ignore_index=True) if len(single) else self.means
+
+    def seeds_for(self, width: float) -> float:
+        """Return how many seeds make the intervals of all rows of `main` that seeds can make so narrow.
+
+        Args:
+            width: the wanted half-width, in the unit of the metric.
+        """
+        found = [
+            seeds_for(width, row.high - row.difference, row.spread, int(row.seeds)) for row in self.main.itertuples()
+        ]
+        return max([n for n in found if np.isfinite(n)], default=0)
 
     def reference(self) -> pd.DataFrame:
         """Train random forests on Morgan fingerprints with the labels of "alone": is "alone" a fair baseline?
@@ -267,31 +303,34 @@ class Comparison:
         return cls(*tables, read_mix(folder, facts), facts["settings"], facts["seconds"])
 
 
-def _scored(folder: str, target: str) -> pd.DataFrame:
-    """Read a run's predictions of a target on test and test_seen, sorted by molecule."""
+def test_tables(folder: str, targets: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read a run's predictions of some targets on test and test_seen: one table per target, sorted by molecule."""
     table = Run(folder).predictions()
-    mine = table.split.isin(["test", "test_seen"]) & (table.task == target)
-    return table[mine].sort_values("mol_id", kind="stable", ignore_index=True)
+    table = table[table.split.isin(["test", "test_seen"]) & table.task.isin(targets)]
+    table = table.sort_values("mol_id", kind="stable").astype({"preds": float, "measured": float})
+    return {target: of.reset_index(drop=True) for target, of in table.groupby("task", sort=False, observed=True)}
 
 
-def _of_several(targets: Sequence[str], metric: str, arms: Sequence[Mapping[int, str]]) -> dict[str, float]:
-    """Compare the mean metric of several targets between two arms, each a mapping from seed to run folder.
+def _difference(
+    metric: str,
+    before: Sequence[Mapping[str, pd.DataFrame]],
+    after: Sequence[Mapping[str, pd.DataFrame]],
+    target: str,
+    here: np.ndarray | None = None,
+) -> Difference:
+    """Return the difference between two arms, each given by the `test_tables` of its seeds.
 
-    Returns n_test and what `paired_interval` returns.
+    Args:
+        here: (n,) bool, the rows of the target's tables that count; None for those of the split "test".
     """
-    tables = [
-        [
-            pd.concat([_scored(folder, target).assign(of=target) for target in targets])
-            for _, folder in sorted(arm.items())
-        ]
-        for arm in arms
-    ]
-    tables = [[table[table.split == "test"] for table in of] for of in tables]
-    first = tables[0][0]
-    preds = [[table.preds.to_numpy(float) for table in of] for of in tables]
-    parts = [(first.of == target).to_numpy() for target in targets]
-    found = paired_interval(metric, *preds, first.measured.to_numpy(float), first.constitution.to_numpy(), parts=parts)
-    return {"n_test": len(first)} | found
+    first = before[0][target]
+    if any(not np.array_equal(tables[target].mol_id, first.mol_id) for tables in (*before, *after)):
+        raise RuntimeError(
+            f"The runs of {target} were tested on different molecules. Delete them and start the study again."
+        )
+    here = (first.split == "test").to_numpy() if here is None else here
+    arms = ([tables[target].preds.to_numpy()[here] for tables in arm] for arm in (before, after))
+    return paired_difference(metric, *arms, first.measured.to_numpy()[here], first.constitution.to_numpy()[here])
 
 
 def compare(
@@ -299,46 +338,59 @@ def compare(
 ) -> tuple[pd.DataFrame, list[float]]:
     """Return the table of a study, one row per cell and split, and the test metric of every run.
 
+    The runs of one arm are read together, and each run once per arm, so memory does not grow with the number of arms.
+
     Args:
         mix: the data.
         runs: `Comparison.runs` without the column `value`.
         cells: the comparisons.
         seen: (target, source) -> constitutions that the source was trained on; only where `test_seen` is reported.
     """
-    metric = {task.id: PRIMARY.get(task.kind) for task in mix.chosen}
+    metric = {target: PRIMARY[mix.task(target).kind] for target in runs.target.unique()}
     keys = ["target", "source", "regime", "n_labels"]
-    arms = {key: group.sort_values("seed") for key, group in runs.groupby(keys, sort=False)}
-    scored = {(run.folder, run.target): _scored(run.folder, run.target) for run in runs.itertuples()}
-    rows = []
-    for cell in cells:
-        target, source = cell.target, cell.source
-        row = {"target": target, "source": source.label, "regime": cell.regime, "metric": metric[target]}
-        row |= {"n_labels": cell.n_labels, "n_source": cell.n_source}
+    arms = {key: group.sort_values("seed").folder.tolist() for key, group in runs.groupby(keys, sort=False)}
+    rows: dict[int, list[dict]] = {}
+    by_arm: dict[tuple, list[int]] = {}  # folders of a baseline and an arm -> the cells that they answer
+    for number, cell in enumerate(cells):
+        facts = {"target": cell.target, "source": cell.source.label, "regime": cell.regime, "n_labels": cell.n_labels}
+        rows[number] = [facts | {"metric": PRIMARY[mix.task(cell.target).kind], "n_source": cell.n_source}]
         if cell.reason:
-            rows.append(row | {"split": "test", "verdict": f"undefined: {cell.reason}"})
+            rows[number][0] |= {"split": "test", "verdict": f"undefined: {cell.reason}"}
             continue
-        arm = arms[target, source.label, cell.regime, cell.n_labels]
-        pairs = [
-            [scored[folder, target] for folder in of.folder] for of in (arms[target, "", "alone", cell.n_labels], arm)
-        ]
-        first = pairs[0][0]
-        if any(not np.array_equal(table.mol_id, first.mol_id) for of in pairs for table in of):
-            raise RuntimeError(
-                f"The runs of {target} were tested on different molecules. Delete them and start the study again."
-            )
-        for split, here in _splits(first, seen.get((target, source))).items():
-            measured, groups = first.measured.to_numpy(float)[here], first.constitution.to_numpy()[here]
-            facts = row | {"split": split, "seeds": len(arm), "n_test": len(measured)}
-            kind = mix.task(target).kind
-            if reason := undefined(kind, measured) or too_few(kind, measured, groups):
-                rows.append(facts | {"verdict": f"undefined: {reason} in {split}"})
-                continue
-            both = [[table.preds.to_numpy(float)[here] for table in of] for of in pairs]
-            rows.append(facts | paired_interval(metric[target], *both, measured, groups))
-    table = add_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS))
+        pair = ("", "alone"), (cell.source.label, cell.regime)
+        folders = tuple(tuple(arms[cell.target, *arm, cell.n_labels]) for arm in pair)
+        by_arm.setdefault(folders, []).append(number)
+    targets_of = runs.groupby("folder").target.agg(list)
+    values: dict[tuple, float] = {}
+
+    def read(folders: tuple[str, ...]) -> list[dict[str, pd.DataFrame]]:
+        tables = [test_tables(folder, targets_of[folder]) for folder in folders]
+        for folder, of_run in zip(folders, tables, strict=True):
+            for target in targets_of[folder]:
+                if (folder, target) not in values:
+                    values[folder, target] = _value(of_run[target], metric[target])
+        return tables
+
+    alone, before = None, []
+    for (baseline, arm), numbers in by_arm.items():
+        if baseline != alone:  # the arms of one baseline follow each other
+            alone, before = baseline, read(baseline)
+        after = read(arm)
+        for number in numbers:
+            cell, facts = cells[number], rows[number].pop()
+            first, kind = before[0][cell.target], mix.task(cell.target).kind
+            for split, here in _splits(first, seen.get((cell.target, cell.source))).items():
+                measured, groups = first.measured.to_numpy()[here], first.constitution.to_numpy()[here]
+                row = facts | {"split": split, "seeds": len(arm), "n_test": len(measured)}
+                if reason := undefined(kind, measured) or too_few(kind, measured, groups):
+                    row["verdict"] = f"undefined: {reason} in {split}"
+                else:
+                    row |= _difference(facts["metric"], before, after, cell.target, here).interval()
+                rows[number].append(row)
+    table = add_verdicts(pd.DataFrame([row for of in rows.values() for row in of]).reindex(columns=COLUMNS))
     table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
     table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
-    return table, [_value(scored[run.folder, run.target], metric[run.target]) for run in runs.itertuples()]
+    return table, [values[run.folder, run.target] for run in runs.itertuples()]
 
 
 def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -351,5 +403,4 @@ def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarra
 
 def _value(table: pd.DataFrame, metric: str) -> float:
     table = table[table.split == "test"]
-    preds, measured = table.preds.to_numpy(float), table.measured.to_numpy(float)
-    return score(metric, preds, measured)
+    return score(metric, table.preds.to_numpy(), table.measured.to_numpy())

@@ -4,7 +4,7 @@ An arm is a description of molecules with a model on top. All arms get the same 
 nested (the 32 labels of a draw are among its 64), and predict the whole test set. A draw may have its own split,
 because the choice of test scaffolds changes results more than the choice of labelled molecules. Arms tune themselves on
 their training labels only: the ridge chooses its penalty by leave-one-out, the logistic regression by five folds of
-constitutions. Intervals come from `statistics.paired_interval`, against one baseline. Nothing here imports torch.
+constitutions. Intervals come from `molfm.study.statistics`, against one baseline. Nothing here imports torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 from molfm.plots.label_efficiency import label_efficiency_curves
 from molfm.study.simple_models import BASELINE, FOLDS, METRICS, Arm
-from molfm.study.statistics import paired_interval
+from molfm.study.statistics import paired_difference
 from molfm.training.metrics import score, undefined
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class LabelEfficiency:
         for (n, arm), metric in product(self.preds, METRICS[self.task.kind]):
             if arm != baseline:
                 pair = self.preds[n, baseline], self.preds[n, arm]
-                cell = paired_interval(metric, *pair, self.measured, self.constitution, self.tested)
+                cell = paired_difference(metric, *pair, self.measured, self.constitution, self.tested).interval()
                 facts = {"target": self.task.id, "arm": arm, "metric": metric, "n_labels": n}
                 facts |= {"n_test": round(self.tested.sum(1).mean()), "draws": len(self.tested)}
                 rows.append(facts | cell | {"verdict": _verdict(metric, cell)})

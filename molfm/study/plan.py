@@ -27,6 +27,7 @@ from molfm.training.metrics import undefined
 
 _SHAPE_RUNS = ("base", "catalog", "chem", "data", "batches", "nn", "training")  # wings whose code shapes a run
 REGIMES = ("alone", "cotrain", "finetune", "probe")
+_SOURCE = "{} as source"  # name of a dataset's tasks that a target of the same dataset learns from
 _OWN = (  # settings of `molfm.train` that the study sets itself
     *("batch_size", "fractions", "temperature", "watch", "seed", "epochs", "freeze", "layer_decay"),
     *("start_from", "start_digest", "start_tasks"),
@@ -139,25 +140,53 @@ def _check_targets(mix: Mix, groups: Sequence[Sequence[str]]) -> None:
                 )
 
 
-def why_undefined(mix: Mix, target: str, n_labels: int | None, seeds: int) -> str | None:
-    """Return why a target with `n_labels` training labels (None for all) cannot be judged, or None if it can."""
-    task, number = mix.task(target), mix.task_number(target)
-    molecule, _, split, value = mix.label_triples(number)
-    train, val = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val"))
-    if not len(train) or not len(val):
-        return f"no {'validation' if len(train) else 'training'} labels"
-    if len(train) < (n_labels or 0):
-        return f"only {len(train)} training labels, but n_labels={n_labels}"
-    tested = split == SPLITS.index("test")
-    measured, groups = value[tested], mix.constitution[molecule[tested]]
-    if reason := undefined(task.kind, measured) or too_few(task.kind, measured, groups):
-        return f"{reason} in the test set"
-    for seed in range(seeds if n_labels else 1):
-        view = mix.limit(target, n_labels, seed) if n_labels else mix
-        _, _, where, labels = view.label_triples(number)
-        if reason := undefined(task.kind, labels[where == SPLITS.index("train")]):
-            return f"{reason} in training" + (f" (seed {seed})" if n_labels else "")
-    return None
+def why_undefined(
+    mix: Mix, pairs: Sequence[tuple[str, int | None]], seeds: range
+) -> dict[tuple[str, int | None], str | None]:
+    """Return why targets, each with a number of training labels (None for all), cannot be judged; None if they can.
+
+    Args:
+        mix: the data.
+        pairs: (id of a target, number of training labels).
+        seeds: the seeds whose draws of training labels are checked.
+    """
+    kind = {target: mix.task(target).kind for target, _ in pairs}
+    labels = _labels_by_task(mix, list(kind))
+    reasons = {}
+    for target, count in pairs:
+        molecule, split, value = labels[target]
+        train, val = (np.unique(molecule[split == SPLITS.index(name)]) for name in ("train", "val"))
+        tested = split == SPLITS.index("test")
+        measured, groups = value[tested], mix.constitution[molecule[tested]]
+        if not len(train) or not len(val):
+            reasons[target, count] = f"no {'validation' if len(train) else 'training'} labels"
+        elif len(train) < (count or 0):
+            reasons[target, count] = f"only {len(train)} training labels, but n_labels={count}"
+        elif reason := undefined(kind[target], measured) or too_few(kind[target], measured, groups):
+            reasons[target, count] = f"{reason} in the test set"
+        elif count is None and (reason := undefined(kind[target], value[split == SPLITS.index("train")])):
+            reasons[target, count] = f"{reason} in training"
+    for count, seed in product(dict.fromkeys(n for _, n in pairs if n is not None), seeds):
+        open_ = [target for target, n in pairs if n == count and (target, n) not in reasons]
+        drawn = _labels_by_task(mix.limit(open_, count, seed), open_) if open_ else {}
+        for target, (_, split, value) in drawn.items():
+            if reason := undefined(kind[target], value[split == SPLITS.index("train")]):
+                reasons[target, count] = f"{reason} in training (seed {seed})"
+    return {pair: reasons.get(pair) for pair in pairs}
+
+
+def _labels_by_task(mix: Mix, targets: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the labels of graph tasks, each as (molecule, split code, value), from one pass over all labels."""
+    numbers = mix.numbers(targets)
+    empty = [(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(0, np.float32))]
+    blocks = [(number, molecule, split, value) for number, molecule, _, split, value in mix.label_blocks(numbers)]
+    number, *columns = (np.concatenate(arrays) for arrays in zip(*empty, *blocks, strict=True))
+    order = np.argsort(number, kind="stable")
+    bounds = np.searchsorted(number[order], [[i, i + 1] for i in numbers])
+    return {
+        target: tuple(column[order[first:last]] for column in columns)
+        for target, (first, last) in zip(targets, bounds, strict=True)
+    }
 
 
 @cache
@@ -172,7 +201,9 @@ def _code() -> list[str]:
 
 def _run_name(mix: Mix, label: str, settings: dict) -> str:
     """Name a run after everything that shapes it, so a study finds the runs that it has already trained."""
-    kept = {number: hashlib.sha256(np.packbits(mask)).hexdigest() for number, mask in sorted(mix.kept.items())}
+    # Many tasks may share one mask.
+    hashes = {id(mask): hashlib.sha256(np.packbits(mask)).hexdigest() for mask in mix.kept.values()}
+    kept = {number: hashes[id(mask)] for number, mask in sorted(mix.kept.items())}
     facts = [_code(), mix.origin, contents_of(mix), [task.id for task in mix.chosen], kept, settings]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     readable = f"{label}-seed{settings['seed']}".replace("/", ".").replace(" ", "")
@@ -202,7 +233,7 @@ class Study:
         for group in request.groups:
             # None and a count of all labels mean the same runs.
             pairs = [pair for t in group for pair in {n or n_train[t]: (t, n) for n in request.counts}.values()]
-            reasons = {pair: why_undefined(self.mix, *pair, self.budget.seeds) for pair in pairs}
+            reasons = why_undefined(self.mix, pairs, range(self.budget.seeds))
             for alternative in alternatives:
                 self._compare_with(fit_source(self.mix, group, alternative), group, reasons, n_train)
         if not self.cells:
@@ -256,12 +287,18 @@ class Study:
             "watch": group,
             "seed": seed,
         }
-        label = f"{cell.target if len(group) == 1 else self._dataset[cell.target]}-{regime}-{source.label if source else ''}"
+        own = self._dataset[cell.target]
+        label = f"{cell.target if len(group) == 1 else own}-{regime}-{source.label if source else ''}"
         if regime == "alone":
             return self._job(self.mix.select(group), label, self.request.shape | settings)
         if regime == "cotrain":
+            together = hidden.select([*group, *tasks])
+            if beside := [name for name in tasks if self._dataset[name] == own]:
+                # Tasks of the target's own dataset get batches and a head of their own, as those of another dataset.
+                together = together.apart(beside, _SOURCE.format(own))
+                sources[_SOURCE.format(own)] = sources.pop(own)
             settings["batch_size"] |= sources
-            return self._job(hidden.select([*group, *tasks]), label, self.request.shape | settings)
+            return self._job(together, label, self.request.shape | settings)
         start, before = {"start_from": source.checkpoint, "start_digest": source.digest}, None
         if tasks:
             pretrain = {"steps": self.budget.pretrain_steps, "batch_size": sources, "seed": seed}

@@ -1,20 +1,20 @@
 """Sources of a transfer study: what a target may learn from, and which source labels must be hidden."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from molfm.base.errors import InputError
-from molfm.base.names import AmbiguousName, UnknownName
+from molfm.base.names import AmbiguousName, UnknownName, counted, listed
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 
 ALL = "all"
 HELD_OUT = ("molecules", "scaffolds", "nothing")
+_MOST_NAMED = 3  # names in the label of a source; more are counted
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,20 @@ class TransferSource:
 def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list[TransferSource]:
     """Return the requested sources; see `molfm.transfer`.
 
+    A long list of tasks is labelled by their number.
+
     Raises:
         TypeError: a source is neither names nor a path.
         UnknownName: a name is neither in the mix nor a checkpoint.
         ValueError: a source is listed twice, or "all" is the union of a single source.
     """
     named = [sources] if isinstance(sources, str | Path) else list(sources)
-    found = [_read_source(mix, source) for source in named if source != ALL]
-    if twice := [label for label, count in Counter(source.label for source in found).items() if count > 1]:
-        raise InputError(f"Source {twice[0]} is listed twice.")
+    found: list[TransferSource] = []
+    for source in (_read_source(mix, source) for source in named if source != ALL):
+        if any((source.tasks, source.checkpoint) == (other.tasks, other.checkpoint) for other in found):
+            raise InputError(f"Source {source.label} is listed twice.")
+        labels = sum(other.label.partition(" no. ")[0] == source.label for other in found)
+        found.append(replace(source, label=f"{source.label} no. {labels + 1}") if labels else source)
     of_mix = [source for source in found if source.tasks]
     if ALL in named and len(of_mix) == 1:
         raise InputError(
@@ -55,8 +60,8 @@ def read_sources(mix: Mix, sources: str | Sequence[str | Sequence[str]]) -> list
             f"sources, or {ALL!r} by itself."
         )
     if ALL in named:
-        union = [task for source in of_mix for task in source.tasks] or [task.id for task in mix.chosen]
-        found.append(TransferSource(ALL, tuple(dict.fromkeys(union))))
+        union = dict.fromkeys(task for source in of_mix for task in source.tasks)
+        found.append(TransferSource(ALL, tuple(union)))  # without tasks: all outside the target's dataset
     return found
 
 
@@ -69,7 +74,9 @@ def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> TransferSource
     names = [str(source)] if isinstance(source, str | Path) else list(source)
     label = " + ".join(names)
     try:
-        return TransferSource(label, tuple(mix.expand(names)))
+        numbers = mix.numbers(names)
+        short = label if len(names) <= _MOST_NAMED else counted([mix.chosen[number] for number in numbers])
+        return TransferSource(short, tuple(mix.chosen[number].id for number in numbers))
     except UnknownName as error:
         from molfm.nn.checkpoints import body_hash, open_checkpoint  # imports torch, which tasks do not need
 
@@ -85,36 +92,32 @@ def _read_source(mix: Mix, source: str | Path | Sequence[str]) -> TransferSource
 
 
 def fit_source(mix: Mix, targets: Sequence[str], source: TransferSource) -> TransferSource:
-    """Return a source as targets of one dataset may use it: "all" loses that dataset and other copies of their labels.
+    """Return a source as targets of one dataset may use it: without the targets themselves.
+
+    "all" also loses other copies of their labels. "all" without tasks becomes all tasks outside the targets' dataset.
 
     Raises:
-        ValueError: the source repeats a target's measurement, has tasks of their dataset, is a checkpoint that was
-            trained on a target, or has no tasks left.
+        ValueError: the source repeats a target's measurement, is a checkpoint that was trained on a target, or has no
+            tasks left.
     """
     owns = [mix.task(target) for target in targets]
-    dataset = owns[0].dataset
-    dataset_of = {task.id: task.dataset for task in mix.chosen}
     same = {other.id: own.id for own, other in product(owns, mix.chosen) if _one_measurement(own, other)}
-    if source.label == ALL:
-        left = (name for name in source.tasks if dataset_of[name] != dataset and name not in same)
-        source = TransferSource(ALL, tuple(left))
-    if not source.tasks and not source.checkpoint:
-        raise InputError(
-            f"There is no source for {targets[0]}: all other tasks are in the target's own dataset ({dataset}) or "
-            "are copies of its labels."
-        )
+    if not source.checkpoint:
+        dropped = same if source.label == ALL else {own.id for own in owns}
+        tasks = source.tasks or [task.id for task in mix.chosen if task.dataset != owns[0].dataset]
+        source = replace(source, tasks=tuple(name for name in tasks if name not in dropped))
+        if not source.tasks:
+            raise InputError(
+                f"Source {source.label} has no tasks for {listed(targets, 3)}: there are none besides the targets "
+                "themselves and copies of their labels."
+            )
     for other, own in same.items():
         if other in source.known:
             raise InputError(
                 f"The checkpoint {source.label} was trained on {other}, so it cannot be a source for {own}."
             )
-        if other in source.tasks and other != own:
+        if other in source.tasks:
             raise InputError(f"{other} and {own} are one measurement, so neither can be a source for the other.")
-    if any(dataset_of[name] == dataset for name in source.tasks):
-        raise InputError(
-            f"Source {source.label} has tasks of the target's own dataset {dataset}, so source and target would share "
-            "batches. Choose a source from another dataset."
-        )
     return source
 
 

@@ -1,21 +1,25 @@
-"""Differences between paired runs: resampled metrics, intervals, p-values, and correction for many comparisons.
+"""Differences between paired runs: intervals, p-values, and correction for many comparisons.
 
 The interval of a difference covers two sources of chance that a single run hides:
 
     seeds      Student's t over the paired differences (a percentile bootstrap of three seeds is wrong one time in four)
-    test set   a paired bootstrap over test constitutions: both runs are scored on the same resampled molecules
+    test set   the standard error over test constitutions, from the influence of each label on the difference; both runs
+               are scored on the same molecules, and the labels of one constitution count as one observation
 
-    half-width² = (t · s / √n_seeds)² + (1.96 · s_bootstrap)²
+    half-width² = (t · s / √n_seeds)² + (1.96 · s_test)²
 
-The p-value is the level at which the interval just reaches 0. The smallest detectable difference is the one whose own
-95% interval would exclude 0 with a chance of 80%; verdicts that are corrected for many comparisons need a larger one.
+s_test agrees with a bootstrap over constitutions to a few percent (`benchmarks/verdicts.py`) and takes a thousandth of
+its time. The p-value is the level at which the interval just reaches 0. The smallest detectable difference is the one
+whose own 95% interval would exclude 0 with a chance of 80%; verdicts that are corrected for many comparisons need a
+larger one.
 
-A bootstrap over a test set with two actives knows nothing about a third. With fewer than `FEWEST` constitutions of a
-class, or in total for a regression task, a source without effect would be said to help or hurt more than one time in
-twenty (`benchmarks/verdicts.py`), so there is no verdict.
+Two actives in a test set say nothing about a third. With fewer than `FEWEST` constitutions of a class, or in total for a
+regression task, a source without effect would be said to help or hurt more than one time in twenty
+(`benchmarks/verdicts.py`), so there is no verdict.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,12 +27,10 @@ from scipy.optimize import brentq
 from scipy.stats import false_discovery_control, norm, t
 
 from molfm.base.errors import InputError
-from molfm.training.metrics import WEIGHTED
+from molfm.training.metrics import COMPARED
 
-BOOTSTRAPS = 1000
 LEVEL = 0.05  # significance level of the intervals, and the share of false discoveries among clear verdicts
 FEWEST = 10  # constitutions that a verdict needs, of each class for a binary task
-_BLOCK = 4_000_000  # weights in memory at a time
 _SMALLEST_P = 1e-12
 
 
@@ -47,29 +49,68 @@ def too_few(kind: str, target: np.ndarray, groups: np.ndarray) -> str | None:
     return None
 
 
-def paired_interval(
+@dataclass(frozen=True)
+class Difference:
+    """The difference of a metric between paired runs, with what its interval needs.
+
+    Attributes:
+        baseline, value: (n_seeds,) the metric of the two runs of each pair.
+        influence: (n_labels,) influence of each test label on the mean difference, see `training.metrics`.
+        groups: (n_labels,) constitution of each label's molecule.
+    """
+
+    baseline: np.ndarray
+    value: np.ndarray
+    influence: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def standard_errors(self) -> tuple[float, float]:
+        """The standard errors of the mean difference over seeds and over test sets."""
+        by_seed = self.value - self.baseline
+        return by_seed.std(ddof=1) / np.sqrt(len(by_seed)), grouped_error(self.influence, self.groups)
+
+    def interval(self) -> dict[str, float]:
+        """Return the means over seeds and the interval: baseline, value, difference, low, high, p and detectable."""
+        (seeds, test), n = self.standard_errors, len(self.value)
+        difference, half = (self.value - self.baseline).mean(), _half_width(LEVEL, seeds, test, n)
+        return {
+            "baseline": self.baseline.mean(),
+            "value": self.value.mean(),
+            "difference": difference,
+            "low": difference - half,
+            "high": difference + half,
+            "p": _p_value(abs(difference), seeds, test, n),
+            "detectable": np.hypot(
+                (t.isf(LEVEL / 2, n - 1) + t.ppf(0.8, n - 1)) * seeds, (norm.isf(LEVEL / 2) + norm.ppf(0.8)) * test
+            ),
+        }
+
+
+def grouped_error(influence: np.ndarray, groups: np.ndarray) -> float:
+    """Return the standard error over test sets, given each label's influence (n,) and constitution (n,)."""
+    by_group = np.bincount(np.unique(groups, return_inverse=True)[1], influence)
+    n = len(by_group)
+    return float(np.sqrt(n / (n - 1) * (by_group**2).sum())) if n > 1 else np.nan
+
+
+def paired_difference(
     metric: str,
     baseline: Sequence[np.ndarray],
     other: Sequence[np.ndarray],
     target: np.ndarray,
     groups: np.ndarray,
     tested: Sequence[np.ndarray] | None = None,
-    parts: Sequence[np.ndarray] | None = None,
-) -> dict[str, float]:
-    """Return the mean difference of a metric over paired seeds with its 95% interval.
+) -> Difference:
+    """Return the difference of a metric over paired seeds.
 
     Args:
         metric: "r2", "mae" or "auroc".
         baseline, other: per seed, the predictions (n,) of the two runs for the same test labels.
         target: (n,) test labels.
-        groups: (n,) constitution of each label's molecule; the bootstrap resamples constitutions.
+        groups: (n,) constitution of each label's molecule.
         tested: per seed, a mask (n,) of the labels in its test set, if every seed has its own split; None for all
             labels.
-        parts: per task, a mask (n,) of its labels, to compare the mean metric of several tasks; None for one task.
-
-    Returns:
-        baseline and value (means over seeds of the metric of `baseline` and `other`), difference, low, high, p and
-        detectable (see the module's text).
 
     Raises:
         ValueError: there are fewer than two seeds.
@@ -77,43 +118,43 @@ def paired_interval(
     n = len(baseline)
     if n < 2:
         raise InputError(f"An interval over seeds needs at least two, found {n}.")
-    everything = np.ones(len(target), bool)
-    shown = [everything] * n if tested is None else tested
-
-    def value(preds: np.ndarray, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        members = [at & part for part in parts or [everything]]
-        return np.mean([WEIGHTED[metric](preds[mine], target[mine], weights[:, mine]) for mine in members], axis=0)
-
-    def values(runs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        return np.stack([value(preds, at, weights) for preds, at in zip(runs, shown, strict=True)])
-
-    before, after = (values(runs, np.ones((1, len(target))))[:, 0] for runs in (baseline, other))
-    by_seed = after - before
-    seeds = by_seed.std(ddof=1) / np.sqrt(n)
-    resampled = [(values(other, weights) - values(baseline, weights)).mean(0) for weights in _resamples(groups)]
-    test = np.nanstd(np.concatenate(resampled), ddof=1)
-    difference, half = by_seed.mean(), _half_width(LEVEL, seeds, test, n)
-    return {
-        "baseline": before.mean(),
-        "value": after.mean(),
-        "difference": difference,
-        "low": difference - half,
-        "high": difference + half,
-        "p": _p_value(abs(difference), seeds, test, n),
-        "detectable": np.hypot(
-            (t.isf(LEVEL / 2, n - 1) + t.ppf(0.8, n - 1)) * seeds, (norm.isf(LEVEL / 2) + norm.ppf(0.8)) * test
-        ),
-    }
+    values, influence = np.empty((2, n)), np.zeros(len(target))
+    for seed in range(n):
+        here = slice(None) if tested is None else tested[seed]
+        for arm, sign, runs in ((0, -1, baseline), (1, 1, other)):
+            values[arm, seed], of_labels = COMPARED[metric](runs[seed][here], target[here])
+            influence[here] += sign / n * of_labels
+    return Difference(*values, influence, groups)
 
 
-def _resamples(groups: np.ndarray):
-    """Yield the weights (b, n) of resampled test sets, one block of resamples at a time."""
-    _, member = np.unique(groups, return_inverse=True)
-    n_groups, rng = member.max() + 1, np.random.default_rng(0)
-    size = max(1, _BLOCK // len(groups))
-    for start in range(0, BOOTSTRAPS, size):
-        draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), min(size, BOOTSTRAPS - start))
-        yield draws[:, member].astype(float)
+def mean_of(differences: Sequence[Difference]) -> Difference:
+    """Return the difference of the mean metric of several tasks, whose test molecules may be the same."""
+    n = len(differences)
+    return Difference(
+        np.mean([of.baseline for of in differences], axis=0),
+        np.mean([of.value for of in differences], axis=0),
+        np.concatenate([of.influence for of in differences]) / n,
+        np.concatenate([of.groups for of in differences]),
+    )
+
+
+def seeds_for(width: float, half: float, spread: float, n: int) -> float:
+    """Return how many paired seeds make an interval as narrow as wanted; infinity if no number of seeds does.
+
+    Args:
+        width: the wanted half-width.
+        half: the half-width with `n` seeds.
+        spread: standard deviation of the difference over seeds.
+        n: number of seeds so far.
+    """
+    if half <= width:
+        return n
+    room = width**2 - max(0.0, half**2 - _half_width(LEVEL, spread / np.sqrt(n), 0.0, n) ** 2)  # without the test set
+    if room <= 0:
+        return np.inf
+    while _half_width(LEVEL, spread / np.sqrt(n), 0.0, n) ** 2 > room:
+        n += 1
+    return n
 
 
 def _half_width(p: float, seeds: float, test: float, n: int) -> float:

@@ -16,13 +16,15 @@ trained elsewhere, and its network differs from the baseline's. Such a row says 
 training data.
 """
 
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import time
 
 from tqdm.auto import tqdm
 
+from molfm.base.errors import InputError
 from molfm.base.files import write_text
 from molfm.data.mix import Mix, load
 from molfm.study.comparison import Comparison, compare
@@ -57,6 +59,8 @@ def transfer(
     target_batch: int = 32,
     source_batch: int = 64,
     held_out: str = "molecules",
+    precision: float | None = None,
+    max_seeds: int = 30,
     finetune: dict | None = None,
     progress: bool = True,
     **settings,
@@ -71,9 +75,11 @@ def transfer(
         targets: regression or binary tasks at graph level. An entry that is a dataset, or a list of tasks of one
             dataset, is trained together in one network, and each of its tasks is judged separately.
         sources: what the targets may learn from, each entry compared separately. An entry is a task, a dataset, one
-            level of a dataset (`xtb_b3db/node`), a list of these to be used together, or the name or folder of a
+            level or family of a dataset (`xtb/node`, `toxcast/ATG`), a list of these to be used together, or the name or folder of a
             checkpoint (see `molfm.pretrained`; for "finetune" and "probe" only). The entry "all" is the union of the
-            other entries or, if it is the only one, all tasks outside the target's dataset.
+            other entries or, if it is the only one, all tasks outside the target's dataset. Tasks of the target's own
+            dataset may be sources ("does assay B help assay A?"): they get batches and a head of their own. A source
+            never includes the targets themselves.
         regimes: how a source is used. "cotrain" trains target and source together; "finetune" trains on the source
             first and then on the target; "probe" does the same, but trains only a linear head on the target. "alone",
             the baseline without a source, is always run.
@@ -92,6 +98,11 @@ def transfer(
             molecules, and training labels of its validation molecules; stereoisomers and salts count as the same molecule.
             "scaffolds" also hides the labels of all molecules that share a scaffold with these. "nothing" hides none;
             test molecules that the source was trained on are then reported separately, as split "test_seen".
+        precision: the half-width that intervals should have, in the unit of the metric, such as 0.01; None for no such
+            goal. The study adds seeds until the intervals of `TransferResult.main` are so narrow, or until `max_seeds`.
+            It looks at their width only, never at the differences. An interval that the test set alone makes wider
+            does not count, because no number of seeds narrows it.
+        max_seeds: the most seeds that `precision` may add up to.
         finetune: settings for the target's training in the regime "finetune" that differ from `settings`: any of
             learning_rate, weight_decay, schedule, warmup, gradient_clip, freeze, layer_decay, dropout (see
             `molfm.finetune`). None for no difference.
@@ -105,17 +116,31 @@ def transfer(
         TypeError: a setting is unknown or set by the study itself, or a source is neither names nor a path.
         UnknownName: a target or source is unknown.
         ValueError: a regime is unknown, a target is ordinal or not at graph level, a source is the target's own
-            measurement or from its dataset, there are fewer than 2 seeds, or a number is below 1.
+            measurement or has no other tasks, there are fewer than 2 seeds, or a number is below 1.
     """
     start = time()
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     budget = Budget(seeds, steps, target_batch, steps if pretrain_steps is None else pretrain_steps, source_batch)
     request = check_request(mix, targets, regimes, n_labels, budget, held_out, finetune or {}, settings)
-    study = Study(request, read_sources(mix, sources))
+    if precision is not None and not (precision > 0 and max_seeds >= seeds):
+        raise InputError(
+            f"Expected a precision above 0, and max_seeds of at least seeds ({seeds}), found {precision=}, {max_seeds=}."
+        )
+    found_sources = read_sources(mix, sources)
     if progress:
-        tqdm.write(str(budget))
-    run_all(study.jobs, progress)
-    table, values = compare(mix, study.runs(), study.cells, study.seen)
-    given = {"held_out": held_out, "finetune": finetune, **settings}
-    chosen = asdict(budget) | {name: value for name, value in given.items() if value is not None}
-    return TransferResult(table, study.runs().assign(value=values), mix, chosen, time() - start)
+        tqdm.write(str(budget), file=sys.stderr)
+    while True:
+        study = Study(request, found_sources)
+        run_all(study.jobs, progress)
+        runs, seeds = study.runs(), request.budget.seeds
+        table, values = compare(mix, runs, study.cells, study.seen)
+        given = {"held_out": held_out, "precision": precision, "finetune": finetune, **settings}
+        chosen = asdict(request.budget) | {name: value for name, value in given.items() if value is not None}
+        result = TransferResult(table, runs.assign(value=values), mix, chosen, time() - start)
+        # At most twice as many at a time, because few seeds say little about their own scatter.
+        more = 0 if precision is None else int(min(result.seeds_for(precision), 2 * seeds, max_seeds))
+        if more <= seeds:
+            return result
+        if progress:
+            tqdm.write(f"After {seeds} seeds, intervals are wider than ±{precision:g}: {more} seeds.", file=sys.stderr)
+        request = replace(request, budget=replace(request.budget, seeds=more))

@@ -1,8 +1,7 @@
 """Metrics per task on collected labels, and their averages; an undefined metric says why.
 
-Metrics that a study resamples (R², AUROC, mean absolute error) take weights for many resamples at once; a plain score
-is the same function with equal weights, so results, learning curves and studies cannot disagree. The others are
-scikit-learn's and SciPy's.
+Metrics that a study compares (R², AUROC, mean absolute error) come with the influence of each label; a plain score is
+the same function, so results, learning curves and studies cannot disagree. The others are scikit-learn's and SciPy's.
 
 Predictions stand in a table with one row per label: preds (values in the task's unit, probabilities of class 1, or
 expected classes) and, if there are ordinal tasks, class_0, class_1, …, the probabilities of their classes.
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 PRIMARY = {"regression": "r2", "binary": "auroc", "ordinal": "auroc"}  # the metric of comparisons; larger is better
 METRICS = {  # kind of task -> what `evaluate` reports
@@ -33,40 +33,50 @@ def undefined(kind: str, target: np.ndarray) -> str | None:
     return None
 
 
-# ------------------------------------------------------------------------------------------------- metrics with weights
+# ----------------------------------------------------------------------------------------------- metrics with influence
+#
+# The influence of a label is the derivative of the metric with respect to the label's weight, at equal weights of 1. The
+# influences sum to zero. Their sum of squares is the variance of the metric over test sets to first order, which for
+# AUROC is DeLong's (1988).
 
 
-def weighted_r2(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return R², (b,), for each row of weights (b, n) of predictions and targets (n,).
+def r2(preds: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return R² of predictions and targets (n,), and its influence, (n,). Right at any scale and offset of the labels.
 
-    Right at any scale and offset of the labels. NaN for a row that gives weight to a single value only.
+    NaN if all targets are equal.
     """
-    size, centred = weights.sum(1), target - target.mean()  # centred: else the sum of squares loses precision
-    total = weights @ centred**2 - (weights @ centred) ** 2 / size
-    error, varies = weights @ (preds - target) ** 2, total > 1e-9 * size * centred.var()
-    return 1 - np.divide(error, total, out=np.full(len(weights), np.nan), where=varies)
+    total, error = (target - target.mean()) ** 2, (preds - target) ** 2  # centred: else sums of squares lose precision
+    if not (size := total.sum()) > 0:
+        return np.nan, np.full(len(target), np.nan)
+    unexplained = error.sum() / size
+    return 1 - unexplained, (unexplained * total - error) / size
 
 
-def weighted_auroc(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return AUROC, (b,), for each row of weights (b, n) of scores and classes (n,); equal scores count half.
+def auroc(preds: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return AUROC of scores and classes (n,), where equal scores count half, and its influence, (n,).
 
-    NaN for a row that gives weight to one class only.
+    NaN if there is only one class.
     """
-    order = np.argsort(preds, kind="stable")
-    weights, target = weights[:, order], target[order]
-    starts = np.unique(preds[order], return_index=True)[1]  # of each run of equal scores
-    positive, negative = (np.add.reduceat(weights * which, starts, axis=1) for which in (target, 1 - target))
-    below = np.cumsum(negative, 1) - negative / 2
-    pairs = positive.sum(1) * negative.sum(1)
-    return np.divide((positive * below).sum(1), pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    positive = target == 1
+    n, n_positive = len(target), int(positive.sum())
+    if n_positive in (0, n):
+        return np.nan, np.full(n, np.nan)
+    rank, rank_in_class = rankdata(preds), np.empty(n)  # average ranks of ties
+    for mine in (positive, ~positive):
+        rank_in_class[mine] = rankdata(preds[mine])
+    lower = rank - rank_in_class  # labels of the other class with a lower score, and half of those with an equal one
+    share = np.where(positive, lower / (n - n_positive), 1 - lower / n_positive)  # of pairs in the right order
+    value = share[positive].mean()
+    return value, (share - value) / np.where(positive, n_positive, n - n_positive)
 
 
-def weighted_mae(preds: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean absolute error, (b,), for each row of weights (b, n) of predictions and targets (n,)."""
-    return weights @ np.abs(preds - target) / weights.sum(1)
+def mae(preds: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the mean absolute error of predictions and targets (n,), and its influence, (n,)."""
+    error = np.abs(preds - target)
+    return error.mean(), (error - error.mean()) / len(error)
 
 
-WEIGHTED = {"r2": weighted_r2, "mae": weighted_mae, "auroc": weighted_auroc}
+COMPARED = {"r2": r2, "mae": mae, "auroc": auroc}
 
 
 # --------------------------------------------------------------------------------------------------------------- scores
@@ -89,8 +99,8 @@ def score(metric: str, preds: np.ndarray, target: np.ndarray, std: float = 1.0) 
         return float(np.mean([score(metric, preds[:, c], target == c) for c in classes]))
     if metric == "mae_z":
         return score("mae", preds, target) / (std if std > 0 else 1.0)
-    if metric in WEIGHTED:
-        return float(WEIGHTED[metric](preds, target, np.ones((1, len(target))))[0])
+    if metric in COMPARED:
+        return float(COMPARED[metric](preds, target)[0])
     if metric == "average_precision":
         from sklearn.metrics import average_precision_score
 

@@ -73,8 +73,8 @@ def make_plan(
         raise InputError(f"{data!r} is loaded already. Give smiles and split to molfm.load.")
     else:
         mix = data if tasks is None else data.select(tasks)
-    for task, count in (n_labels or {}).items():
-        mix = mix.limit(task, count, seed)
+    for count in dict.fromkeys((n_labels or {}).values()):
+        mix = mix.limit([task for task, wanted in n_labels.items() if wanted == count], count, seed)
     mix = _with_training_labels(mix)
     weights = _head_weights(mix, config.dataset_weights)
     watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]

@@ -226,11 +226,11 @@ def test_the_picture_shows_what_the_arrow_keys_point_at(page, minimix, tmp_path)
     canvas = page.get_by_role("img", name="Labels of 12,806 molecules")
     canvas.focus()
     page.keyboard.press("ArrowRight")
-    page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, rows 0–63: 28 of 64 measured").wait_for()
+    page.locator(".molfm-hover").first.get_by_text("xtb/energy_per_atom, rows 0–63: 28 of 64 measured").wait_for()
     canvas.evaluate(  # all before the next frame, so that what is pointed at comes after the keys
         "canvas => { for (let i = 0; i < 9; i++) canvas.dispatchEvent(new KeyboardEvent('keydown', { key: '+' })); }"
     )
-    page.locator(".molfm-hover").first.get_by_text("xtb_b3db/energy_per_atom, row 0: ").wait_for()
+    page.locator(".molfm-hover").first.get_by_text("xtb/energy_per_atom, row 0: ").wait_for()
 
 
 def test_a_name_from_data_is_text(page, make_card, tmp_path):
@@ -428,7 +428,7 @@ def test_a_region_of_the_atlas_is_what_the_browser_beside_it_shows_in_jupyterlab
     assert errors == []
     assert same
     assert 0 < n <= 128
-    assert tasks == ("xtb_b3db/energy_per_atom", "xtb_b3db/homo")
+    assert tasks == ("xtb/energy_per_atom", "xtb/homo")
     page.get_by_text(f"{n} of 12,806 molecules").wait_for()
 
 
