@@ -1,23 +1,27 @@
 """Does quantum chemistry help biology? Transfer studies on real data, with an interval and counts for every comparison.
 
-    python benchmarks/transfer.py minimix|minimix-few|checkpoints|toymix|toymix-paper [--targets …] [--n-labels …]
-        [--seeds 5] [--steps N] [--table NAME] [--fast]
+    python benchmarks/transfer.py STUDY [--targets …] [--sources …] [--n-labels …] [--seeds 5] [--precision X]
+        [--steps N] [--table NAME] [--fast]
 
-minimix       logBB and BBB with all their labels. Sources: DFT (QM9-mini) and xTB at graph, atom and bond level, each
-              alone and all together. Regimes: trained together, fine-tuned and probed
-minimix-few   the same with 32 to 512 labels and a quarter of the steps, which is better on validation labels for logBB
-              alone and no worse for BBB (`few_labels.py`)
-checkpoints   the same targets. Sources: two networks that were trained elsewhere, the published model of LargeMix and
+toxcast       all assays of ToxCast in one network, with all their labels. Sources: xTB, DFT (QM9-mini) and both. Regimes:
+              trained together and fine-tuned
+toxcast-512, toxcast-128, toxcast-32
+              the same with so many labels of each assay; for 128 also by level of xTB, and probes
+families      assays of one family learn from those of others, with 128 labels each (`--targets` and `--sources`)
+noise         the control: all assays of ToxCast with 128 labels learn from drawn numbers for the same molecules
+minimix       logBB and BBB with all their labels. Sources: xTB, DFT, ToxCast, and all three
+minimix-few   the same with 128 labels
+checkpoints   logBB and BBB. Sources: two networks that were trained elsewhere, the published model of LargeMix and
               toymix-gine-40. Their networks differ from the baseline's, so this asks what such a model is worth, not
               what its data is worth
 toymix        all twelve assays of Tox21 in one network, with QM9, with ZINC12K and with both, under our own recipe
 toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), shortened to `--steps`
 
-No choice was made by looking at a test set: steps, rates and sizes are those of `molfm.train` unless STUDIES says
-otherwise. An interrupted study resumes, and a study with more `--seeds` reuses finished runs, which are under
-`runs/transfer`. Two processes of one thread each share two cores. Unless `--fast` is given, the table is written to
-`benchmarks/transfer/NAME.csv`, next to the scores of a random forest on the same labels and the report. The last line
-is one JSON object.
+No choice was made by looking at a test set. The steps of the ToxCast studies are where the mean validation AUROC of the
+target alone stops rising. An interrupted study resumes, and a study with more `--seeds` reuses finished runs, which are
+under `runs/transfer`. Two processes of one thread each share two cores. Unless `--fast` is given, the tables are written
+to `benchmarks/transfer/NAME*.csv`, with a random forest on the labels of the first seed, and the report. The last line is
+one JSON object.
 """
 
 import argparse
@@ -27,20 +31,46 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
+import numpy as np
+import pandas as pd
+
 import molfm
+from molfm.base.files import home
+from molfm.minimix.toxcast import unflagged
+from molfm.study.simple_models import reference_values
+from molfm.study.wording import compact, findings
 
 HERE = Path(__file__).parent / "transfer"
-LEVELS = ["xtb/graph", "xtb/node", "xtb/edge"]
+QUANTUM = ["xtb", "qm9_mini"]
 OURS = {"learning_rate": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup": 0.1}
+TOXCAST = {
+    "data": "minimix",
+    "targets": ["toxcast"],
+    "sources": [*QUANTUM, QUANTUM],
+    "regimes": ["cotrain", "finetune"],
+    "target_batch": 128,
+    "source_batch": 64,
+    "hidden_channels": 96,
+    "num_layers": 4,
+    "pretrain_steps": 1000,
+    **OURS,
+}
+FEW = TOXCAST | {"n_labels": 128, "steps": 200}
 MINIMIX = {
     "data": "minimix",
     "targets": ["logBB", "BBB"],
-    "sources": ["qm9_mini", *LEVELS, "all"],
-    "regimes": ["cotrain", "finetune", "probe"],
+    "sources": [*QUANTUM, "toxcast", "all"],
+    "regimes": ["cotrain", "finetune"],
 }
 STUDIES = {
+    "toxcast": TOXCAST | {"steps": 600},
+    "toxcast-512": TOXCAST | {"n_labels": 512, "steps": 500, "sources": [QUANTUM]},
+    "toxcast-128": FEW | {"sources": [*QUANTUM, "xtb/graph", "xtb/node", "xtb/edge", QUANTUM]},
+    "toxcast-32": TOXCAST | {"n_labels": 32, "steps": 120, "sources": [QUANTUM]},
+    "families": FEW | {"targets": ["toxcast/BSK"], "sources": ["toxcast/ATG", "toxcast/TOX21"]},
+    "noise": FEW | {"sources": ["noise"], "regimes": ["cotrain", "finetune"]},
     "minimix": MINIMIX | {"steps": 1000},
-    "minimix-few": MINIMIX | {"steps": 250, "pretrain_steps": 1000, "n_labels": [32, 64, 128, 256, 512]},
+    "minimix-few": MINIMIX | {"steps": 250, "pretrain_steps": 1000, "n_labels": 128},
     "checkpoints": {
         "data": "minimix",
         "targets": ["logBB", "BBB"],
@@ -76,36 +106,71 @@ STUDIES = {
 FAST = {"steps": 5, "seeds": 2, "n_labels": 64, "validate_every": 5}
 
 
+def with_noise(folder: Path) -> molfm.Mix:
+    """Return a mix of ToxCast and the dataset `noise`, ten drawn numbers for each of its molecules."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"smiles": molfm.load("toxcast", progress=False).molecules.smiles})
+    names = [f"drawn{i}" for i in range(10)]
+    drawn = pd.DataFrame(np.random.default_rng(0).normal(size=(len(table), len(names))), columns=names)
+    table.join(drawn).to_csv(folder / "noise.csv", index=False)
+    tasks = "\n".join(f"  {name}: {{}}" for name in names)
+    source = "sources:\n  - {location: 'file:noise.csv'}"
+    (folder / "noise.md").write_text(f"---\nname: noise\n{source}\ntasks:\n{tasks}\n---\nDrawn numbers.\n")
+    split = "split: scaffold\nfractions: [0.6, 0.15, 0.25]"
+    card = f"---\nname: toxcast_and_noise\ndatasets: [toxcast, noise]\n{split}\n---\nA control.\n"
+    (folder / "toxcast_and_noise.md").write_text(card)
+    return molfm.load(folder / "toxcast_and_noise.md", progress=False)
+
+
+def forests(result: molfm.TransferResult) -> pd.DataFrame:
+    """Return the test metric of a random forest on the labels of seed 0 of each target alone."""
+    alone = result.runs[(result.runs.regime == "alone") & (result.runs.seed == 0)]
+    rows = [row for run in alone.itertuples() for row in reference_values(result.mix, run.target, [(run.n_labels, 0)])]
+    return pd.DataFrame(rows, columns=["target", "n_labels", "seed", "value"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--targets", nargs="+")
-    parser.add_argument("--sources", nargs="+")
+    parser.add_argument("--sources", nargs="+", help="each one a name, or several separated by commas")
     parser.add_argument("--regimes", nargs="+")
     parser.add_argument("--n-labels", nargs="+", help="numbers, or all")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--precision", type=float, help="add seeds until intervals are at most this far to each side")
+    parser.add_argument("--max-seeds", type=int, default=30)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--table", help="name of the table to write; default: name of the study")
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to check that it runs")
     given = parser.parse_args()
-    chosen = {name: getattr(given, name) for name in ("targets", "sources", "regimes", "seeds", "steps")}
+    names = ("targets", "sources", "regimes", "seeds", "precision", "max_seeds", "steps")
+    chosen = {name: getattr(given, name) for name in names}
+    if given.sources:
+        chosen["sources"] = [source.split(",") for source in given.sources]
     if given.n_labels:
         chosen["n_labels"] = [None if count == "all" else int(count) for count in given.n_labels]
     settings = STUDIES[given.study] | {name: value for name, value in chosen.items() if value is not None}
+    if given.study == "noise":
+        settings["data"] = with_noise(home() / "noise")
     result = molfm.transfer(**settings | (FAST if given.fast else {}))
-    print(result.table.drop(columns=["p", "metric"]).round(3).to_string(index=False))
-    if len(result.means):
-        print(result.means.drop(columns="p").round(4).to_string(index=False))
+    print(compact(result.main).to_string(index=False))
+    for sentence, detail in findings(result):
+        print(sentence, detail)
     if not given.fast:
         HERE.mkdir(exist_ok=True)
         name = given.table or given.study
-        result.table.to_csv(HERE / f"{name}.csv", index=False)
-        if len(result.means):
-            result.means.to_csv(HERE / f"{name}-means.csv", index=False)
-        result.reference().to_csv(HERE / f"{name}-reference.csv", index=False)
+        tables = {"": result.table, "-means": result.means, "-families": result.by_family}
+        if "toxcast" in {card.name for card in result.mix.cards} and len(result.means):
+            tables["-unflagged"] = result.means_on(unflagged(result.mix))
+        tables["-reference"] = forests(result)
+        for suffix, table in tables.items():
+            if len(table):
+                shown = table.drop(columns=["members", "spread"], errors="ignore")
+                shown.to_csv(HERE / f"{name}{suffix}.csv", index=False, float_format="%.5g")
         result.to_html(HERE / f"{name}.html")
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
-    print(json.dumps(facts | {"table": json.loads(result.table.round(4).to_json(orient="records"))}))
+    main_rows = result.main.drop(columns="members", errors="ignore").round(5)
+    print(json.dumps(facts | {"main": json.loads(main_rows.to_json(orient="records"))}))
 
 
 if __name__ == "__main__":

@@ -92,33 +92,18 @@ def show_page(page: Path) -> None:
 
 
 def show_transfer(result: "TransferResult") -> None:
-    """Print a study, one row per comparison (one column, if there are few), and its findings in words."""
+    """Print the findings of a study in words, and its main comparisons as rows (as columns, if there are few)."""
     from molfm.plots.style import METRIC_NAMES
-    from molfm.study.wording import findings
+    from molfm.study.wording import compact, findings
 
-    def numbers(form: str, *columns: str) -> list[str]:
-        rows = result.table[list(columns)].itertuples(index=False)
-        return ["" if row[0] != row[0] else form.format(*row) for row in rows]
-
-    table = result.table
-    labels = table[["n_labels", "n_test"]].astype(str)
-    shown = table[["target", "source", "regime"]].assign(
-        **{
-            "labels, training / test": labels.n_labels + " / " + labels.n_test.replace("<NA>", "-"),
-            "seeds": table.seeds.astype(str).replace("<NA>", "-"),
-            "alone": numbers("{:.3f}", "baseline"),
-            "with source": numbers("{:.3f}", "value"),
-            "difference (95% interval)": numbers("{:+.3f} ({:+.3f} to {:+.3f})", "difference", "low", "high"),
-            "detectable": numbers("{:.3f}", "detectable"),
-            "adjusted p": numbers("{:.2g}", "p_adjusted"),
-            "verdict": table.verdict,
-        }
-    )
+    main = result.main if len(result.main) else result.table
+    shown = compact(main)
     if len(shown) <= _UPRIGHT:
         shown = shown.T.reset_index().set_axis(["", *map(str, range(1, len(shown) + 1))], axis=1)
-    print_table(shown, "Transfer: " + ", ".join(METRIC_NAMES[name] for name in table.metric.unique()) + " on test")
-    for sentence in findings(result):
-        typer.echo(sentence)
+    for sentence, detail in findings(result):
+        typer.echo(f"{sentence} {detail}".rstrip())
+    metrics = ", ".join(METRIC_NAMES[name] for name in result.table.metric.unique())
+    print_table(shown, f"Transfer: {metrics} on test")
 
 
 def show_probe(found: "LabelEfficiency") -> None:

@@ -8,9 +8,8 @@ import json
 import time
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from molfm.base.files import write_text
+from molfm.base.progress import tqdm
 
 TIMEOUT = (10, 30)  # seconds to connect, and seconds of silence after which a server counts as dead
 WAITS = (1, 2, 4)  # seconds before each retry; they start over whenever the file has grown

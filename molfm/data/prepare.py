@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import rdkit
 from filelock import FileLock
-from tqdm.auto import tqdm
 
 from molfm.base.arrays import joined
 from molfm.base.files import home, remove_unfinished, whole, write_json
+from molfm.base.progress import tqdm
 from molfm.catalog.download import digest
 from molfm.catalog.schema import LEVELS, DataCard
 from molfm.chem import featurize as _featurize

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from rdkit import Chem, RDLogger
 from rdkit.Chem import rdDetermineBonds
 from rdkit.Geometry import Point3D
-from tqdm.auto import tqdm
 
 from molfm.base.files import home, write_text
+from molfm.base.progress import tqdm
 from molfm.catalog.download import fetch_pypi
 from molfm.chem.featurize import canonical_smiles
 from molfm.minimix.quantum import QuantumError, xtb_labels

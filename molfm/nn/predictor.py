@@ -24,11 +24,11 @@ from pyarrow.csv import CSVWriter
 from rdkit import Chem
 from torch import Tensor
 from torch_geometric.data import Batch
-from tqdm.auto import tqdm
 
 from molfm.base.errors import InputError
 from molfm.base.files import whole
 from molfm.base.names import TaskName, listed, resolve
+from molfm.base.progress import tqdm
 from molfm.batches.batch import to_batch
 from molfm.catalog.schema import LEVELS
 from molfm.chem.featurize import Molecules, Rejected, featurize, smiles_text

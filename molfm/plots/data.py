@@ -4,25 +4,44 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.plots.style import DOMAIN_COLORS, new_figure
+from molfm.plots.style import DOMAIN_COLORS, PALE, new_figure
+
+_MOST_ROWS = 40  # tasks that have a row of their own; of more, those of one family share a row
 
 
 def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.Figure:
     """Show how many labels each task has in each split.
+
+    Of many tasks, those of one dataset and family (else level) share a row, with a bar from the fewest to the most labels.
 
     Args:
         tasks: `Mix.tasks`.
         used: columns target and n_labels, the numbers of training labels that a study used, marked by stars; None for
             no stars.
     """
-    tasks = tasks.iloc[::-1]
-    figure = new_figure("Labels per task", "labels (logarithmic)", "", height=150 + 17 * len(tasks))
+    names = tasks.task
+    if len(tasks) > _MOST_ROWS:
+        size = tasks.groupby(["dataset", "family", "level"]).task.transform("size")
+        group = tasks.dataset + "/" + tasks.family.where(tasks.family != "", tasks.level)
+        names = names.where(size == 1, group + " (" + size.astype(str) + ")")
+    row_of = dict(zip(tasks.task, names, strict=True))
+    rows = list(dict.fromkeys(names))[::-1]
+    figure = new_figure("Labels per task", "labels (logarithmic)", "", height=150 + 17 * len(rows))
     for domain in dict.fromkeys(tasks.domain):
         of = tasks[tasks.domain == domain]
         for split, symbol in (("train", "circle"), ("val", "circle-open"), ("test", "x-thin-open")):
+            count = of.groupby(names[of.index], sort=False)[f"n_{split}"].agg(["min", "median", "max"])
+            facts = of.groupby(names[of.index], sort=False)[["level", "kind"]].first()
             figure.add_scatter(
-                y=of.task,
-                x=of[f"n_{split}"],
+                y=count.index,
+                x=count["median"],
+                error_x={
+                    "type": "data",
+                    "array": count["max"] - count["median"],
+                    "arrayminus": count["median"] - count["min"],
+                    "thickness": 1,
+                    "width": 3,
+                },
                 mode="markers",
                 name=f"{domain} {split}",
                 marker={
@@ -31,13 +50,14 @@ def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.
                     "size": 9,
                     "line": {"width": 2, "color": DOMAIN_COLORS[domain]},
                 },
-                customdata=of[["level", "kind"]],
+                customdata=facts,
                 hovertemplate=f"%{{y}}: %{{x:,}} labels in {split}<br>%{{customdata[0]}} level, %{{customdata[1]}}<extra></extra>",
             )
     if used is not None:
+        stars = used.assign(row=used.target.map(row_of)).groupby("row", sort=False).n_labels.median()
         figure.add_scatter(
-            y=used.target,
-            x=used.n_labels,
+            y=stars.index,
+            x=stars,
             mode="markers",
             name="used in training",
             marker={"color": "#000000", "symbol": "star", "size": 13, "line": {"width": 1, "color": "#ffffff"}},
@@ -45,7 +65,38 @@ def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.
         )
     figure.update_layout(margin_l=210, legend={"font_size": 11})
     figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(tickfont_size=11, categoryorder="array", categoryarray=tasks.task)
+    figure.update_yaxes(tickfont_size=11, categoryorder="array", categoryarray=rows)
+    return figure
+
+
+def label_picture(shares: np.ndarray, tasks: pd.DataFrame, title: str) -> go.Figure:
+    """Show which molecules have labels of which tasks: one column per task, coloured by its domain where measured.
+
+    Args:
+        shares: (n_rows, n_tasks) share of the molecules of each row that have a label of each task.
+        tasks: rows of `Mix.tasks` in the order of the columns.
+        title: title of the figure.
+    """
+    figure = new_figure(title, "tasks", "molecules, grouped by their labels", 520)
+    domains = list(dict.fromkeys(tasks.domain))
+    for domain in domains:
+        mine = (tasks.domain == domain).to_numpy()
+        figure.add_heatmap(
+            z=np.where(mine & (shares > 0), shares, np.nan),
+            colorscale=[(0, PALE), (1, DOMAIN_COLORS[domain])],
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            customdata=np.broadcast_to(tasks.task.to_numpy(), shares.shape),
+            hovertemplate="%{customdata}: %{z:.0%} measured<extra></extra>",
+            hoverongaps=False,
+        )
+        color = DOMAIN_COLORS[domain]
+        marker = {"color": color, "symbol": "square", "size": 11}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=f"{domain}, measured")
+    place = tasks.reset_index(drop=True).groupby("dataset", sort=False).apply(lambda of: of.index.to_series().mean())
+    figure.update_xaxes(tickvals=place.tolist(), ticktext=place.index.tolist(), showgrid=False)
+    figure.update_yaxes(showticklabels=False, autorange="reversed", showgrid=False)
     return figure
 
 

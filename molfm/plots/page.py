@@ -15,6 +15,7 @@ body { font: 16px/1.55 system-ui, sans-serif; color: var(--text); background: va
   padding: 1.5rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
 .finding { background: var(--soft); border-left: 6px solid var(--accent); padding: .8rem 1.1rem; font-size: 1.1rem; }
+.finding small { display: block; font-size: .82rem; margin-top: .35rem; opacity: .85; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }

@@ -82,6 +82,77 @@ def transfer_differences(table: pd.DataFrame, seeds: pd.DataFrame | None = None)
     return figure
 
 
+def transfer_strip(table: pd.DataFrame, means: pd.DataFrame) -> go.Figure:
+    """Show targets that were trained together: one row per mean, with its interval above a strip of the single targets.
+
+    Diamonds and bars: the mean difference and its 95% interval. Dots: the mean difference of each target, grey, or black
+    and pointed where its own verdict is clear (▲ helps, ▼ hurts).
+
+    Args:
+        table: `TransferResult.table`.
+        means: `TransferResult.means`, `by_family`, or both.
+    """
+    table = table[(table.split == "test") & table.difference.notna()]
+    several = means.groupby(["target", "source", "regime"]).size().max() > 1
+    keys = ["target", "n_labels"]
+    metrics = " or ".join(METRIC_NAMES[metric] for metric in means.metric.unique())
+    figure = new_figure(
+        "Difference from the targets alone", f"difference in {metrics} (right: helps)", "", 150 + 74 * len(means)
+    )
+    names, shown = [], set()
+    for place, row in enumerate(means[::-1].itertuples()):
+        color, _, symbol = REGIME_STYLE[row.regime]
+        members = table[(table.source == row.source) & (table.regime == row.regime)]
+        members = members.merge(pd.DataFrame(row.members, columns=keys), on=keys)
+        for verdict, mark in (("cannot tell", "circle"), ("helps", "triangle-up"), ("hurts", "triangle-down")):
+            of = members[members.verdict == verdict].sort_values("difference")
+            if of.empty:
+                continue
+            clear = verdict != "cannot tell"
+            figure.add_scatter(
+                x=of.difference,
+                y=place - 0.12 - 0.3 * _spread_out(of.difference.to_numpy()),
+                mode="markers",
+                marker={"size": 9 if clear else 5, "symbol": mark, "color": "#1b1f24" if clear else "#999999"},
+                name=f"one target: {verdict}",
+                legendgroup=verdict,
+                showlegend=verdict not in shown,
+                customdata=of[["target", "low", "high", "baseline"]],
+                hovertemplate="%{customdata[0]}: %{x:+.3f} (%{customdata[1]:+.3f} to %{customdata[2]:+.3f}), "
+                "%{customdata[3]:.3f} alone<extra></extra>",
+            )
+            shown.add(verdict)
+        figure.add_scatter(
+            x=[row.difference],
+            y=[place + 0.18],
+            error_x={"type": "data", "array": [row.high - row.difference], "thickness": 3, "width": 8},
+            mode="markers",
+            marker={"size": 12, "color": color, "symbol": symbol},
+            name=f"mean, {row.regime}",
+            legendgroup=row.regime,
+            showlegend=row.regime not in shown,
+            hovertemplate=f"{row.difference:+.4f} ({row.low:+.4f} to {row.high:+.4f}), {row.verdict}<extra></extra>",
+        )
+        shown.add(row.regime)
+        counts = {n for _, n in row.members}
+        labels = f", {counts.pop():,} labels each" if len(counts) == 1 else ", all labels"
+        names.append(
+            f"{row.target.removeprefix('mean of ')}{labels if several else ''}<br>{arm_name(row.regime, row.source)}"
+        )
+    figure.add_vline(x=0, line_color="#555555", line_width=1)
+    figure.update_yaxes(tickvals=list(range(len(means))), ticktext=names, range=[-0.6, len(means) - 0.4])
+    return figure.update_layout(margin_l=230)
+
+
+def _spread_out(values: np.ndarray) -> np.ndarray:
+    """Return heights in [0, 1] for sorted values, so that near ones do not cover each other."""
+    width = np.ptp(values) / 60 or 1.0
+    column = np.floor((values - values.min(initial=0)) / width)
+    _, start, size = np.unique(column, return_index=True, return_counts=True)
+    rank = np.arange(len(values)) - np.repeat(start, size)
+    return rank / max(1, size.max(initial=1) - 1)
+
+
 def transfer_matrix(table: pd.DataFrame) -> go.Figure:
     """Show a study as a matrix of differences and intervals: one row per target, one column per source and regime.
 

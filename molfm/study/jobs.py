@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from threading import Thread
 
 from filelock import FileLock
-from tqdm.auto import tqdm
 
 from molfm.base.files import home
+from molfm.base.progress import tqdm
 from molfm.data.mix import Mix
 from molfm.training.run import Run
 from molfm.training.status import ALIVE

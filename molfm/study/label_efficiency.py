@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from molfm.base.errors import InputError
+from molfm.base.progress import tqdm
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 from molfm.plots.label_efficiency import label_efficiency_curves

@@ -18,8 +18,8 @@ from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import contents_of
 from molfm.data.splits import SPLITS
-from molfm.study.comparison import Cell
 from molfm.study.jobs import Job
+from molfm.study.pairs import Cell
 from molfm.study.sources import HELD_OUT, TransferSource, fit_source, hide
 from molfm.study.statistics import too_few
 from molfm.training.config import TrainConfig, sort_settings

@@ -14,9 +14,9 @@ from molfm.plots.predictions import predicted_against_measured
 from molfm.plots.runs import conflict_matrix, gradient_agreement, learning_curves, validation_losses
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.plots.transfer import transfer_differences
-from molfm.study.comparison import Comparison
+from molfm.study.comparison import MOST_IN_MATRIX, Comparison
 from molfm.study.label_efficiency import LabelEfficiency
-from molfm.study.wording import findings, probe_finding
+from molfm.study.wording import compact, findings, probe_finding
 from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 from molfm.training.metrics import PRIMARY
 
@@ -51,7 +51,7 @@ def transfer_page(
     """
     sections = [
         [f"<h1>{html.escape(title)}</h1>"],
-        [f"<p class='finding'>{html.escape(sentence)}</p>" for sentence in findings(result)],
+        _findings(result),
         _differences(result),
         _baseline(result),
         _labels(result),
@@ -62,25 +62,43 @@ def transfer_page(
     return page_html(title, [part for section in sections for part in section])
 
 
+def _findings(result: Comparison) -> list[str]:
+    """Return what the study found in words, the numbers below each answer in small print."""
+    return [
+        f"<p class='finding'>{html.escape(sentence)}{f'<small>{html.escape(detail)}</small>' if detail else ''}</p>"
+        for sentence, detail in findings(result)
+    ]
+
+
 def _differences(result: Comparison) -> list[str]:
     """Return the figures and tables of all comparisons."""
     seeds = None if result.settings["held_out"] == "nothing" else result.by_seed
+    table, means, n_targets = result.table, result.means, result.table.target.nunique()
     parts = ["<h2>The difference</h2>"]
-    if result.table.target.nunique() > 1:
+    if n_targets > 1:
         parts.append(figure_html(result.figure(), "differences of all targets"))
-    parts += [
+    parts.append(
         "<p>Marks and bars: mean difference over paired seeds and its 95% interval (Student's t over the seeds, "
-        "widened by a bootstrap over the constitutions of the test set). "
+        "widened by the standard error over the constitutions of the test set). "
         f"{'Ticks: single seeds. ' if seeds is not None else ''}Grey: differences that this comparison would have "
         "found with a chance below 80%. Verdicts use p_adjusted: among all effects in this table that are called "
-        "clear, at most one in twenty is expected to be chance (Benjamini and Hochberg).</p>",
-        figure_html(transfer_differences(result.table, seeds), "difference in the test metric with its interval"),
-        table_html(result.table.drop(columns=["p", "detectable"])),
-    ]
-    if not result.means.empty:
-        means = table_html(result.means.drop(columns=["p", "detectable"]))
-        parts += ["<h3>Means of targets that were trained together</h3>", means]
-    return [*parts, f"<details><summary>Every run</summary>{table_html(result.runs.drop(columns='folder'))}</details>"]
+        "clear, at most one in twenty is expected to be chance (Benjamini and Hochberg).</p>"
+    )
+    if n_targets <= MOST_IN_MATRIX:
+        parts.append(figure_html(transfer_differences(table, seeds), "difference in the test metric with its interval"))
+    if not means.empty:
+        parts += ["<h3>Means of targets that were trained together</h3>", table_html(compact(means))]
+        if not result.by_family.empty:
+            parts += ["<h3>Means by family</h3>", table_html(compact(result.by_family))]
+    title = f"Every comparison of a single target ({len(table):,})"
+    parts.append(
+        _folded(title, table_html(compact(table))) if n_targets > MOST_IN_MATRIX else table_html(compact(table))
+    )
+    return [*parts, _folded("Every run", table_html(result.runs.drop(columns="folder")))]
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
 
 
 def baselines(result: Comparison) -> pd.DataFrame:
@@ -127,16 +145,25 @@ def _labels(result: Comparison) -> list[str]:
         "per atom. Stars: training labels that the target kept. Its validation labels were reduced in proportion; its "
         "test labels were not. Tasks that are neither target nor source took no part.</p>",
         figure_html(label_coverage(result.mix.tasks, used), "number of labels of each task by split"),
-        f"<details><summary>The same as a table</summary>{table_html(result.mix.tasks[shown])}</details>",
+        _folded("The same as a table", table_html(result.mix.tasks[shown])),
     ]
 
 
 def _targets(result: Comparison) -> list[list[str]]:
     """Return one section per target: label efficiency, learning curves, gradients, predictions."""
     sections, explained = [], set()  # targets that were trained together share a network, which is explained once
+    many = result.table.target.nunique() > MOST_IN_MATRIX
+    together = {members[0][0]: name for name, members in zip(result.means.target, result.means.members, strict=True)}
     for target in result.table.target.unique():
         runs = result.runs[result.runs.target == target]
-        if runs.empty:
+        if many and target in together:  # the first of a group stands for all
+            figure = learning_curves(
+                result.curves(target, together=True), METRIC_NAMES[PRIMARY[result.mix.task(target).kind]]
+            )
+            name = html.escape(together[target])
+            parts = [f"<h2>{name}: learning curves</h2>", figure_html(figure, f"validation metric, {name}, by step")]
+            sections.append(parts)
+        if runs.empty or many:
             continue
         kind, name = result.mix.task(target).kind, html.escape(target)
         parts = []
@@ -217,10 +244,10 @@ def _probe(result: LabelEfficiency) -> list[str]:
         "radius 2), and all of RDKit's descriptors, such as logP and polar surface area. Each has a random forest on "
         "top. Unlike in the study above, each draw splits by scaffold anew and draws its own training labels, the same "
         "for all descriptions. Bars: 95% intervals, not corrected for multiple comparisons, by Student's t over draws, "
-        "widened by a bootstrap over test constitutions.</p>",
+        "widened by the standard error over test constitutions.</p>",
         figure_html(figure, "test metric and its difference against the number of training labels"),
         *(f"<h3>Compared with {html.escape(other)}</h3>{table_html(rows(other))}" for other in others),
-        f"<details><summary>Every draw</summary>{table_html(result.runs)}</details>",
+        _folded("Every draw", table_html(result.runs)),
     ]
 
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from rdkit import Chem
 from rdkit.Chem.Descriptors import CalcMolDescriptors
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-from tqdm.auto import tqdm
 
+from molfm.base.progress import tqdm
 from molfm.data.mix import Mix
 from molfm.data.splits import SPLITS
 from molfm.training.metrics import score

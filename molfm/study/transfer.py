@@ -22,13 +22,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from time import time
 
-from tqdm.auto import tqdm
-
 from molfm.base.errors import InputError
 from molfm.base.files import write_text
+from molfm.base.progress import tqdm
 from molfm.data.mix import Mix, load
-from molfm.study.comparison import Comparison, compare
+from molfm.study.comparison import Comparison
 from molfm.study.jobs import run_all
+from molfm.study.pairs import compare
 from molfm.study.plan import REGIMES, Budget, Study, check_request
 from molfm.study.report import transfer_page
 from molfm.study.sources import read_sources

@@ -2,48 +2,120 @@
 
 import pandas as pd
 
+from molfm.base.names import listed
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.study.comparison import Comparison
 from molfm.study.label_efficiency import LabelEfficiency
 
 SENTENCES = 6  # up to so many comparisons are described one by one; of more, only those with a clear effect
+_MOST_NAMED = 12  # clear comparisons that are named in one sentence
 _HOW = {
     "cotrain": "Training together with {}",
     "finetune": "Fine-tuning a network pretrained on {}",
     "probe": "A linear probe on a frozen network trained on {}",
 }
-_EFFECT = {"helps": "improved", "hurts": "worsened", "cannot tell": "made no visible difference to"}
+_VERDICT = {"helps": "a clear gain", "hurts": "a clear loss", "cannot tell": "no visible difference"}
 
 
-def finding(row: pd.Series) -> str:
-    """Describe in words what one row of `TransferResult.table` found, and what it could have missed."""
-    if row.verdict.startswith("undefined"):
-        return f"{row.target}, {arm_name(row.regime, row.source)}: {row.verdict}."
-    metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(row.source)
-    where = "the test set" if row.split == "test" else "test molecules that the source was trained on"
-    return (
-        f"{how} {_EFFECT[row.verdict]} {row.target}: {metric} on {where} was {row.baseline:.2f} for the target alone "
-        f"and {row.value:.2f} with the source, a difference of {row.difference:+.3f} (95% interval {row.low:+.3f} to "
-        f"{row.high:+.3f}, adjusted p {row.p_adjusted:.2g}; {row.seeds} paired seeds, {row.n_labels} training labels, "
-        f"{row.n_test} test labels). A difference below {row.detectable:.2g} would probably have been missed."
-    )
+def finding(row: pd.Series) -> tuple[str, str]:
+    """Describe in words what one comparison found, and the numbers behind it.
 
+    Args:
+        row: a row of `TransferResult.table`, `means` or `main`.
 
-def findings(result: Comparison) -> list[str]:
-    """Describe a study in sentences: first the means of targets, then each comparison.
-
-    With more than `SENTENCES` comparisons, only those with a clear effect are described, and the last sentence counts
-    them.
+    Returns:
+        The answer in plain words, with what it could have missed; and the details.
     """
-    table = result.table
-    described = table if len(table) <= SENTENCES else table[table.verdict.isin(["helps", "hurts"])]
-    sentences = [finding(row) for rows in (result.means, described) for _, row in rows.iterrows()]
-    if len(described) < len(table):
-        sentences += [
-            f"{len(described)} of {len(table)} comparisons show a clear effect. The others are inconclusive or "
-            "undefined."
+    if row.verdict.startswith("undefined"):
+        return f"{row.target}, {arm_name(row.regime, row.source)}: {row.verdict}.", ""
+    metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(row.source)
+    where = "" if row.split == "test" else " on test molecules that the source was trained on"
+    what = f"the {metric} of {row.target}"
+    if row.target.startswith("mean of "):
+        what = f"the mean {metric} of {row.target.removeprefix('mean of ')}"
+    answer = (
+        f"{how} changed {what}{where} by {row.difference:+.3f}: {_VERDICT[row.verdict]}. "
+        f"A difference below {row.detectable:.2g} would probably have been missed."
+    )
+    detail = (
+        f"{metric} on {row.n_test:,} test labels: {row.baseline:.3f} alone, {row.value:.3f} with the source; difference "
+        f"{row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}, adjusted p {row.p_adjusted:.2g}); "
+        f"{row.seeds} paired seeds, {row.n_labels:,} training labels."
+    )
+    return answer, detail
+
+
+def findings(result: Comparison) -> list[tuple[str, str]]:
+    """Describe a study in words: first what it is about (`Comparison.main`), then single targets with a clear effect.
+
+    Returns:
+        (sentence, details or "") of each finding.
+    """
+    main, table = result.main, result.table
+    undefined = table[table.verdict.str.startswith("undefined") & ~table.target.isin(main.target)]
+    described = main if len(main) <= SENTENCES else main[main.verdict.isin(["helps", "hurts"])]
+    said = [finding(row) for _, row in described.iterrows()]
+    if len(described) < len(main):
+        said.append(
+            (f"{len(described)} of {len(main)} comparisons show a clear effect. The others are inconclusive.", "")
+        )
+    if result.means.empty:
+        said += [finding(row) for _, row in undefined.head(SENTENCES).iterrows()]
+    else:
+        said += [(sentence, "") for sentence in _single_targets(result)]
+    if (width := result.settings.get("precision")) is not None and len(main):
+        widest = (main.high - main.difference).max()
+        reached = "reached" if widest <= width else "not reached: more seeds were not allowed, or would not help"
+        seeds = result.settings["seeds"]
+        said.append((f"The wanted precision of ±{width:g} was {reached} (±{widest:.3g} with {seeds} seeds).", ""))
+    return said
+
+
+def _single_targets(result: Comparison) -> list[str]:
+    """Return one sentence per arm about the single targets behind a mean."""
+    together = {target for members in result.means.members for target, _ in members}
+    table = result.table[result.table.target.isin(together)]
+    sentences = []
+    for (source, regime), of in table.groupby(["source", "regime"], sort=False):
+        defined = of[of.difference.notna()]
+        clear = [
+            f"{len(mine)} {verdict} ({listed(dict.fromkeys(mine.target), _MOST_NAMED)})"
+            if len(mine)
+            else f"none {verdict}"
+            for verdict, mine in ((verdict, defined[defined.verdict == verdict]) for verdict in ("helps", "hurts"))
         ]
+        left = f" {len(of) - len(defined)} are undefined, such as too few actives." if len(of) > len(defined) else ""
+        sentences.append(
+            f"{arm_name(regime, source)}, of {len(defined)} comparisons of single targets: {'; '.join(clear)}; for the "
+            f"others it cannot be told.{left}"
+        )
     return sentences
+
+
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of comparisons as texts, narrow enough for a page or terminal."""
+
+    def numbers(form: str, *columns: str) -> list[str]:
+        rows = table[list(columns)].itertuples(index=False)
+        return ["" if row[0] != row[0] else form.format(*row) for row in rows]
+
+    labels = table[["n_labels", "n_test"]].astype(str)
+    seen = ["" if split == "test" else f", {split}" for split in table.split]
+    return pd.DataFrame(
+        {
+            "target": table.target + seen,
+            "source": table.source,
+            "regime": table.regime,
+            "labels, training / test": labels.n_labels + " / " + labels.n_test.replace("<NA>", "-"),
+            "seeds": table.seeds.astype(str).replace("<NA>", "-"),
+            "alone": numbers("{:.3f}", "baseline"),
+            "with source": numbers("{:.3f}", "value"),
+            "difference (95% interval)": numbers("{:+.3f} ({:+.3f} to {:+.3f})", "difference", "low", "high"),
+            "detectable": numbers("{:.3f}", "detectable"),
+            "adjusted p": numbers("{:.2g}", "p_adjusted"),
+            "verdict": table.verdict,
+        }
+    )
 
 
 def probe_finding(result: LabelEfficiency, arm: str, baseline: str) -> str:

@@ -20,6 +20,7 @@ from molfm.base.files import whole, write_json
 from molfm.data.splits import SPLITS
 from molfm.nn.checkpoints import new_model, take_over
 from molfm.nn.multitask import MultiTaskModel
+from molfm.training.bar import StepBar
 from molfm.training.config import TrainConfig
 from molfm.training.evaluation import predictions
 from molfm.training.metrics import evaluate
@@ -61,9 +62,9 @@ def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightni
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=False,
-        callbacks=[recorder],
+        callbacks=[recorder, *([StepBar()] if progress else [])],
         enable_checkpointing=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
     )
 

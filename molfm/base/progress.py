@@ -1,0 +1,33 @@
+"""Progress bars: redrawn in place in a terminal or notebook, a line now and then in a log."""
+
+import sys
+from typing import TextIO
+
+from tqdm import auto
+from tqdm.notebook import tqdm as notebook_bar
+
+LOG_SECONDS = 10  # between two lines of a bar in a log
+
+
+class _Lines:
+    """A text stream that writes each state of a bar as a line of its own."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.encoding = stream, stream.encoding
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            self.stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+class tqdm(auto.tqdm):  # lower case, as the class that it stands for
+    """A progress bar on stderr, which has lines in place of redrawn ones where stderr is no terminal."""
+
+    def __init__(self, *args, **settings):
+        if not issubclass(auto.tqdm, notebook_bar) and not sys.stderr.isatty():
+            settings = {"mininterval": LOG_SECONDS, "delay": LOG_SECONDS, "maxinterval": LOG_SECONDS} | settings
+            settings["file"] = _Lines(sys.stderr)
+        super().__init__(*args, **settings)

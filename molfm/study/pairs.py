@@ -1,0 +1,204 @@
+"""Paired runs of a study, read from their folders: the rows of its tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from molfm.base.names import counted
+from molfm.data.mix import Mix
+from molfm.study.sources import TransferSource
+from molfm.study.statistics import Difference, add_verdicts, mean_of, paired_difference, too_few
+from molfm.training.metrics import PRIMARY, score, undefined
+from molfm.training.run import Run
+
+COLUMNS = (
+    *("target", "source", "regime", "metric", "split", "n_labels", "n_source", "n_test", "seeds", "baseline", "value"),
+    *("difference", "low", "high", "p", "p_adjusted", "detectable", "verdict"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One comparison: a target, a source and how the source is used.
+
+    Attributes:
+        group: ids of the targets that are trained together, including this one.
+        count: requested number of training labels of the target; None for all.
+        n_labels: that number, also where all were requested.
+        n_source: number of training labels of the source; None for a checkpoint.
+        reason: why the comparison is undefined and has no runs; None if it is defined.
+    """
+
+    target: str
+    group: tuple[str, ...]
+    source: TransferSource
+    regime: str
+    count: int | None
+    n_labels: int
+    n_source: int | None
+    reason: str | None
+
+
+def test_tables(folder: str, targets: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read a run's predictions of some targets on test and test_seen: one table per target, sorted by molecule."""
+    table = Run(folder).predictions()
+    table = table[table.split.isin(["test", "test_seen"]) & table.task.isin(targets)]
+    table = table.sort_values("mol_id", kind="stable").astype({"preds": float, "measured": float})
+    return {target: of.reset_index(drop=True) for target, of in table.groupby("task", sort=False, observed=True)}
+
+
+def _difference(
+    metric: str,
+    before: Sequence[Mapping[str, pd.DataFrame]],
+    after: Sequence[Mapping[str, pd.DataFrame]],
+    target: str,
+    here: np.ndarray,
+) -> Difference:
+    """Return the difference between two arms, each given by the `test_tables` of its seeds.
+
+    Args:
+        here: (n,) bool, the rows of the target's tables that count.
+    """
+    first = before[0][target]
+    if any(not np.array_equal(tables[target].mol_id, first.mol_id) for tables in (*before, *after)):
+        raise RuntimeError(
+            f"The runs of {target} were tested on different molecules. Delete them and start the study again."
+        )
+    arms = ([tables[target].preds.to_numpy()[here] for tables in arm] for arm in (before, after))
+    return paired_difference(metric, *arms, first.measured.to_numpy()[here], first.constitution.to_numpy()[here])
+
+
+def compare(
+    mix: Mix, runs: pd.DataFrame, cells: Sequence[Cell], seen: Mapping[tuple, np.ndarray]
+) -> tuple[pd.DataFrame, list[float]]:
+    """Return the table of a study, one row per cell and split, and the test metric of every run.
+
+    The runs of one arm are read together, and each run once per arm, so memory does not grow with the number of arms.
+
+    Args:
+        mix: the data.
+        runs: `Comparison.runs` without the column `value`.
+        cells: the comparisons.
+        seen: (target, source) -> constitutions that the source was trained on; only where `test_seen` is reported.
+    """
+    metric = {target: PRIMARY[mix.task(target).kind] for target in runs.target.unique()}
+    keys = ["target", "source", "regime", "n_labels"]
+    arms = {key: group.sort_values("seed").folder.tolist() for key, group in runs.groupby(keys, sort=False)}
+    rows: dict[int, list[dict]] = {}
+    by_arm: dict[tuple, list[int]] = {}  # folders of a baseline and an arm -> the cells that they answer
+    for number, cell in enumerate(cells):
+        facts = {"target": cell.target, "source": cell.source.label, "regime": cell.regime, "n_labels": cell.n_labels}
+        rows[number] = [facts | {"metric": PRIMARY[mix.task(cell.target).kind], "n_source": cell.n_source}]
+        if cell.reason:
+            rows[number][0] |= {"split": "test", "verdict": f"undefined: {cell.reason}"}
+            continue
+        pair = ("", "alone"), (cell.source.label, cell.regime)
+        folders = tuple(tuple(arms[cell.target, *arm, cell.n_labels]) for arm in pair)
+        by_arm.setdefault(folders, []).append(number)
+    targets_of = runs.groupby("folder").target.agg(list)
+    values: dict[tuple, float] = {}
+
+    def read(folders: tuple[str, ...]) -> list[dict[str, pd.DataFrame]]:
+        tables = [test_tables(folder, targets_of[folder]) for folder in folders]
+        for folder, of_run in zip(folders, tables, strict=True):
+            for target in targets_of[folder]:
+                if (folder, target) not in values:
+                    values[folder, target] = _value(of_run[target], metric[target])
+        return tables
+
+    alone, before = None, []
+    for (baseline, arm), numbers in by_arm.items():
+        if baseline != alone:  # the arms of one baseline follow each other
+            alone, before = baseline, read(baseline)
+        after = read(arm)
+        for number in numbers:
+            cell, facts = cells[number], rows[number].pop()
+            first, kind = before[0][cell.target], mix.task(cell.target).kind
+            for split, here in _splits(first, seen.get((cell.target, cell.source))).items():
+                row = facts | {"split": split, "seeds": len(arm), "n_test": int(here.sum())}
+                if reason := _too_few(kind, first, here):
+                    row["verdict"] = f"undefined: {reason} in {split}"
+                else:
+                    row |= _difference(facts["metric"], before, after, cell.target, here).interval()
+                rows[number].append(row)
+    table = add_verdicts(pd.DataFrame([row for of in rows.values() for row in of]).reindex(columns=COLUMNS))
+    table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
+    table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
+    return table, [values[run.folder, run.target] for run in runs.itertuples()]
+
+
+def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return, for each reported test set that is not empty, a mask over the rows of a run's predictions."""
+    if seen is None:
+        return {"test": (table.split == "test").to_numpy()}
+    known, test = np.isin(table.constitution, seen), (table.split == "test").to_numpy()
+    return {split: here for split, here in (("test", test & ~known), ("test_seen", known)) if here.any()}
+
+
+def _value(table: pd.DataFrame, metric: str) -> float:
+    table = table[table.split == "test"]
+    return score(metric, table.preds.to_numpy(), table.measured.to_numpy())
+
+
+def mean_rows(mix: Mix, runs: pd.DataFrame, by_family: bool = False, tested: Mix | None = None) -> pd.DataFrame:
+    """Return the table of means over targets that were trained together; see `Comparison.means`.
+
+    Args:
+        mix: the data.
+        runs: `Comparison.runs`, which lists only targets whose comparison is defined.
+        by_family: one mean for each family of targets instead of one for all.
+        tested: a view of the data whose test labels are scored; None for all.
+    """
+    kept: dict[str, np.ndarray] = {}  # molecules whose test labels are scored
+    arms: dict[tuple, dict[int, str]] = {}  # (targets with their numbers of labels, source, regime) -> seed -> folder
+    for (source, regime, folder, seed), of in runs.groupby(["source", "regime", "folder", "seed"], sort=False):
+        arms.setdefault((tuple(zip(of.target, of.n_labels, strict=True)), source, regime), {})[seed] = folder
+    rows = []
+    for (labels, source, regime), folders in arms.items():
+        groups: dict[str | None, list[str]] = {}
+        for target, _ in labels:
+            groups.setdefault(mix.task(target).family if by_family else "", []).append(target)
+        groups = {name: of for name, of in groups.items() if len(of) > 1 and name is not None and _metric(mix, of)}
+        if regime == "alone" or not groups:
+            continue
+        wanted = [target for of in groups.values() for target in of]
+        before, after = (
+            [test_tables(folder, wanted) for _, folder in sorted(of.items())]
+            for of in (arms[labels, "", "alone"], folders)
+        )
+        for targets in groups.values():
+            metric = _metric(mix, targets)
+            here = {target: (before[0][target].split == "test").to_numpy() for target in targets}
+            if tested is not None:
+                kept |= {target: tested.members("test", [target]) for target in targets if target not in kept}
+                here = {target: rows & np.isin(before[0][target].mol_id, kept[target]) for target, rows in here.items()}
+                targets = [name for name in targets if not _too_few(mix.task(name).kind, before[0][name], here[name])]
+            found = [_difference(metric, before, after, target, here[target]) for target in targets]
+            mean = mean_of(found)
+            rows.append(
+                {
+                    "target": f"mean of {counted([mix.task(target) for target in targets])}",
+                    **{"n_targets": len(targets), "source": source, "regime": regime, "split": "test"},
+                    **{"metric": metric, "seeds": len(folders), "n_labels": sum(n for t, n in labels if t in targets)},
+                    "n_test": sum(len(of.groups) for of in found),
+                    "spread": (mean.value - mean.baseline).std(ddof=1),
+                    "members": tuple((target, n) for target, n in labels if target in targets),
+                    **mean.interval(),
+                }
+            )
+    columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source"), "spread", "members"]
+    return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
+
+
+def _too_few(kind: str, table: pd.DataFrame, here: np.ndarray) -> str | None:
+    """Return why some rows of a target's predictions are not enough for a verdict; None if they are."""
+    measured, groups = table.measured.to_numpy()[here], table.constitution.to_numpy()[here]
+    return undefined(kind, measured) or too_few(kind, measured, groups)
+
+
+def _metric(mix: Mix, targets: Sequence[str]) -> str | None:
+    """Return the metric that all of these targets have, or None if they differ."""
+    metrics = {PRIMARY[mix.task(target).kind] for target in targets}
+    return metrics.pop() if len(metrics) == 1 else None
