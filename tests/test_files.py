@@ -1,4 +1,5 @@
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from molfm.base.files import remove_unfinished, whole, write_json, write_text
+from molfm.base.progress import tqdm
 
 
 def test_a_file_is_complete_or_absent(tmp_path):
@@ -72,3 +74,20 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / ".ba9876543210.a.npy").mkdir()
     remove_unfinished(tmp_path / "a.npy")
     assert {path.name for path in tmp_path.iterdir()} == {".0123456789ab.other-a.npy", ".0123456789ab.b.npy", "a.npy"}
+
+
+def test_a_bar_in_a_log_is_a_line_now_and_then_on_stderr(capsys, monkeypatch):
+    monkeypatch.setattr("molfm.base.progress.LOG_SECONDS", 0.01)
+    for _ in tqdm(range(5), desc="Counting"):
+        time.sleep(0.03)
+    out, err = capsys.readouterr()
+    assert not out and "\r" not in err
+    lines = err.splitlines()
+    assert 2 <= len(lines) <= 7
+    assert all(line.startswith("Counting:") and line == line.strip() for line in lines)
+    assert "5/5" in lines[-1]
+
+
+def test_a_short_wait_in_a_log_prints_nothing(capsys):
+    list(tqdm(range(5)))
+    assert capsys.readouterr().err == ""

@@ -37,6 +37,15 @@ def test_molecules_with_the_same_label_pattern_are_neighbours(tall):
     assert sorted(atlas.order) == list(range(len(tall)))
 
 
+def test_a_small_picture_holds_the_share_of_measured_molecules(tall):
+    atlas = LabelMap(tall)
+    shares = atlas.coverage(50)
+    assert shares.shape == (50, 3)
+    assert shares.mean(axis=0) == pytest.approx([1, 1 / 3, 1 / 2], abs=0.01)
+    there = np.isfinite(Lookup(tall).values(atlas.order))[:, atlas.tasks]
+    assert LabelMap(tall).coverage(10_000) == pytest.approx(there.astype(float))
+
+
 def test_tiles_of_every_level_contain_every_label_once(tall, monkeypatch):
     monkeypatch.setattr(label_map, "BLOCK_CELLS", 300)  # several blocks per tile
     atlas = LabelMap(tall)

@@ -6,6 +6,7 @@ import pytest
 
 import molfm
 from molfm.chem.drawing import atom_values, molecule_grid
+from molfm.plots.data import label_coverage, label_picture
 from molfm.plots.runs import conflict_matrix, gradient_agreement, validation_losses
 from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 
@@ -38,6 +39,31 @@ def test_the_figure_of_an_audit_shows_test_molecules_in_training_and_rejected_ro
     assert shown["test molecules in train"] == {"twice test in training of twice": 100}
     assert shown["rejected rows"] == {"twice": 25}
     assert shown["contradicting rows"] == {"twice": 100}
+
+
+def some_tasks(n):
+    facts = {"dataset": "d", "level": "graph", "kind": "binary", "domain": "biological"}
+    table = pd.DataFrame({"task": [f"d/t{i}" for i in range(n)], **facts, "n_val": 5, "n_test": 9})
+    return table.assign(family=["F" if i % 2 else "G" for i in range(n)], n_train=np.arange(n) + 10)
+
+
+def test_label_coverage_has_one_row_per_task_or_if_they_are_many_per_family():
+    assert [len(trace.y) for trace in label_coverage(some_tasks(8)).data] == [8, 8, 8]
+    used = pd.DataFrame({"target": ["d/t0", "d/t2", "d/t4"], "n_labels": [3, 3, 5]})
+    train, _, _, stars = label_coverage(some_tasks(60), used).data
+    assert list(train.y) == ["d/G (30)", "d/F (30)"]
+    assert list(train.x) == [39, 40]  # medians of 10, 12, … 68 and 11, 13, … 69
+    assert list(train.x - train.error_x.arrayminus) == [10, 11]
+    assert list(train.x + train.error_x.array) == [68, 69]
+    assert (list(stars.y), list(stars.x)) == (["d/G (30)"] * 2, [3, 5])
+
+
+def test_the_picture_of_labels_colours_only_what_is_measured():
+    shares = np.array([[1.0, 0.0], [0.5, 0.25]])
+    tasks = some_tasks(2).assign(domain=["quantum", "biological"])
+    [picture] = [trace for trace in label_picture(shares, tasks, "Who?").data if trace.type == "heatmap"]
+    assert np.isnan(picture.z[0][1])
+    assert np.nan_to_num(picture.z).tolist() == [[0.99, 0], [0.5, 1.25]]
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from molfm.nn.checkpoints import body_hash
 from molfm.plots.predictions import predicted_against_measured
 from molfm.plots.runs import gradient_agreement, learning_curves, validation_losses
 from molfm.plots.transfer import transfer_differences, transfer_matrix
-from molfm.study import comparison, plan, report, simple_models, sources
-from molfm.study.wording import finding
+from molfm.study import pairs, plan, report, simple_models, sources
+from molfm.study.wording import finding, findings
 from molfm.training.curves import head_cosines, loss_curves
 
 
@@ -207,13 +207,29 @@ def test_a_finding_in_words_states_its_interval_and_detection_limit(result):
     row = result.table.iloc[0].copy()
     row[["low", "high", "difference", "verdict"]] = -0.1, 0.2, 0.05, "cannot tell"
     row["detectable"] = 0.00423
-    text = finding(row)
-    assert "made no visible difference to aim/activity" in text
-    assert (
-        "-0.100 to +0.200" in text
-        and "30 training labels" in text
-        and "A difference below 0.0042 would probably have been missed" in text
+    answer, detail = finding(row)
+    assert answer == (
+        "Adding help to the training changed the R² of aim/activity by +0.050: no visible difference. A difference below "
+        "0.0042 would probably have been missed."
     )
+    assert "-0.100 to +0.200" in detail and "30 training labels" in detail and "2 paired seeds" in detail
+
+
+def test_the_first_finding_says_what_the_source_is_and_the_page_starts_with_it(result):
+    answer, detail = findings(result)[0]
+    assert answer.startswith(
+        "Adding computed quantum properties (help) to the training changed the R² of aim/activity by"
+    )
+    page = result.to_html()
+    body = page[page.index("</h1>") :]
+    assert body.index(answer[:60]) < body.index(detail[:40].replace("&", "&amp;")) < body.index("The difference</h2>")
+
+
+def test_a_wanted_precision_is_reported_with_what_was_reached(result):
+    half = float((result.table.high - result.table.difference).iloc[0])
+    for width, said in ((half * 1.01, "was reached"), (half / 2, "was not reached")):
+        with_goal = replace(result, settings=result.settings | {"precision": width})
+        assert said in findings(with_goal)[-1][0]
 
 
 def test_an_ordinal_target_is_refused(make_card, toy_table, own_home):
@@ -352,7 +368,7 @@ def test_a_report_leaves_out_forests_if_they_would_train_on_very_many_labels(res
 
 def test_the_table_has_one_row_per_comparison_and_undefined_rows_give_their_reason(curves):
     table = curves.table
-    assert list(table.columns) == list(comparison.COLUMNS)
+    assert list(table.columns) == list(pairs.COLUMNS)
     assert len(table) == 2 * 2 * 3 * 3  # targets, numbers of labels, sources, regimes
     judged, single = table[table.target == "aim/activity"], table[table.target == "aim/single"]
     n_test = curves.mix.tasks.n_test[0]
@@ -490,6 +506,12 @@ def test_targets_trained_together_have_a_mean_with_its_own_interval(make_card, t
     assert (mean.n_labels, mean.n_test, mean.seeds) == (*parts[["n_labels", "n_test"]].sum(), 2)
     assert mean.low < mean.difference < mean.high and mean.verdict in ("helps", "hurts", "cannot tell")
     assert "mean of 2 tasks of mine" in result.to_html()
+    assert result.main.target.tolist() == ["mean of 2 tasks of mine", "mine/oxygen"]
+    assert mean.members == (("mine/size", parts.n_labels.iloc[0]), ("mine/carbons", parts.n_labels.iloc[1]))
+    tested = mix.keep(targets, np.arange(len(mix)) % 4 > 0)
+    fewer = result.means_on(tested)
+    assert 0 < fewer.n_test.iloc[0] < mean.n_test
+    assert result.means_on(mix).difference.iloc[0] == pytest.approx(mean.difference)
     assert molfm.transfer(mix, targets, ["more"], ["cotrain"], **FEW).means.empty
 
 
@@ -599,6 +621,24 @@ def test_long_lists_of_tasks_are_counted_in_labels(assays):
     many, other = ["b1", "b2", "c1", "a1"], ["c1", "b2", "b1", "a1"]
     labels = [source.label for source in read_sources(assays, [many, ["b1", "b2"], other])]
     assert labels == ["4 tasks of own", "b1 + b2", "4 tasks of own no. 2"]
+
+
+def test_many_targets_are_shown_as_means_by_family_and_strips(assays, monkeypatch):
+    monkeypatch.setattr("molfm.study.comparison.MOST_IN_MATRIX", 2)
+    monkeypatch.setattr("molfm.study.report.MOST_IN_MATRIX", 2)
+    result = molfm.transfer(assays, [["a1", "b1", "b2"]], ["c1"], ["cotrain"], **FEW)
+    assert result.by_family.target.tolist() == ["mean of 2 tasks of own/B"]  # A has only one target
+    parts = result.table.set_index("target").loc[["own/b1", "own/b2"]]
+    assert result.by_family.difference[0] == pytest.approx(parts.difference.mean())
+    figure = result.figure()
+    assert list(figure.layout.yaxis.ticktext) == ["2 tasks of own/B<br>with c1", "3 tasks of own<br>with c1"]
+    dots = sorted(x for trace in figure.data if trace.name.startswith("one target") for x in trace.x)
+    assert dots == pytest.approx(sorted([*result.table.difference, *parts.difference]))
+    page = result.to_html()
+    assert "Every comparison of a single target (3)" in page and "mean of 3 tasks of own: learning curves" in page
+    curve = result.curves("a1", together=True)
+    each = [result.curves(name).value for name in ("a1", "b1", "b2")]
+    assert curve.value.tolist() == pytest.approx(np.mean(each, axis=0).tolist())
 
 
 def test_precision_adds_seeds_until_the_intervals_are_narrow_enough_or_seeds_run_out(assays, monkeypatch):

@@ -121,7 +121,7 @@ def prepare(
         from molfm.data.mix import load
 
         mix = load(data, smiles=smiles, split=split)
-        print_table(mix.tasks.dropna(axis="columns", how="all"), repr(mix))
+        print_table(mix.tasks.replace("", None).dropna(axis="columns", how="all"), repr(mix))
         typer.echo(str(mix.audit()))
 
 

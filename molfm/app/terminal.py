@@ -96,8 +96,7 @@ def show_transfer(result: "TransferResult") -> None:
     from molfm.plots.style import METRIC_NAMES
     from molfm.study.wording import compact, findings
 
-    main = result.main if len(result.main) else result.table
-    shown = compact(main)
+    shown = compact(result.table if result.means.empty else result.main)
     if len(shown) <= _UPRIGHT:
         shown = shown.T.reset_index().set_axis(["", *map(str, range(1, len(shown) + 1))], axis=1)
     for sentence, detail in findings(result):

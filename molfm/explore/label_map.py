@@ -93,6 +93,23 @@ class LabelMap:
             np.bitwise_or.at(pattern, molecule[item == 0], bit[number[item == 0]])
         return np.lexsort((~pattern, ~dataset)).astype(np.int32)
 
+    def coverage(self, n_rows: int) -> np.ndarray:
+        """Return a small picture: the share of molecules with a label, (n_rows, n_tasks).
+
+        A row is a run of molecules in `order`, all of about one length; a column is one of `tasks`. For node and edge
+        tasks, a molecule counts if its first atom or bond has a label.
+        """
+        n, n_tasks = len(self.mix), len(self.mix.chosen)
+        n_rows = min(n_rows, n)
+        row_of = np.empty(n, np.int64)
+        row_of[self.order] = np.arange(n) * n_rows // n
+        counts = np.zeros(n_rows * n_tasks, np.int64)
+        for number, molecule, item, _, _ in self.mix.label_blocks():
+            first = item == 0
+            counts += np.bincount(row_of[molecule[first]] * n_tasks + number[first], minlength=len(counts))
+        shares = counts.reshape(n_rows, n_tasks) / np.bincount(row_of, minlength=n_rows)[:, None]
+        return np.minimum(shares[:, self.tasks], 1.0)  # a dataset may list a molecule twice
+
     def _blocks(self, molecules: np.ndarray) -> Iterator[slice]:
         """Yield blocks of molecules whose labels can be held at once, as slices."""
         size = max(1, BLOCK_CELLS // max(1, len(self.mix.chosen)))

@@ -54,10 +54,10 @@ def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.
                 hovertemplate=f"%{{y}}: %{{x:,}} labels in {split}<br>%{{customdata[0]}} level, %{{customdata[1]}}<extra></extra>",
             )
     if used is not None:
-        stars = used.assign(row=used.target.map(row_of)).groupby("row", sort=False).n_labels.median()
+        stars = used.assign(row=used.target.map(row_of)).drop_duplicates(["row", "n_labels"])
         figure.add_scatter(
-            y=stars.index,
-            x=stars,
+            y=stars.row,
+            x=stars.n_labels,
             mode="markers",
             name="used in training",
             marker={"color": "#000000", "symbol": "star", "size": 13, "line": {"width": 1, "color": "#ffffff"}},
@@ -79,21 +79,22 @@ def label_picture(shares: np.ndarray, tasks: pd.DataFrame, title: str) -> go.Fig
     """
     figure = new_figure(title, "tasks", "molecules, grouped by their labels", 520)
     domains = list(dict.fromkeys(tasks.domain))
-    for domain in domains:
-        mine = (tasks.domain == domain).to_numpy()
-        figure.add_heatmap(
-            z=np.where(mine & (shares > 0), shares, np.nan),
-            colorscale=[(0, PALE), (1, DOMAIN_COLORS[domain])],
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            customdata=np.broadcast_to(tasks.task.to_numpy(), shares.shape),
-            hovertemplate="%{customdata}: %{z:.0%} measured<extra></extra>",
-            hoverongaps=False,
-        )
-        color = DOMAIN_COLORS[domain]
-        marker = {"color": color, "symbol": "square", "size": 11}
+    # One heatmap for all domains: the colours of domain k span from k to k + 1.
+    number = tasks.domain.map(domains.index).to_numpy()
+    colors = []
+    for k, domain in enumerate(domains):
+        low, high = k / len(domains), (k + 1) / len(domains)
+        colors += [(low, PALE), (high, DOMAIN_COLORS[domain])]
+        marker = {"color": DOMAIN_COLORS[domain], "symbol": "square", "size": 11}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=f"{domain}, measured")
+    figure.add_heatmap(
+        z=np.where(shares > 0, np.round(number + 0.99 * shares, 2), np.nan),
+        colorscale=colors,
+        zmin=0,
+        zmax=len(domains),
+        showscale=False,
+        hoverinfo="skip",
+    )
     place = tasks.reset_index(drop=True).groupby("dataset", sort=False).apply(lambda of: of.index.to_series().mean())
     figure.update_xaxes(tickvals=place.tolist(), ticktext=place.index.tolist(), showgrid=False)
     figure.update_yaxes(showticklabels=False, autorange="reversed", showgrid=False)

@@ -2,6 +2,7 @@
 
 import html
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import pandas as pd
@@ -20,7 +21,7 @@ from molfm.study.wording import compact, findings, probe_finding
 from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 from molfm.training.metrics import PRIMARY
 
-MOST_LABELS = 50_000  # training labels of all forests in a report; these take some minutes on one core
+MOST_FORESTS, MOST_LABELS = 60, 50_000  # forests in a report and their training labels: some minutes on one core
 PACKAGES = ("molfm", "torch", "torch-geometric", "rdkit", "lightning", "scikit-learn")
 _DRAWN = 8  # test molecules whose structures are drawn
 _HELD_OUT = {
@@ -38,7 +39,11 @@ _CHECKPOINT = (
 
 
 def transfer_page(
-    result: Comparison, title: str = "Does it transfer?", command: str = "", probe: LabelEfficiency | None = None
+    result: Comparison,
+    title: str = "Does it transfer?",
+    command: str = "",
+    probe: LabelEfficiency | None = None,
+    data: Sequence[str] = (),
 ) -> str:
     """Return a transfer study as one HTML page that needs nothing else.
 
@@ -46,12 +51,14 @@ def transfer_page(
         result: the study.
         title: title of the page.
         command: the command that made the study, for the footer; "" to leave it out.
+        data: HTML about the data, shown after the findings.
         probe: a comparison of a foundation model's fingerprints with other descriptions, shown in its own section; None
             to leave it out.
     """
     sections = [
         [f"<h1>{html.escape(title)}</h1>"],
         _findings(result),
+        data,
         _differences(result),
         _baseline(result),
         _labels(result),
@@ -77,14 +84,18 @@ def _differences(result: Comparison) -> list[str]:
     parts = ["<h2>The difference</h2>"]
     if n_targets > 1:
         parts.append(figure_html(result.figure(), "differences of all targets"))
+    few = n_targets <= MOST_IN_MATRIX
+    ticks = "Ticks: single seeds. " if few and seeds is not None else ""
+    grey = (
+        "Grey: differences that this comparison would have found with a chance below 80%." if few else "Dots: targets."
+    )
     parts.append(
         "<p>Marks and bars: mean difference over paired seeds and its 95% interval (Student's t over the seeds, "
-        "widened by the standard error over the constitutions of the test set). "
-        f"{'Ticks: single seeds. ' if seeds is not None else ''}Grey: differences that this comparison would have "
-        "found with a chance below 80%. Verdicts use p_adjusted: among all effects in this table that are called "
-        "clear, at most one in twenty is expected to be chance (Benjamini and Hochberg).</p>"
+        f"widened by the standard error over the constitutions of the test set). {ticks}{grey} Verdicts use the adjusted "
+        "p: among all effects in a table that are called clear, at most one in twenty is expected to be chance "
+        "(Benjamini and Hochberg).</p>"
     )
-    if n_targets <= MOST_IN_MATRIX:
+    if few:
         parts.append(figure_html(transfer_differences(table, seeds), "difference in the test metric with its interval"))
     if not means.empty:
         parts += ["<h3>Means of targets that were trained together</h3>", table_html(compact(means))]
@@ -115,7 +126,7 @@ def baselines(result: Comparison) -> pd.DataFrame:
 def _is_small(result: Comparison) -> bool:
     """Return whether the forests of `reference` train quickly enough for a report."""
     alone = result.runs[result.runs.regime == "alone"]
-    return alone.drop_duplicates(["target", "n_labels"]).n_labels.sum() <= MOST_LABELS
+    return len(alone) <= MOST_FORESTS and alone.drop_duplicates(["target", "n_labels"]).n_labels.sum() <= MOST_LABELS
 
 
 def _baseline(result: Comparison) -> list[str]:
@@ -123,7 +134,7 @@ def _baseline(result: Comparison) -> list[str]:
     title = "<h2>Is the baseline a fair one?</h2>"
     if not _is_small(result):
         text = (
-            "This page leaves out the random forests, because they train slowly on so many labels. Call "
+            "This page leaves out the random forests, because so many train slowly. Call "
             "<code>result.reference()</code> for them."
         )
         return [title, f"<p>{text}</p>"]

@@ -127,10 +127,10 @@ def transfer(
             f"Expected a precision above 0, and max_seeds of at least seeds ({seeds}), found {precision=}, {max_seeds=}."
         )
     found_sources = read_sources(mix, sources)
-    if progress:
-        tqdm.write(str(budget), file=sys.stderr)
     while True:
         study = Study(request, found_sources)
+        if progress and request.budget is budget:
+            tqdm.write(str(budget), file=sys.stderr)
         run_all(study.jobs, progress)
         runs, seeds = study.runs(), request.budget.seeds
         table, values = compare(mix, runs, study.cells, study.seen)

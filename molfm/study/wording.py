@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from molfm.base.names import listed
+from molfm.base.names import UnknownName, listed
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.study.comparison import Comparison
 from molfm.study.label_efficiency import LabelEfficiency
@@ -10,25 +10,27 @@ from molfm.study.label_efficiency import LabelEfficiency
 SENTENCES = 6  # up to so many comparisons are described one by one; of more, only those with a clear effect
 _MOST_NAMED = 12  # clear comparisons that are named in one sentence
 _HOW = {
-    "cotrain": "Training together with {}",
-    "finetune": "Fine-tuning a network pretrained on {}",
+    "cotrain": "Adding {} to the training",
+    "finetune": "Training on {} first",
     "probe": "A linear probe on a frozen network trained on {}",
 }
+_DOMAINS = {"quantum": "computed quantum properties", "biological": "other biological measurements"}
 _VERDICT = {"helps": "a clear gain", "hurts": "a clear loss", "cannot tell": "no visible difference"}
 
 
-def finding(row: pd.Series) -> tuple[str, str]:
+def finding(row: pd.Series, source: str | None = None) -> tuple[str, str]:
     """Describe in words what one comparison found, and the numbers behind it.
 
     Args:
         row: a row of `TransferResult.table`, `means` or `main`.
+        source: what to call the source; None for its name.
 
     Returns:
         The answer in plain words, with what it could have missed; and the details.
     """
     if row.verdict.startswith("undefined"):
         return f"{row.target}, {arm_name(row.regime, row.source)}: {row.verdict}.", ""
-    metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(row.source)
+    metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(source or row.source)
     where = "" if row.split == "test" else " on test molecules that the source was trained on"
     what = f"the {metric} of {row.target}"
     if row.target.startswith("mean of "):
@@ -51,24 +53,30 @@ def findings(result: Comparison) -> list[tuple[str, str]]:
     Returns:
         (sentence, details or "") of each finding.
     """
-    main, table = result.main, result.table
-    undefined = table[table.verdict.str.startswith("undefined") & ~table.target.isin(main.target)]
-    described = main if len(main) <= SENTENCES else main[main.verdict.isin(["helps", "hurts"])]
-    said = [finding(row) for _, row in described.iterrows()]
-    if len(described) < len(main):
-        said.append(
-            (f"{len(described)} of {len(main)} comparisons show a clear effect. The others are inconclusive.", "")
-        )
-    if result.means.empty:
-        said += [finding(row) for _, row in undefined.head(SENTENCES).iterrows()]
-    else:
-        said += [(sentence, "") for sentence in _single_targets(result)]
+    main = result.main
+    rows = result.table if result.means.empty else main
+    described = rows if len(rows) <= SENTENCES else rows[rows.verdict.isin(["helps", "hurts"])]
+    said = [finding(row, _in_words(result, row.source)) for _, row in described.iterrows()]
+    if len(described) < len(rows):
+        counts = f"{len(described)} of {len(rows)} comparisons show a clear effect."
+        said.append((f"{counts} The others are inconclusive or undefined.", ""))
+    said += [(sentence, "") for sentence in _single_targets(result)]
     if (width := result.settings.get("precision")) is not None and len(main):
         widest = (main.high - main.difference).max()
         reached = "reached" if widest <= width else "not reached: more seeds were not allowed, or would not help"
         seeds = result.settings["seeds"]
         said.append((f"The wanted precision of ±{width:g} was {reached} (±{widest:.3g} with {seeds} seeds).", ""))
     return said
+
+
+def _in_words(result: Comparison, source: str) -> str | None:
+    """Return what a source is, such as "computed quantum properties (xtb)", or None if its tasks have no one domain."""
+    try:
+        domains = {result.mix.task(task).domain for task in result.mix.expand(source.split(" + "))}
+    except UnknownName:  # a checkpoint, "all" or a counted list
+        return None
+    words = _DOMAINS.get(domains.pop()) if len(domains) == 1 else None
+    return words and f"{words} ({source})"
 
 
 def _single_targets(result: Comparison) -> list[str]:
@@ -86,8 +94,8 @@ def _single_targets(result: Comparison) -> list[str]:
         ]
         left = f" {len(of) - len(defined)} are undefined, such as too few actives." if len(of) > len(defined) else ""
         sentences.append(
-            f"{arm_name(regime, source)}, of {len(defined)} comparisons of single targets: {'; '.join(clear)}; for the "
-            f"others it cannot be told.{left}"
+            f"Of {len(defined)} single targets {arm_name(regime, source)}: {', '.join(clear)}. For the others, it cannot "
+            f"be told.{left}"
         )
     return sentences
 
