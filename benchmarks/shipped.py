@@ -4,8 +4,8 @@
     python benchmarks/shipped.py toymix-gine-40      # its runs are those of `toymix.py --recipe balanced --epochs 40`
 
 The weights of seed 0 are shipped; the other seeds show the variation between runs. A card has, for every task, the test
-metric of the shipped weights with a 95% interval (bootstrap over test constitutions). Finished runs are reused. The
-last line is one JSON object.
+metric of the shipped weights with a 95% interval (standard error over test constitutions). Finished runs are reused.
+The last line is one JSON object.
 """
 
 import argparse
@@ -46,10 +46,12 @@ def toymix_run(seed: int, fast: bool) -> Run:
 CHECKPOINTS = {
     "minimix-gine": (
         minimix,
-        "MiniMix, included in molfm: QM9-mini (DFT), GFN2-xTB at graph, node and edge level, measured BBB and logBB",
+        "MiniMix, included in molfm: QM9-mini (DFT), GFN2-xTB at graph, node and edge level, 179 assays of ToxCast, and "
+        "measured BBB and logBB",
         "60 epochs on all tasks, molfm.train('minimix'), GINE, 4 layers of width 96",
-        "The model is for molecules like those in QM9 (up to nine heavy atoms) and B3DB (drug-like). BBB and logBB are "
-        "one measurement and have few labels. Use the model to explore and to build on, not to decide on a drug. The "
+        "The model is for molecules like those in QM9 (up to nine heavy atoms), B3DB (drug-like) and ToxCast (drugs, "
+        "pesticides, industrial chemicals). BBB and logBB are one measurement, and logBB has few labels. A predicted "
+        "probability is the probability of a hit in an assay, not of harm. Use the model to explore and to build on, not to decide on a drug. The "
         "split of each dataset is by scaffold. Molecules with a label in training are predicted better than the tables "
         "below show.",
     ),

@@ -240,3 +240,14 @@ def test_rows_with_a_cxsmiles_extension_are_counted_and_listed():
     assert (row["count"], row["of"]) == (1, 3)
     assert audit.changed[["row", "smiles"]].to_numpy().tolist() == [[1, "C[C@H](N)O |&1:1|"]]
     assert "racemic or relative centres became unspecified" in repr(audit)
+
+
+def test_a_printed_audit_shows_the_worst_of_very_many_tasks_and_counts_the_others(make_card):
+    smiles = ["C[C@H](O)F", "C[C@@H](O)F", "C[C@H](O)Cl", "C[C@@H](O)Cl", "CC"]
+    table = pd.DataFrame({"smiles": smiles} | {f"t{i}": [0.0, 1.0, 0.0, float(i == 7), 1.0] for i in range(12)})
+    mix = molfm.load(make_card("many", table, {f"t{i}": {"kind": "binary"} for i in range(12)}), progress=False)
+    audit = mix.audit()
+    assert (audit.summary.task != "").sum() == 12
+    text = str(audit)
+    assert "many/t7" in text and text.count("many/t") - str(audit.conflicts.head(10)).count("many/t") == 3
+    assert "and 9 tasks with smaller shares, see summary" in text

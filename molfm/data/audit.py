@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 50_000  # rows whose labels are in memory at once
 MAX_LISTED = 10_000  # contradicting labels listed per dataset and check; counts are always complete
-_SHOWN = 10  # rows of each list that a printed audit shows
+_SHOWN, _WORST = 10, 3  # rows of each list, and tasks of a check with more tasks, that a printed audit shows
 _NO_CONFLICTS = pd.DataFrame(columns=["check", "task", "group", "smiles", "row", "item", "value"])
 _IDENTITY = {"molecules": "key", "constitutions": "constitution", "scaffolds": "scaffold"}  # attributes of View
 
@@ -54,7 +54,7 @@ class Audit:
     def _shown(self) -> dict[str, pd.DataFrame]:
         """Return the tables to print, by title: findings, one line per check without any, the start of each list."""
         nothing = self.summary["count"] == 0
-        shown = {f"Audit of {self.mix}": self.summary[~nothing]}
+        shown = {f"Audit of {self.mix}": _worst(self.summary[~nothing])}
         if nothing.any():
             by_check = self.summary[nothing].groupby("check", sort=False).dataset
             clean = by_check.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
@@ -81,6 +81,20 @@ class Audit:
     def _repr_html_(self) -> str:
         shown = self._shown().items()
         return "".join(f"<h4>{html.escape(title)}</h4>{t.to_html(index=False, escape=True)}" for title, t in shown)
+
+
+def _worst(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings, of a check with very many tasks only the worst, with a note that counts the others."""
+    parts = []
+    for _, of in summary.groupby(["check", "dataset", "other", "split"], sort=False):
+        if len(of) > _SHOWN:
+            worst = of.loc[(of["count"] / of["of"]).sort_values(ascending=False, kind="stable").index[:_WORST]].copy()
+            worst.iloc[-1, worst.columns.get_loc("note")] = (
+                f"and {len(of) - _WORST:,} tasks with smaller shares, see summary"
+            )
+            of = worst
+        parts.append(of)
+    return pd.concat(parts) if parts else summary
 
 
 def _aligned(table: pd.DataFrame) -> str:
