@@ -9,6 +9,7 @@ toxcast-512, toxcast-128, toxcast-32
               the same with so many labels of each assay; for 128 also by level of xTB, and probes
 families      assays of one family learn from those of others, with 128 labels each (`--targets` and `--sources`)
 noise         the control: all assays of ToxCast with 128 labels learn from drawn numbers for the same molecules
+qm9           the same from the full QM9 (DFT, 131,000 molecules), which has to be at hand or is downloaded
 minimix       logBB and BBB with all their labels. Sources: xTB, DFT, ToxCast, and all three
 minimix-few   the same with 128 labels
 checkpoints   logBB and BBB. Sources: two networks that were trained elsewhere, the published model of LargeMix and
@@ -39,6 +40,7 @@ from molfm.base.files import home
 from molfm.minimix.toxcast import unflagged
 from molfm.study.simple_models import reference_values
 from molfm.study.wording import compact, findings
+from molfm.training.curves import mean_cosines
 
 HERE = Path(__file__).parent / "transfer"
 QUANTUM = ["xtb", "qm9_mini"]
@@ -68,7 +70,8 @@ STUDIES = {
     "toxcast-128": FEW | {"sources": [*QUANTUM, "xtb/graph", "xtb/node", "xtb/edge", QUANTUM]},
     "toxcast-32": TOXCAST | {"n_labels": 32, "steps": 120, "sources": [QUANTUM]},
     "families": FEW | {"targets": ["toxcast/BSK"], "sources": ["toxcast/ATG", "toxcast/TOX21"]},
-    "noise": FEW | {"sources": ["noise"], "regimes": ["cotrain", "finetune"]},
+    "noise": FEW | {"sources": ["noise"]},
+    "qm9": FEW | {"sources": ["qm9"]},
     "minimix": MINIMIX | {"steps": 1000},
     "minimix-few": MINIMIX | {"steps": 250, "pretrain_steps": 1000, "n_labels": 128},
     "checkpoints": {
@@ -116,10 +119,16 @@ def with_noise(folder: Path) -> molfm.Mix:
     tasks = "\n".join(f"  {name}: {{}}" for name in names)
     source = "sources:\n  - {location: 'file:noise.csv'}"
     (folder / "noise.md").write_text(f"---\nname: noise\n{source}\ntasks:\n{tasks}\n---\nDrawn numbers.\n")
+    return with_toxcast("noise", folder)
+
+
+def with_toxcast(other: str, folder: Path) -> molfm.Mix:
+    """Return a mix of ToxCast and another dataset, with the split of MiniMix."""
+    folder.mkdir(parents=True, exist_ok=True)
     split = "split: scaffold\nfractions: [0.6, 0.15, 0.25]"
-    card = f"---\nname: toxcast_and_noise\ndatasets: [toxcast, noise]\n{split}\n---\nA control.\n"
-    (folder / "toxcast_and_noise.md").write_text(card)
-    return molfm.load(folder / "toxcast_and_noise.md", progress=False)
+    path = folder / f"toxcast_{other}.md"
+    path.write_text(f"---\nname: toxcast_{other}\ndatasets: [toxcast, {other}]\n{split}\n---\nFor a study.\n")
+    return molfm.load(path, progress=False)
 
 
 def forests(result: molfm.TransferResult) -> pd.DataFrame:
@@ -140,6 +149,7 @@ def main() -> None:
     parser.add_argument("--precision", type=float, help="add seeds until intervals are at most this far to each side")
     parser.add_argument("--max-seeds", type=int, default=30)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--conflicts", action="store_true", help="also record the cosines of gradients")
     parser.add_argument("--table", help="name of the table to write; default: name of the study")
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to check that it runs")
     given = parser.parse_args()
@@ -152,6 +162,9 @@ def main() -> None:
     settings = STUDIES[given.study] | {name: value for name, value in chosen.items() if value is not None}
     if given.study == "noise":
         settings["data"] = with_noise(home() / "noise")
+    elif given.study == "qm9":
+        settings["data"] = with_toxcast("qm9", home() / "qm9")
+    settings |= {"conflicts": True} if given.conflicts else {}
     result = molfm.transfer(**settings | (FAST if given.fast else {}))
     print(compact(result.main).to_string(index=False))
     for sentence, detail in findings(result):
@@ -162,13 +175,19 @@ def main() -> None:
         tables = {"": result.table, "-means": result.means, "-families": result.by_family}
         if "toxcast" in {card.name for card in result.mix.cards} and len(result.means):
             tables["-unflagged"] = result.means_on(unflagged(result.mix))
-        if given.study not in ("families", "noise"):  # their targets are in toxcast-128
+        if given.study not in ("families", "noise", "qm9"):  # their targets are in toxcast-128
             tables["-reference"] = forests(result)
         for suffix, table in tables.items():
             if len(table):
                 shown = table.drop(columns=["members", "spread"], errors="ignore")
                 shown.to_csv(HERE / f"{name}{suffix}.csv", index=False, float_format="%.5g")
         result.to_html(HERE / f"{name}.html")
+    if given.conflicts:
+        for source, of in result.runs[result.runs.regime == "cotrain"].groupby("source"):
+            pairs = mean_cosines(of.folder.unique()).groupby(["one", "other"]).cosine.agg(["mean", "std"])
+            print(
+                f"Cosines of gradients with {source}, mean over training, spread over runs:\n{pairs.round(3).to_string()}"
+            )
     facts = {"study": given.study, "settings": result.settings, "seconds": round(result.seconds)}
     main_rows = result.main.drop(columns="members", errors="ignore").round(5)
     print(json.dumps(facts | {"main": json.loads(main_rows.to_json(orient="records"))}))

@@ -44,7 +44,7 @@ _PICTURED = (
     "17beta-Estradiol",
     "Haloperidol",
     "Atrazine",
-    "Vanillin",
+    "Tamoxifen",
 )
 
 
