@@ -21,8 +21,7 @@ toymix-paper  the same with the paper's network and recipe (arXiv 2310.04292), s
 No choice was made by looking at a test set. The steps of the ToxCast studies are where the mean validation AUROC of the
 target alone stops rising. An interrupted study resumes, and a study with more `--seeds` reuses finished runs, which are
 under `runs/transfer`. Two processes of one thread each share two cores. Unless `--fast` is given, the tables are written
-to `benchmarks/transfer/NAME*.csv`, with a random forest on the labels of the first seed, and the report. The last line is
-one JSON object.
+to `benchmarks/transfer/NAME*.csv`, with the report. The last line is one JSON object.
 """
 
 import argparse
@@ -149,6 +148,7 @@ def main() -> None:
     parser.add_argument("--precision", type=float, help="add seeds until intervals are at most this far to each side")
     parser.add_argument("--max-seeds", type=int, default=30)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--forests", action="store_true", help="also score a random forest per target; takes minutes")
     parser.add_argument("--conflicts", action="store_true", help="also record the cosines of gradients")
     parser.add_argument("--table", help="name of the table to write; default: name of the study")
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to check that it runs")
@@ -175,7 +175,7 @@ def main() -> None:
         tables = {"": result.table, "-means": result.means, "-families": result.by_family}
         if "toxcast" in {card.name for card in result.mix.cards} and len(result.means):
             tables["-unflagged"] = result.means_on(unflagged(result.mix))
-        if given.study not in ("families", "noise", "qm9"):  # their targets are in toxcast-128
+        if given.forests:
             tables["-reference"] = forests(result)
         for suffix, table in tables.items():
             if len(table):

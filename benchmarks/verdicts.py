@@ -76,7 +76,7 @@ def few_actives(rng: np.random.Generator, actives: int, repetitions: int) -> dic
         if repetition < COMPARED_WITH_BOOTSTRAP:
             ratios.append(found.standard_errors[1] / bootstrap(rng, arms, target))
     facts = {"actives": actives, "comparisons": repetitions, "wrong verdict": wrong / repetitions}
-    return facts | {"standard error / bootstrap": np.mean(ratios)}
+    return facts | {"standard error / bootstrap": float(np.mean(ratios))}
 
 
 def bootstrap(rng: np.random.Generator, arms: list[list[np.ndarray]], target: np.ndarray) -> float:

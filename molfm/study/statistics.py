@@ -123,8 +123,16 @@ def paired_difference(
         here = slice(None) if tested is None else tested[seed]
         for arm, sign, runs in ((0, -1, baseline), (1, 1, other)):
             values[arm, seed], of_labels = COMPARED[metric](runs[seed][here], target[here])
-            influence[here] += sign / n * of_labels
+            influence[here] += sign / n * of_labels * _small_sample(metric, target[here])
     return Difference(*values, influence, groups)
+
+
+def _small_sample(metric: str, target: np.ndarray) -> np.ndarray | float:
+    """Return what makes the variance of an AUROC unbiased for few labels of a class, as in DeLong (1988); else 1."""
+    if metric != "auroc":
+        return 1.0
+    size = np.where(target == 1, (target == 1).sum(), (target != 1).sum())
+    return np.sqrt(size / np.maximum(size - 1, 1))
 
 
 def mean_of(differences: Sequence[Difference]) -> Difference:
