@@ -343,7 +343,7 @@ def quickstart(
         show_transfer(result)
         show_probe(found)
         show_page(out)
-        typer.echo("Next: molfm lab")
+        typer.echo("Next: molfm lab", err=True)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -161,33 +161,28 @@ def _labels(result: Comparison) -> list[str]:
 
 
 def _targets(result: Comparison) -> list[list[str]]:
-    """Return one section per target: label efficiency, learning curves, gradients, predictions."""
+    """Return one section per target, or per group of very many: label efficiency, learning curves, gradients, predictions."""
     sections, explained = [], set()  # targets that were trained together share a network, which is explained once
     many = result.table.target.nunique() > MOST_IN_MATRIX
-    together = {members[0][0]: name for name, members in zip(result.means.target, result.means.members, strict=True)}
-    for target in result.table.target.unique():
+    named = {target: target for target in result.table.target.unique()}
+    if many:  # the first of a group stands for all
+        named = {members[0][0]: name for name, members in zip(result.means.target, result.means.members, strict=True)}
+    for target, name in named.items():
         runs = result.runs[result.runs.target == target]
-        if many and target in together:  # the first of a group stands for all
-            figure = learning_curves(
-                result.curves(target, together=True), METRIC_NAMES[PRIMARY[result.mix.task(target).kind]]
-            )
-            name = html.escape(together[target])
-            parts = [f"<h2>{name}: learning curves</h2>", figure_html(figure, f"validation metric, {name}, by step")]
-            sections.append(parts)
-        if runs.empty or many:
+        if runs.empty:
             continue
-        kind, name = result.mix.task(target).kind, html.escape(target)
+        kind, title = result.mix.task(target).kind, html.escape(name)
         parts = []
-        if runs.n_labels.nunique() > 1:
+        if runs.n_labels.nunique() > 1 and not many:
             figure = result.figure(target, reference=_is_small(result))
             parts += [
-                f"<h2>{name}: how many labels it takes</h2>",
+                f"<h2>{title}: how many labels it takes</h2>",
                 figure_html(figure, f"test metric of {target} against training labels"),
             ]
-        figure = learning_curves(result.curves(target), METRIC_NAMES[PRIMARY[kind]])
+        figure = learning_curves(result.curves(target, together=many), METRIC_NAMES[PRIMARY[kind]])
         parts += [
-            f"<h2>{name}: learning curves</h2>",
-            figure_html(figure, f"validation metric of {target} against training step"),
+            f"<h2>{title}: learning curves</h2>",
+            figure_html(figure, f"validation metric of {name} against training step"),
         ]
         if result.settings.get("conflicts"):
             most = runs[(runs.n_labels == runs.n_labels.max()) & (runs.regime == "cotrain")]
@@ -195,8 +190,8 @@ def _targets(result: Comparison) -> list[list[str]]:
                 folders = tuple(result.arm(target, source, "cotrain").folder)
                 if folders not in explained:
                     explained.add(folders)
-                    parts += _gradients(target, source, folders)
-        if kind == "regression":
+                    parts += _gradients(name, source, folders)
+        if kind == "regression" and not many:
             parts += _predictions(result, target)
         sections.append(parts)
     return sections
