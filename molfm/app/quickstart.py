@@ -94,13 +94,11 @@ def _data(mix: Mix) -> list[str]:
     """Return what MiniMix holds: a picture of its labels, and some of its molecules."""
     labels = LabelMap(mix)
     tasks = mix.tasks.iloc[labels.tasks]
-    picture = label_picture(
-        labels.coverage(256), tasks, f"Who was measured: {len(mix):,} molecules, {len(tasks)} tasks"
-    )
+    picture = label_picture(labels.coverage(256), tasks, f"Who has labels: {len(mix):,} molecules, {len(tasks)} tasks")
     return [
         "<h2>The data</h2>",
-        "<p>Each column is a task, each row a group of molecules. Colour: measured. White: not measured. Quantum labels "
-        "can be computed for any molecule. Biological ones cost a laboratory a day each, and half of ToxCast's table is "
+        "<p>Each column is a task, each row a group of molecules. A cell is coloured where the molecules have a label. Quantum "
+        "labels can be computed for any molecule. Biological labels need a laboratory, and half of ToxCast's table is "
         "empty.</p>",
         figure_html(picture, "which molecules have labels of which tasks"),
         molecule_grid(*named_molecules(mix)),

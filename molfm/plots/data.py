@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.plots.style import DOMAIN_COLORS, PALE, new_figure
+from molfm.plots.style import DOMAIN_COLORS, new_figure
 
 _MOST_ROWS = 40  # tasks that have a row of their own; of more, those of one family share a row
 
@@ -70,7 +70,7 @@ def label_coverage(tasks: pd.DataFrame, used: pd.DataFrame | None = None) -> go.
 
 
 def label_picture(shares: np.ndarray, tasks: pd.DataFrame, title: str) -> go.Figure:
-    """Show which molecules have labels of which tasks: one column per task, coloured by its domain where measured.
+    """Show which molecules have labels of which tasks: one column per task, in the colour of its domain.
 
     Args:
         shares: (n_rows, n_tasks) share of the molecules of each row that have a label of each task.
@@ -84,9 +84,11 @@ def label_picture(shares: np.ndarray, tasks: pd.DataFrame, title: str) -> go.Fig
     colors = []
     for k, domain in enumerate(domains):
         low, high = k / len(domains), (k + 1) / len(domains)
-        colors += [(low, PALE), (high, DOMAIN_COLORS[domain])]
+        r, g, b = (int(DOMAIN_COLORS[domain][i : i + 2], 16) for i in (1, 3, 5))
+        # Transparent, not pale, where few of a row's molecules have a label: right on white and on black.
+        colors += [(low, f"rgba({r},{g},{b},0.15)"), (high, f"rgba({r},{g},{b},1)")]
         marker = {"color": DOMAIN_COLORS[domain], "symbol": "square", "size": 11}
-        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=f"{domain}, measured")
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=domain or "no domain")
     figure.add_heatmap(
         z=np.where(shares > 0, np.round(number + 0.99 * shares, 2), np.nan),
         colorscale=colors,

@@ -113,7 +113,12 @@ def transfer_strip(table: pd.DataFrame, means: pd.DataFrame) -> go.Figure:
                 x=of.difference,
                 y=place - 0.12 - 0.3 * _spread_out(of.difference.to_numpy()),
                 mode="markers",
-                marker={"size": 9 if clear else 5, "symbol": mark, "color": "#1b1f24" if clear else "#999999"},
+                marker={
+                    "size": 10 if clear else 5,
+                    "symbol": mark,
+                    "color": "#1b1f24" if clear else "#999999",
+                    "line": {"width": 1 if clear else 0, "color": "#ffffff"},  # black is seen on black, too
+                },
                 name=f"one target: {verdict}",
                 legendgroup=verdict,
                 showlegend=verdict not in shown,

@@ -86,16 +86,14 @@ def _single_targets(result: Comparison) -> list[str]:
     sentences = []
     for (source, regime), of in table.groupby(["source", "regime"], sort=False):
         defined = of[of.difference.notna()]
-        clear = [
-            f"{len(mine)} {verdict} ({listed(dict.fromkeys(mine.target), _MOST_NAMED)})"
-            if len(mine)
-            else f"none {verdict}"
-            for verdict, mine in ((verdict, defined[defined.verdict == verdict]) for verdict in ("helps", "hurts"))
-        ]
+        gains, losses = (list(dict.fromkeys(defined.target[defined.verdict == word])) for word in ("helps", "hurts"))
+        clear = " and ".join(
+            f"{len(names) or 'none'} {word}" + (f" ({listed(names, _MOST_NAMED)})" if names else "")
+            for names, word in ((gains, "clearly improved"), (losses, "clearly worsened"))
+        )
         left = f" {len(of) - len(defined)} are undefined, such as too few actives." if len(of) > len(defined) else ""
         sentences.append(
-            f"Of {len(defined)} single targets {arm_name(regime, source)}: {', '.join(clear)}. For the others, it cannot "
-            f"be told.{left}"
+            f"Of {len(defined)} single targets {arm_name(regime, source)}, {clear}. For the others, it cannot be told.{left}"
         )
     return sentences
 
