@@ -115,7 +115,7 @@ data: "{data}"
 network: "{config["layer"]}, {config["num_layers"]} layers of width {config["hidden_channels"]}, {size:,} parameters"
 recipe: "{recipe}; {settings}; seed 0, weights with the lowest mean validation loss of the heads"
 license: MIT
-command: python benchmarks/shipped.py {name}
+command: python benchmarks/shipped.py {name} --seeds {len(runs)}
 ---
 # {name}
 
