@@ -507,6 +507,7 @@ def test_targets_trained_together_have_a_mean_with_its_own_interval(make_card, t
     assert mean.low < mean.difference < mean.high and mean.verdict in ("helps", "hurts", "cannot tell")
     assert "mean of 2 tasks of mine" in result.to_html()
     assert result.main.target.tolist() == ["mean of 2 tasks of mine", "mine/oxygen"]
+    assert [str(n) for n in result.main.seeds] == ["2", "2"]
     assert mean.members == (("mine/size", parts.n_labels.iloc[0]), ("mine/carbons", parts.n_labels.iloc[1]))
     tested = mix.keep(targets, np.arange(len(mix)) % 4 > 0)
     fewer = result.means_on(tested)

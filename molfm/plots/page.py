@@ -18,7 +18,7 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; } h2 { font-siz
 .finding small { display: block; font-size: .82rem; margin-top: .35rem; opacity: .85; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
 code { background: var(--soft); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
 summary { cursor: pointer; color: var(--accent); } a { color: var(--accent); }
 """

@@ -183,7 +183,8 @@ class Comparison:
         single = self.table[self.table.target.isin(self.runs.target[size == 1]) & self.table.difference.notna()]
         spread = self.by_seed.groupby(["target", *keys]).difference.std().rename("spread").reset_index()
         single = single.merge(spread, on=["target", *keys], how="left")
-        return pd.concat([self.means, single], ignore_index=True) if len(single) else self.means
+        found = pd.concat([self.means, single], ignore_index=True) if len(single) else self.means
+        return found.astype(dict.fromkeys(["n_labels", "n_test", "seeds"], "Int64"))
 
     def seeds_for(self, width: float) -> float:
         """Return how many seeds make the intervals of all rows of `main` that seeds can make so narrow.
