@@ -315,8 +315,26 @@ def test_an_impossible_limit_is_an_error(many, toy):
         many.limit("y", n_train + 1)
     with pytest.raises(ValueError, match="0 were asked for"):
         many.limit("y", 0)
+    with pytest.raises(ValueError, match="y has 0 labelled training molecules; 1 were asked for"):
+        many.keep(["y"], np.zeros(len(many), bool)).limit("y", 1)
     with pytest.raises(ValueError, match="Only labels of graph tasks can be limited; toy/element is at node level"):
         toy.limit("element", 3)
+
+
+def test_tasks_are_limited_together_as_one_by_one(many):
+    together = many.limit(["y", "z"], 7, seed=2)
+    for task in ("y", "z"):
+        pd.testing.assert_series_equal(together.labels(task), many.limit(task, 7, seed=2).labels(task))
+
+
+def test_tasks_may_share_a_mask_and_narrow_it_separately(many):
+    half = np.arange(len(many)) % 2 == 0
+    both = many.keep(["y", "z"], half)
+    half[:] = False  # the view has its own copy
+    narrowed = both.limit("y", 3)
+    assert both.labels("z").notna().sum() == (many.labels("z").notna() & (np.arange(len(many)) % 2 == 0)).sum()
+    assert narrowed.tasks.n_train[0] == 3
+    pd.testing.assert_series_equal(narrowed.labels("z"), both.labels("z"))
 
 
 def test_keep_drops_labels_of_other_molecules_and_leaves_other_tasks(pair):

@@ -15,6 +15,7 @@ from molfm.base.files import write_text
 from molfm.chem.drawing import molecule_grid
 from molfm.data.mix import Mix, load
 from molfm.explore.label_map import LabelMap
+from molfm.explore.lookup import Lookup
 from molfm.plots.data import label_picture
 from molfm.plots.page import figure_html
 from molfm.study.label_efficiency import LabelEfficiency, label_efficiency
@@ -76,7 +77,7 @@ def named_molecules(mix: Mix, names: Sequence[str] = _PICTURED) -> tuple[list[st
         mix: MiniMix.
         names: names in ToxCast; those that it lacks are left out.
     """
-    lookup, assays = LabelMap(mix).lookup, LabelMap(mix.select([TARGETS])).lookup
+    lookup, assays = Lookup(mix), Lookup(mix.select([TARGETS]))
     found, captions = [], []
     for name in names:
         near = np.flatnonzero(lookup.named(name, np.arange(len(mix))))

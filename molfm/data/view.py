@@ -99,12 +99,12 @@ class View:
     @cached_property
     def _masks(self) -> tuple[np.ndarray, np.ndarray]:
         """The masks of `kept`, each once, below one that keeps everything, and the row of each task's mask."""
-        place = {id(mask): row for row, mask in enumerate({id(mask): mask for mask in self.kept.values()}.values(), 1)}
-        distinct = {id(mask): mask for mask in self.kept.values()}.values()
+        distinct = {id(mask): mask for mask in self.kept.values()}  # many tasks may share one
+        place = {key: row for row, key in enumerate(distinct, 1)}
         row_of = np.zeros(len(self.chosen), np.int64)
         for task, mask in self.kept.items():
             row_of[task] = place[id(mask)]
-        return np.stack([np.ones(len(self), bool), *distinct]), row_of
+        return np.stack([np.ones(len(self), bool), *distinct.values()]), row_of
 
     def _keeps(self, task: np.ndarray, molecule: np.ndarray) -> np.ndarray:
         """Return whether the view keeps labels, given by task and molecule, (n,) each."""
@@ -130,12 +130,14 @@ class View:
         for task in (self.chosen[number] for number in numbers):
             if task.level != "graph":
                 raise InputError(f"Only labels of graph tasks can be limited; {task.id} is at {task.level} level.")
-        blocks = [(number, molecule, split) for number, molecule, _, split, _ in self.label_blocks(numbers)]
+        blocks = [(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))]
+        blocks += [(number, molecule, split) for number, molecule, _, split, _ in self.label_blocks(numbers)]
         number, molecule, split = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
         order = np.lexsort((molecule, number))
         number, molecule, split = number[order], molecule[order], split[order]
         # A molecule that is listed twice counts once, with its first label.
-        first = np.insert((np.diff(number) != 0) | (np.diff(molecule) != 0), 0, True)
+        first = np.ones(len(number), bool)
+        first[1:] = (np.diff(number) != 0) | (np.diff(molecule) != 0)
         number, molecule, split = number[first], molecule[first], split[first]
         rank, masks = uniform(self.key[molecule], seed), {}
         for task in numbers:
