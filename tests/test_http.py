@@ -172,7 +172,8 @@ def test_a_server_error_is_retried_but_a_missing_file_is_not(part, server):
     assert len(server.requests) == 4
 
 
-def test_the_progress_bar_counts_bytes_and_continues_after_a_drop(part, server, capsys):
+def test_the_progress_bar_counts_bytes_and_continues_after_a_drop(part, server, capsys, monkeypatch):
+    monkeypatch.setattr("molfm.base.progress.LOG_SECONDS", 0)
     server.faults = [{"drop": 100_000}]
     stream(server.url + PATH, part, progress=True)
     shown = capsys.readouterr().err
