@@ -513,6 +513,7 @@ def test_targets_trained_together_have_a_mean_with_its_own_interval(make_card, t
     fewer = result.means_on(tested)
     assert 0 < fewer.n_test.iloc[0] < mean.n_test
     assert result.means_on(mix).difference.iloc[0] == pytest.approx(mean.difference)
+    assert result.means_on(mix.keep(targets, np.arange(len(mix)) < 3)).empty  # too few molecules for a verdict
     assert molfm.transfer(mix, targets, ["more"], ["cotrain"], **FEW).means.empty
 
 

@@ -15,7 +15,7 @@ from molfm.base.files import whole, write_json
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix, write_mix
 from molfm.plots.transfer import transfer_curves, transfer_differences, transfer_matrix, transfer_strip
-from molfm.study.pairs import mean_rows, test_tables
+from molfm.study.pairs import mean_rows, tested_tables
 from molfm.study.simple_models import reference_values
 from molfm.study.statistics import seeds_for
 from molfm.training.curves import read_metrics
@@ -105,7 +105,7 @@ class Comparison:
         parts = []
         for regime, source, arm in self._arms(target, n_labels):
             name = self._id(target)
-            tables = pd.concat([test_tables(folder, [name])[name] for folder in arm.folder])
+            tables = pd.concat([tested_tables(folder, [name])[name] for folder in arm.folder])
             mean = tables[tables.split == "test"].groupby("mol_id", as_index=False)[["preds", "measured"]].mean()
             parts.append(mean.assign(source=source, regime=regime))
         found = pd.concat(parts, ignore_index=True)

@@ -41,7 +41,7 @@ class Cell:
     reason: str | None
 
 
-def test_tables(folder: str, targets: Sequence[str]) -> dict[str, pd.DataFrame]:
+def tested_tables(folder: str, targets: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Read a run's predictions of some targets on test and test_seen: one table per target, sorted by molecule."""
     table = Run(folder).predictions()
     table = table[table.split.isin(["test", "test_seen"]) & table.task.isin(targets)]
@@ -56,7 +56,7 @@ def _difference(
     target: str,
     here: np.ndarray,
 ) -> Difference:
-    """Return the difference between two arms, each given by the `test_tables` of its seeds.
+    """Return the difference between two arms, each given by the `tested_tables` of its seeds.
 
     Args:
         here: (n,) bool, the rows of the target's tables that count.
@@ -101,7 +101,7 @@ def compare(
     values: dict[tuple, float] = {}
 
     def read(folders: tuple[str, ...]) -> list[dict[str, pd.DataFrame]]:
-        tables = [test_tables(folder, targets_of[folder]) for folder in folders]
+        tables = [tested_tables(folder, targets_of[folder]) for folder in folders]
         for folder, of_run in zip(folders, tables, strict=True):
             for target in targets_of[folder]:
                 if (folder, target) not in values:
@@ -109,8 +109,9 @@ def compare(
         return tables
 
     alone, before = None, []
-    for (baseline, arm), numbers in by_arm.items():
-        if baseline != alone:  # the arms of one baseline follow each other
+    order = list(dict.fromkeys(baseline for baseline, _ in by_arm))
+    for (baseline, arm), numbers in sorted(by_arm.items(), key=lambda item: order.index(item[0][0])):
+        if baseline != alone:
             alone, before = baseline, read(baseline)
         after = read(arm)
         for number in numbers:
@@ -165,7 +166,7 @@ def mean_rows(mix: Mix, runs: pd.DataFrame, by_family: bool = False, tested: Mix
             continue
         wanted = [target for of in groups.values() for target in of]
         before, after = (
-            [test_tables(folder, wanted) for _, folder in sorted(of.items())]
+            [tested_tables(folder, wanted) for _, folder in sorted(of.items())]
             for of in (arms[labels, "", "alone"], folders)
         )
         for targets in groups.values():
@@ -173,8 +174,10 @@ def mean_rows(mix: Mix, runs: pd.DataFrame, by_family: bool = False, tested: Mix
             here = {target: (before[0][target].split == "test").to_numpy() for target in targets}
             if tested is not None:
                 kept |= {target: tested.members("test", [target]) for target in targets if target not in kept}
-                here = {target: rows & np.isin(before[0][target].mol_id, kept[target]) for target, rows in here.items()}
+                here = {name: at & np.isin(before[0][name].mol_id, kept[name]) for name, at in here.items()}
                 targets = [name for name in targets if not _too_few(mix.task(name).kind, before[0][name], here[name])]
+                if len(targets) < 2:
+                    continue
             found = [_difference(metric, before, after, target, here[target]) for target in targets]
             mean = mean_of(found)
             rows.append(

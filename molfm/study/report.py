@@ -102,9 +102,7 @@ def _differences(result: Comparison) -> list[str]:
         if not result.by_family.empty:
             parts += ["<h3>Means by family</h3>", table_html(compact(result.by_family))]
     title = f"Every comparison of a single target ({len(table):,})"
-    parts.append(
-        _folded(title, table_html(compact(table))) if n_targets > MOST_IN_MATRIX else table_html(compact(table))
-    )
+    parts.append(table_html(compact(table)) if few else _folded(title, table_html(compact(table))))
     return [*parts, _folded("Every run", table_html(result.runs.drop(columns="folder")))]
 
 
