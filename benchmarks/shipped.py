@@ -51,7 +51,8 @@ CHECKPOINTS = {
         "60 epochs on all tasks, molfm.train('minimix'), GINE, 4 layers of width 96",
         "The model is for molecules like those in QM9 (up to nine heavy atoms), B3DB (drug-like) and ToxCast (drugs, "
         "pesticides, industrial chemicals). BBB and logBB are one measurement, and logBB has few labels. A predicted "
-        "probability is the probability of a hit in an assay, not of harm. Use the model to explore and to build on, not to decide on a drug. The "
+        "probability is the probability of a hit in an assay, not of harm. Use the model to explore and to build on, "
+        "not to decide on a drug. The "
         "split of each dataset is by scaffold. Molecules with a label in training are predicted better than the tables "
         "below show.",
     ),

@@ -6,7 +6,7 @@
 toxcast       all assays of ToxCast in one network, with all their labels. Sources: xTB, DFT (QM9-mini) and both. Regimes:
               trained together and fine-tuned
 toxcast-512, toxcast-128, toxcast-32
-              the same with so many labels of each assay; for 128 also by level of xTB, and probes
+              the same with so many labels of each assay; for 128 also by level of xTB
 families      assays of one family learn from those of others, with 128 labels each (`--targets` and `--sources`)
 noise         the control: all assays of ToxCast with 128 labels learn from drawn numbers for the same molecules
 qm9           the same from the full QM9 (DFT, 131,000 molecules), which has to be at hand or is downloaded

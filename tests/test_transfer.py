@@ -643,14 +643,12 @@ def test_many_targets_are_shown_as_means_by_family_and_strips(assays, monkeypatc
     assert curve.value.tolist() == pytest.approx(np.mean(each, axis=0).tolist())
 
 
-def test_precision_adds_seeds_until_the_intervals_are_narrow_enough_or_seeds_run_out(assays, monkeypatch):
+def test_precision_adds_seeds_until_the_intervals_are_narrow_enough_or_seeds_run_out(assays):
     settings = FEW | {"regimes": ["cotrain"]}
     wide = molfm.transfer(assays, ["a1"], ["own/B"], **settings)
     half = float((wide.table.high - wide.table.difference).iloc[0])
     enough = molfm.transfer(assays, ["a1"], ["own/B"], precision=1.01 * half, **settings)
     assert enough.settings["seeds"] == 2
-    more = molfm.transfer(assays, ["a1"], ["own/B"], precision=half / 100, max_seeds=3, **settings)
-    assert more.settings["seeds"] in (2, 3)  # 2 if the test set alone makes it wider
     several = molfm.transfer(assays, ["a1"], ["own/B"], precision=half / 2, max_seeds=4, **settings)
     assert 2 < several.settings["seeds"] <= 4
     assert several.table.seeds.tolist() == [several.settings["seeds"]]

@@ -332,7 +332,9 @@ def embed(
 
 @app.command()
 def quickstart(
-    full: Annotated[bool, typer.Option("--full", help="run the studies at full size: an hour on two cores")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="run the studies with more seeds, labels and a larger network")
+    ] = False,
     out: Annotated[Path, typer.Option(help="file to write the report to")] = Path("quickstart.html"),
 ) -> None:
     """Test whether quantum chemistry, or a foundation model, helps a task with few labels, in three minutes."""

@@ -3,7 +3,7 @@
 It writes tables to `data_cards/minimix/`, each described by its card: `qm9_mini` (DFT), `toxcast` (measured
 bioactivity, `toxcast.py`), `b3db` (measured blood-brain-barrier permeability) and `xtb` (semi-empirical labels that
 `quantum.py` computes for the molecules of the last two). The order of rows, the choice of molecules and the rounding
-depend only on the sources, so the same versions give the same bytes. xTB takes about two hours of CPU; an interrupted
+depend only on the sources, so the same versions give the same bytes. xTB takes more than an hour of CPU; an interrupted
 build resumes after the chunks that are finished.
 """
 

@@ -85,7 +85,7 @@ def transfer_differences(table: pd.DataFrame, seeds: pd.DataFrame | None = None)
 def transfer_strip(table: pd.DataFrame, means: pd.DataFrame) -> go.Figure:
     """Show targets that were trained together: one row per mean, with its interval above a strip of the single targets.
 
-    Diamonds and bars: the mean difference and its 95% interval. Dots: the mean difference of each target, grey, or black
+    Large marks and bars: the mean difference and its 95% interval. Dots: the mean difference of each target, grey, or black
     and pointed where its own verdict is clear (▲ helps, ▼ hurts).
 
     Args:

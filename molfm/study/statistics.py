@@ -8,8 +8,7 @@ The interval of a difference covers two sources of chance that a single run hide
 
     half-width² = (t · s / √n_seeds)² + (1.96 · s_test)²
 
-s_test agrees with a bootstrap over constitutions to a few percent (`benchmarks/verdicts.py`) and takes a thousandth of
-its time. The p-value is the level at which the interval just reaches 0. The smallest detectable difference is the one
+s_test agrees with a bootstrap over constitutions to a few percent (`benchmarks/verdicts.py`). The p-value is the level at which the interval just reaches 0. The smallest detectable difference is the one
 whose own 95% interval would exclude 0 with a chance of 80%; verdicts that are corrected for many comparisons need a
 larger one.
 
