@@ -6,6 +6,6 @@ The prefix of a file names its widget: atlas, browser, or shared by all. Files w
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.molecule3d import Molecule3D
-from molfm.widgets.shared import Selection
+from molfm.widgets.shared import Selection, link
 
-__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection"]
+__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "link"]

@@ -2,41 +2,6 @@
 
 const NO_SELECTION = "A saved page cannot select molecules. Run the widget in a notebook.";
 
-/**
- * Make tabs for `panels`, name -> { root, show, once }. show() runs each time the tab is opened, or only the first time if `once` is
- * true. Returns the tab list and `open(name)`.
- */
-function tabs(ui, panels) {
-  const names = Object.keys(panels), filled = new Set();
-  const id = Math.random().toString(36).slice(2);
-  const buttons = names.map((name, i) => h("button", { role: "tab", id: `${id}-tab-${i}`, "aria-controls": `${id}-panel-${i}`,
-    onclick: ui.guarded(() => { ui.remember({ tab: name }); return open(name); }),
-    onkeydown: ui.guarded((event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      const next = buttons[(i + step + names.length) % names.length];
-      next.focus();
-      next.click();
-    }) }, name));
-  names.forEach((name, i) => {
-    const { root } = panels[name];
-    root.id = `${id}-panel-${i}`;
-    root.setAttribute("role", "tabpanel");
-    root.setAttribute("aria-labelledby", `${id}-tab-${i}`);
-  });
-  async function open(name) {
-    names.forEach((other, i) => {
-      buttons[i].setAttribute("aria-selected", String(other === name));
-      buttons[i].tabIndex = other === name ? 0 : -1;
-      panels[other].root.hidden = other !== name;
-    });
-    if (panels[name].once && filled.has(name)) return;
-    filled.add(name);
-    try { await panels[name].show(); } catch (error) { filled.delete(name); throw error; }
-  }
-  return { list: h("div", { role: "tablist", ariaLabel: "Views", className: "molfm-tabs" }, buttons), open };
-}
-
 /** The legend of the label picture; it follows the theme. */
 function labelLegend(ui) {
   const root = h("div", { className: "molfm-legend molfm-colors" });

@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import traitlets
 from molfm.widgets.browser import MoleculeBrowser
-from molfm.widgets.shared import MixWidget, Selection, source
+from molfm.widgets.shared import MixWidget, Selection, link, source
 
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
@@ -70,7 +69,7 @@ class LabelAtlas(MixWidget):
         """
         browser = MoleculeBrowser(self.data, model)
         browser.view = browser.view | {"selected": True}
-        traitlets.link((self, "selection"), (browser, "selection"))
+        link(self, browser)
         return browser
 
     # ------------------------------------------------------------------------------------------------------ questions

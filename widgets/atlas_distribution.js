@@ -1,7 +1,7 @@
 // The distribution of one task's labels in each split, as a chart (lines for numbers, bars for classes) and as a table.
 
-const SPLIT_STYLE = { // colour and dashes
-  train: ["#0072b2", ""], val: ["#e69f00", "5 3"], test: ["#d55e00", "2 2"], test_seen: ["#cc79a7", "8 3 2 3"],
+const SPLIT_STYLE = { // width and dashes of a line, opacity of a bar
+  train: [1.2, "", 0.35], val: [2.4, "", 0.6], test: [1.8, "2 3", 0.95], test_seen: [1.8, "8 3 2 3", 0.8],
 };
 
 /** Return the elements of chart, key and table; `found` is the kernel's answer to "distribution". */
@@ -22,20 +22,21 @@ function distributionChart(task, found) {
     parts.push(h("svg:text", { x: x(value), y: y(0) + 14, "text-anchor": "middle" }, number(value)));
   parts.push(h("svg:text", { x: box.x + box.width / 2, y: height - 4, "text-anchor": "middle" }, classes ? "class" : task.unit || "value"));
   splits.forEach((split, place) => {
-    const [color, dash] = SPLIT_STYLE[split];
+    const [stroke, dash, opacity] = SPLIT_STYLE[split];
     if (classes) for (let bin = 0; bin < bins; bin++) {
       const bar = (0.7 * (x(1) - x(0))) / splits.length, left = x(found.edges[bin] + 0.15) + place * bar, at = y(share(split, bin));
-      parts.push(h("svg:rect", { x: left, y: at, width: Math.max(1, bar - 2), height: y(0) - at, fill: color }));
+      parts.push(h("svg:rect", { x: left, y: at, width: Math.max(1, bar - 2), height: y(0) - at, fill: "currentColor", opacity }));
     } else {
       const points = found.edges.slice(0, -1).map((edge, bin) => `${x(edge)},${y(share(split, bin))} ${x(found.edges[bin + 1])},${y(share(split, bin))}`);
-      parts.push(h("svg:polyline", { points: points.join(" "), fill: "none", stroke: color, "stroke-width": 1.8, "stroke-dasharray": dash }));
+      parts.push(h("svg:polyline", { points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": stroke, "stroke-dasharray": dash }));
     }
   });
 
   const label = `Distribution of ${task.task} by split`;
   const key = splits.map((split) => {
-    const [color, dash] = SPLIT_STYLE[split];
-    const line = h("svg:line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke: color, "stroke-width": 3, "stroke-dasharray": classes ? "" : dash });
+    const [stroke, dash, opacity] = SPLIT_STYLE[split];
+    const line = h("svg:line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke: "currentColor", "stroke-width": classes ? 6 : stroke,
+      "stroke-dasharray": classes ? "" : dash, opacity: classes ? opacity : 1 });
     return h("span", { className: "molfm-key" }, h("svg:svg", { width: 22, height: 8, "aria-hidden": "true" }, line), `${split} ${number(total[split])}`);
   });
   const bin = (i) => (classes ? String(found.edges[i] + 0.5) : `${number(found.edges[i])} to ${number(found.edges[i + 1])}`);

@@ -20,19 +20,24 @@ import anywidget
 import numpy as np
 import traitlets
 
+from molfm.base.colors import ELEMENTS, THEMES, rgb
+from molfm.base.errors import InputError
 from molfm.base.files import write_text
 from molfm.base.names import did_you_mean
 from molfm.data.mix import Mix
 
 MAX_ERRORS = 100  # kept; a recurring error must not fill the memory
+MAX_UNDONE = 50  # earlier selections that "undo" can bring back
 
 
 SHARED = {  # the files that are joined before the files of every widget, in this order
     "js": (
         "shared_dom",
+        "shared_controls",
         "shared_format",
         "shared_colors",
         "shared_canvas",
+        "shared_chart",
         "shared_kernel",
         "shared_static",
         "shared_frame",
@@ -44,10 +49,21 @@ SHARED = {  # the files that are joined before the files of every widget, in thi
 def source(suffix: str, *names: str) -> str:
     """Return the JavaScript ("js") or CSS ("css") of a widget as one text: the shared files, then the named ones, in order.
 
-    They are joined because a widget's module is loaded as a blob, which cannot import relative files.
+    They are joined because a widget's module is loaded as a blob, which cannot import relative files. The colours of
+    `molfm.base.colors` come first: as `THEMES` and `ELEMENT_COLORS` in JavaScript, as variables such as --paper in CSS.
     """
     folder = files("molfm.widgets")
-    return "\n".join((folder / f"{name}.{suffix}").read_text("utf-8") for name in (*SHARED[suffix], *names))
+    parts = [(folder / f"{name}.{suffix}").read_text("utf-8") for name in (*SHARED[suffix], *names)]
+    return "\n".join([_colors(suffix), *parts])
+
+
+def _colors(suffix: str) -> str:
+    if suffix == "css":
+        variables = {theme: "".join(f"--{role}:{color};" for role, color in of.items()) for theme, of in THEMES.items()}
+        return f".molfm{{{variables['light']}}}\n.molfm.dark{{{variables['dark']}}}"
+    themes = {theme: {role: rgb(color) for role, color in of.items()} for theme, of in THEMES.items()}
+    elements = {number: rgb(color) for number, color in ELEMENTS.items()}
+    return f"export const THEMES = {json.dumps(themes)};\nconst ELEMENT_COLORS = {json.dumps(elements)};"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +100,22 @@ def packed(value: object, buffers: list[bytes]) -> object:
     return [packed(item, buffers) for item in value] if isinstance(value, list | tuple) else value
 
 
+def link(*widgets: "MixWidget") -> None:
+    """Make the selections of widgets of one mix one: what is selected in one is selected in all.
+
+    Raises:
+        ValueError: the widgets show different mixes.
+    """
+    first, *others = widgets
+    for other in others:
+        if other.data.key is not first.data.key and not np.array_equal(other.data.key, first.data.key):
+            raise InputError(
+                f"Expected widgets of one mix, found {first.data.name} with {len(first.data):,} molecules and "
+                f"{other.data.name} with {len(other.data):,}: a selection means the same in both only if they share their molecules."
+            )
+        traitlets.link((first, "selection"), (other, "selection"))
+
+
 class MixWidget(anywidget.AnyWidget):
     """A widget that shows a mix.
 
@@ -91,8 +123,7 @@ class MixWidget(anywidget.AnyWidget):
         view: the state of the display, restored when the page is reloaded; a small dict of plain values.
         chosen: the number of selected molecules, the selected tasks, and a checksum, so the browser notices when other
             molecules are selected.
-        selection: the selected molecules and tasks. Set it, or link it to another widget's selection:
-            `traitlets.link((atlas, "selection"), (browser, "selection"))`.
+        selection: the selected molecules and tasks. Set it, or make it one with another widget's: `link(atlas, browser)`.
         errors: errors in the browser and in Python, latest last.
     """
 
@@ -112,6 +143,7 @@ class MixWidget(anywidget.AnyWidget):
                 f"{name} expected the result of molfm.load, found {type(data).__name__}. Call {name}(molfm.load(…))."
             )
         self.data, self.errors = data, []
+        self._earlier: list[Selection] = []
         super().__init__()
         self.on_msg(self._asked)
 
@@ -129,7 +161,16 @@ class MixWidget(anywidget.AnyWidget):
     @traitlets.observe("selection")
     def _tell_selection(self, change: dict) -> None:
         molecules, tasks = change.new.molecules, change.new.tasks
+        self._earlier = [*self._earlier, change.old][-MAX_UNDONE:]
         self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
+
+    def answer_undo(self) -> dict:
+        """Bring back the selection before the last change, if there was one."""
+        if self._earlier:
+            *earlier, before = self._earlier
+            self.selection = before
+            self._earlier = earlier  # without the undoing itself
+        return self.chosen
 
     def _asked(self, _: object, message: dict, __: list) -> None:
         """Answer one question. An error is shown in the widget, kept in `errors` and raised here."""

@@ -2,8 +2,6 @@
 
 const ELEMENTS = ("H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh " +
   "Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U").split(" ");
-const ELEMENT_COLORS = { 1: [235, 235, 235], 6: [110, 115, 122], 7: [47, 134, 197], 8: [213, 94, 0], 9: [0, 158, 115], 15: [196, 106, 154],
-  16: [216, 172, 30], 17: [0, 158, 115], 35: [165, 103, 63], 53: [148, 103, 189] };
 const OTHER_COLOR = [150, 120, 170];
 const RADII = { 1: 0.22, 6: 0.36, 7: 0.35, 8: 0.34, 9: 0.32, 15: 0.44, 16: 0.44, 17: 0.42, 35: 0.46, 53: 0.5 }; // of the drawn balls, in ångström
 const OTHER_RADIUS = 0.42;

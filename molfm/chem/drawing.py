@@ -7,25 +7,15 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
 
-# Mid-tones of Okabe and Ito's colours, readable on white and on black. All else is drawn in the text's own colour.
-_ATOM_COLORS = {  # atomic number -> colour
-    7: "#2f86c5",
-    8: "#d55e00",
-    9: "#009e73",
-    17: "#009e73",
-    35: "#a5673f",
-    53: "#9467bd",
-    16: "#b8860b",
-    15: "#c46a9a",
-}
 _MATCH = (0.34, 0.71, 0.91, 0.45)  # highlights the atoms and bonds that a search found
 _BLACK = "#000000"
 
 
-def _rgb(color: str) -> tuple[float, ...]:
-    return tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+def _color(color: str) -> tuple[float, ...]:
+    return tuple(part / 255 for part in rgb(color))
 
 
 def draw(
@@ -50,7 +40,7 @@ def draw(
     options.clearBackground = False
     options.useBWAtomPalette()
     if palette:
-        options.updateAtomPalette({number: _rgb(color) for number, color in _ATOM_COLORS.items()})
+        options.updateAtomPalette({number: _color(color) for number, color in ELEMENTS.items() if number > 6})
     rdMolDraw2D.PrepareAndDrawMolecule(
         drawer,
         mol,
@@ -73,7 +63,7 @@ def draw_smiles(smiles: str, width: int, height: int, pattern: Chem.Mol | None =
 
 
 def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int = 380, height: int = 280) -> str:
-    """Return a molecule as HTML; each atom shows its value as a colour (blue: negative, orange: positive) and a number.
+    """Return a molecule as HTML; each atom shows its value as a colour (red: negative, blue: positive) and a number.
 
     Args:
         smiles: the molecule.
@@ -94,7 +84,10 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
     for atom, value in zip(mol.GetAtoms(), values.tolist(), strict=True):
         if np.isfinite(value):
             atom.SetProp("atomNote", f"{value:+.2f}")
-            pole, share = np.array([0.90, 0.62, 0.0] if value > 0 else [0.34, 0.71, 0.91]), abs(value) / largest
+            pole, share = (
+                np.array(_color(THEMES["light"]["positive" if value > 0 else "negative"])),
+                abs(value) / largest,
+            )
             colors[atom.GetIdx()] = tuple(1 - share * (1 - pole))
     svg = draw(mol, width, height, colors, palette=False)
     return _drawing(svg, smiles, f"{smiles}\nunit: {unit or 'none'}", width)

@@ -1,23 +1,23 @@
-"""The style of all figures. Colours are Okabe and Ito's, safe for colour-blind readers, and never the only cue."""
+"""The style of all figures. Colours never are the only cue."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from molfm.base.colors import THEMES
+
+_INK, _QUIET = THEMES["light"]["text"], THEMES["light"]["quiet"]
 DOMAIN_COLORS = {
-    "quantum": "#0072B2",
-    "physicochemical": "#009E73",
-    "biological": "#D55E00",
-    "transcriptomic": "#CC79A7",
-    "": "#999999",
+    name: THEMES["light"][name] for name in ("quantum", "physicochemical", "biological", "transcriptomic")
+} | {"": _QUIET}
+REGIME_STYLE = {  # colour, dash, symbol
+    "alone": (_QUIET, "dash", "circle-open"),
+    "cotrain": (_INK, "solid", "circle"),
+    "finetune": (_INK, "dashdot", "diamond"),
+    "probe": (_INK, "dot", "square"),
 }
-REGIME_STYLE = {
-    "alone": ("#E69F00", "dash", "circle-open"),
-    "cotrain": ("#0072B2", "solid", "circle"),
-    "finetune": ("#009E73", "dashdot", "diamond"),
-    "probe": ("#CC79A7", "dot", "square"),
-}
-REFERENCE_STYLE = ("#777777", "longdash", "x-thin-open")
+REFERENCE_STYLE = (_QUIET, "dot", "x-thin-open")
+# Okabe and Ito's colours, which colour-blind people can tell apart, for lines of which only the name matters
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
 METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}

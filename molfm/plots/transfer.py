@@ -188,8 +188,8 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
         )
     figure = new_figure("Difference from the target alone, with its 95% interval", "", "", 170 + 56 * len(rows))
     # Decided differences are more than one half-width from 0, where the colours start.
-    orange, pale, blue = ["#E69F00", "#f6d58f"], [PALE, PALE], ["#b5ddf5", "#56B4E9"]
-    colors = list(zip([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1], orange + pale + blue, strict=True))
+    hurts, pale, helps = ["#d39a72", "#ecd5c5"], [PALE, PALE], ["#bfe0dc", "#6fb5ac"]
+    colors = list(zip([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1], hurts + pale + helps, strict=True))
     return matrix(figure, strength.astype(float), columns, rows, text, hover, colors, 3, "half-<br>widths")
 
 
