@@ -16,7 +16,7 @@ from molfm.nn.multitask import MultiTaskModel
 from molfm.training import module
 from molfm.training.config import TrainConfig
 from molfm.training.evaluation import label_arrays
-from molfm.training.metrics import score
+from molfm.training.metrics import PRIMARY, score
 
 SMALL = {"batch_size": 16, "hidden_channels": 8, "num_layers": 1, "progress": False}
 METRICS = {"regression": ["mae", "mae_z", "r2", "pearson", "spearman"], "binary": ["auroc", "average_precision"]}
@@ -315,10 +315,11 @@ def test_n_labels_limits_the_training_labels_of_a_task(toy, own_home):
     assert run.config["n_labels"] == {"heavy": 5}
 
 
-def test_only_watched_tasks_count_in_the_validation_loss_and_curves(toy, own_home):
+def test_only_watched_tasks_count_in_the_validation_loss_and_every_task_has_a_curve(toy, own_home):
     run = molfm.train(toy, steps=1, watch=["oxygen"], **SMALL)
     heads = [f"val_loss toy/{level}" for level in ("graph", "node", "edge")]
-    assert run.metrics.columns.tolist() == ["step", "train_loss", "val_loss", *heads, "toy/oxygen/auroc"]
+    curves = [f"{task}/{PRIMARY[kind]}" for task, kind in zip(toy.tasks.task, toy.tasks.kind, strict=True)]
+    assert run.metrics.columns.tolist() == ["step", "train_loss", "val_loss", *heads, *curves]
     mine = run.predictions().query("split == 'val' and task == 'toy/oxygen'")
     p, y = mine.preds.to_numpy(), mine.measured.to_numpy()
     assert run.metrics.val_loss[0] == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), rel=1e-4)

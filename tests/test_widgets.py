@@ -16,6 +16,7 @@ import traitlets
 from molfm.widgets import LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
+from molfm.widgets import lab as lab_module
 from molfm.widgets.shared import SHARED, packed
 from rdkit import Chem
 
@@ -96,7 +97,13 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
-    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS, *molecule3d.SCRIPTS}
+    assert set(scripts) == {
+        *SHARED["js"],
+        *atlas_module.SCRIPTS,
+        *browser_module.SCRIPTS,
+        *lab_module.SCRIPTS,
+        *molecule3d.SCRIPTS,
+    }
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name

@@ -5,7 +5,8 @@ The prefix of a file names its widget: atlas, browser, or shared by all. Files w
 
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
+from molfm.widgets.lab import TrainingLab
 from molfm.widgets.molecule3d import Molecule3D
 from molfm.widgets.shared import Selection, link
 
-__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "link"]
+__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "TrainingLab", "link"]

@@ -161,7 +161,8 @@ class MixWidget(anywidget.AnyWidget):
     @traitlets.observe("selection")
     def _tell_selection(self, change: dict) -> None:
         molecules, tasks = change.new.molecules, change.new.tasks
-        self._earlier = [*self._earlier, change.old][-MAX_UNDONE:]
+        before = change.old if isinstance(change.old, Selection) else Selection()  # at first, the trait has no value
+        self._earlier = [*self._earlier, before][-MAX_UNDONE:]
         self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
 
     def answer_undo(self) -> dict:

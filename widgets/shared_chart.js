@@ -44,8 +44,8 @@ export function spaced(places, gap, low, high) {
  */
 function lineChart({ width = 430, height = 250, lines, levels = [], marks = [], x = {}, y = {}, label, read = null }) {
   const shown = lines.map((line) => ({ style: "series", ...line, points: thinned(line.points.filter((point) => point.every(Number.isFinite))) }));
-  const named = shown.filter((line) => line.name && line.points.length);
-  const right = named.length ? Math.min(130, 12 + 6.2 * Math.max(...named.map(({ name }) => name.length))) : 10;
+  const named = shown.filter((line) => line.name && line.points.length), beside = [...named, ...levels.filter(({ name }) => name)];
+  const right = beside.length ? Math.min(170, 12 + 6.2 * Math.max(...beside.map(({ name }) => name.length))) : 10;
   const box = { x: 46, y: 8, width: width - 46 - right, height: height - 8 - 34 };
   const scaled = x.log ? Math.log : (value) => value;
   const xs = shown.flatMap(({ points }) => points.map(([at]) => at));
@@ -54,7 +54,7 @@ function lineChart({ width = 430, height = 250, lines, levels = [], marks = [], 
     ...levels.map((level) => level.y)]);
   const px = (value) => box.x + ((scaled(value) - scaled(x0)) / (scaled(x1) - scaled(x0) || 1)) * box.width;
   const py = (value) => box.y + box.height * (1 - (value - y0) / (y1 - y0 || 1));
-  const text = (value, axis) => (axis.text ?? ((one) => number(Number(one.toPrecision(6)))))(value);
+  const text = (value, axis) => (axis.text ?? ((one) => rounded(one, 6)))(value);
   const parts = [];
   for (const value of ticks(y0, y1, Math.max(2, Math.floor(box.height / 42))))
     parts.push(h("svg:line", { x1: box.x, x2: box.x + box.width, y1: py(value), y2: py(value), class: "grid" }),
@@ -65,8 +65,7 @@ function lineChart({ width = 430, height = 250, lines, levels = [], marks = [], 
   if (x.label) parts.push(h("svg:text", { x: box.x + box.width / 2, y: height - 3, "text-anchor": "middle", class: "quiet" }, x.label));
   for (const level of levels) {
     const at = py(level.y);
-    parts.push(h("svg:line", { x1: box.x, x2: box.x + box.width, y1: at, y2: at, class: "level" }),
-      h("svg:text", { x: box.x + 4, y: at - 4, class: "quiet" }, level.name));
+    parts.push(h("svg:line", { x1: box.x, x2: box.x + box.width, y1: at, y2: at, class: "level" }));
   }
   for (const [at, name] of marks)
     parts.push(h("svg:line", { x1: px(at), x2: px(at), y1: box.y, y2: box.y + box.height, class: "mark" }, h("svg:title", {}, name)));
@@ -79,9 +78,12 @@ function lineChart({ width = 430, height = 250, lines, levels = [], marks = [], 
     if (points.length > 1) parts.push(h("svg:polyline", { points: points.map(([a, b]) => `${px(a).toFixed(1)},${py(b).toFixed(1)}`).join(" "), ...look }));
     else if (points.length) parts.push(h("svg:circle", { cx: px(points[0][0]), cy: py(points[0][1]), r: 2.5, fill: color ?? "currentColor" }));
   }
-  const heights = spaced(named.map(({ points }) => py(points.at(-1)[1])), 13, box.y + 4, box.y + box.height);
-  named.forEach(({ name, points, color, quiet }, i) =>
-    parts.push(h("svg:text", { x: px(points.at(-1)[0]) + 6, y: heights[i] + 4, style: { fill: color ?? "" }, class: quiet ? "quiet" : "" }, name)));
+  const end = (one) => (one.points ? one.points.at(-1) : [x1, one.y]);
+  const heights = spaced(beside.map((one) => py(end(one)[1])), 14, box.y + 4, box.y + box.height);
+  beside.forEach((one, i) => {
+    const at = one.points ? px(end(one)[0]) + 6 : box.x + box.width + 6;
+    parts.push(h("svg:text", { x: Math.min(at, width - 6.2 * one.name.length), y: heights[i] + 4, style: { fill: one.color ?? "" }, class: one.quiet || !one.points ? "quiet" : "" }, one.name));
+  });
   const root = h("svg:svg", { viewBox: `0 0 ${width} ${height}`, class: "molfm-chart", role: "img", "aria-label": label }, parts);
   if (read) {
     const hair = h("svg:line", { y1: box.y, y2: box.y + box.height, class: "hair", visibility: "hidden" });

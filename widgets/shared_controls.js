@@ -46,8 +46,9 @@ function segmented(ui, label, pairs, chosen, callback) {
   return { root: h("div", { className: "molfm-segmented", role: "group", ariaLabel: label }, buttons), mark };
 }
 
-/** Make a slider with its value as text. `values` are the possible values in order. Returns { root, input, set(value) }. */
-function slider(ui, label, values, chosen, { text = (value) => number(value), callback = () => {}, moved = () => {} } = {}) {
+/** Make a slider with its value as text. `steps` are the possible values in order; `chosen` is added to them. Returns { root, input, set(value) }. */
+function slider(ui, label, steps, chosen, { text = (value) => number(value), callback = () => {}, moved = () => {} } = {}) {
+  const values = steps.includes(chosen) ? steps : [...steps, chosen].sort((a, b) => a - b);
   const shown = h("output", {}, text(chosen));
   const nearest = (value) => values.reduce((best, one, i) => (Math.abs(one - value) < Math.abs(values[best] - value) ? i : best), 0);
   const input = h("input", { type: "range", min: 0, max: values.length - 1, step: 1, ariaLabel: label,

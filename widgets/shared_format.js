@@ -10,6 +10,10 @@ export function number(value, unit = "") {
   return (unit ? `${text} ${unit}` : text).replace("-", "−");
 }
 
+/** Write a number with at most so many significant digits. */
+const rounded = (value, digits = 3, unit = "") =>
+  `${value.toLocaleString("en-US", { maximumSignificantDigits: digits }).replace("-", "−")}${unit ? ` ${unit}` : ""}`;
+
 /** Write a share (0 to 1) in percent. */
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 

@@ -149,7 +149,18 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
     steps: Steps = None,
-    batch_size: Annotated[int | None, typer.Option(help="molecules per step, over all devices")] = None,
+    batch_size: Annotated[
+        list[str] | None,
+        typer.Option(help="molecules per step, over all devices; or DATASET=NUMBER, repeatable, with --steps"),
+    ] = None,
+    n_labels: Annotated[
+        list[str] | None, typer.Option(help="TASK=NUMBER: training labels to keep; repeatable; default: all")
+    ] = None,
+    watch: Annotated[
+        list[str] | None, typer.Option(help="task whose validation loss chooses the weights; repeatable; default: all")
+    ] = None,
+    hidden_channels: Annotated[int | None, typer.Option(help="width of the network")] = None,
+    num_layers: Annotated[int | None, typer.Option(help="number of message-passing layers")] = None,
     accumulate: Annotated[int | None, typer.Option(help="batches that each step is split into")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
@@ -181,12 +192,25 @@ def train(
 
         if freeze is not None and freeze.isdigit():
             settings["freeze"] = int(freeze)
+        if batch_size:
+            one = len(batch_size) == 1 and batch_size[0].isdigit()
+            settings["batch_size"] = int(batch_size[0]) if one else _counts("batch-size", batch_size)
+        if n_labels:
+            settings["n_labels"] = _counts("n-labels", n_labels)
         if resume is not None:
             run = training.resume(resume, progress=sys.stderr.isatty())
         else:
             run = training.train(data, **settings)
         if training.is_first_process():
             show_run(run)
+
+
+def _counts(option: str, texts: list[str]) -> dict[str, int]:
+    """Read NAME=NUMBER, as an option that is given several times."""
+    pairs = [text.rpartition("=") for text in texts]
+    if wrong := [text for text, (name, _, count) in zip(texts, pairs, strict=True) if not name or not count.isdigit()]:
+        raise InputError(f"--{option}: expected NAME=NUMBER, found {wrong[0]!r}.")
+    return {name: int(count) for name, _, count in pairs}
 
 
 def _number_of_labels(text: str) -> int | None:

@@ -23,7 +23,7 @@ def draw(
     width: int,
     height: int,
     atoms: Mapping[int, tuple] | None = None,
-    bonds: Sequence[int] = (),
+    bonds: Mapping[int, tuple] | None = None,
     palette: bool = True,
 ) -> str:
     """Return a molecule as an SVG element with a transparent background.
@@ -32,7 +32,7 @@ def draw(
         mol: the molecule to draw.
         width, height: size in pixels.
         atoms: index of an atom -> colour of its highlight, (r, g, b) or (r, g, b, a) in 0 to 1; None for no highlights.
-        bonds: indices of the bonds to highlight, in the colour of search results.
+        bonds: index of a bond -> colour of its highlight, in the same form.
         palette: whether to colour elements other than carbon; if False, all atoms have one colour.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
@@ -46,8 +46,8 @@ def draw(
         mol,
         highlightAtoms=list(atoms or {}),
         highlightAtomColors=dict(atoms or {}),
-        highlightBonds=list(bonds),
-        highlightBondColors=dict.fromkeys(bonds, _MATCH),
+        highlightBonds=list(bonds or {}),
+        highlightBondColors=dict(bonds or {}),
     )
     drawer.FinishDrawing()
     return drawer.GetDrawingText().partition("?>")[2].strip()  # without the XML header: the SVG is put into a page
@@ -59,7 +59,39 @@ def draw_smiles(smiles: str, width: int, height: int, pattern: Chem.Mol | None =
     matches = mol.GetSubstructMatches(pattern, maxMatches=50) if pattern is not None else ()
     atoms = {atom for match in matches for atom in match}
     bonds = [b.GetIdx() for b in mol.GetBonds() if {b.GetBeginAtomIdx(), b.GetEndAtomIdx()} <= atoms]
-    return draw(mol, width, height, dict.fromkeys(atoms, _MATCH), bonds).replace(_BLACK, "currentColor")
+    return draw(mol, width, height, dict.fromkeys(atoms, _MATCH), dict.fromkeys(bonds, _MATCH)).replace(
+        _BLACK, "currentColor"
+    )
+
+
+def draw_values(
+    smiles: str,
+    width: int,
+    height: int,
+    atoms: np.ndarray | None = None,
+    bonds: np.ndarray | None = None,
+    atom_limit: float = 1.0,
+    bond_range: tuple[float, float] = (0.0, 1.0),
+) -> str:
+    """Return a molecule as an SVG element in the colour of the surrounding text, its atoms and bonds coloured by values.
+
+    Args:
+        smiles: the molecule.
+        width, height: size in pixels.
+        atoms: (n_atoms,) signed values: red for negative, blue for positive, clear for zero; None for none.
+        bonds: (n_bonds,) values, from clear to indigo; None for none.
+        atom_limit: absolute value of an atom that has the full colour.
+        bond_range: values of a bond that has no colour, and the full one.
+    """
+    mol, theme = Chem.MolFromSmiles(smiles), THEMES["light"]
+    of_atoms, of_bonds = {}, {}
+    for place, value in enumerate([] if atoms is None else atoms.tolist()):
+        role = "positive" if value > 0 else "negative"
+        of_atoms[place] = (*_color(theme[role]), min(1.0, abs(value) / atom_limit))
+    low, high = bond_range
+    for place, value in enumerate([] if bonds is None else bonds.tolist()):
+        of_bonds[place] = (*_color(theme["high"]), min(1.0, max(0.0, (value - low) / (high - low))))
+    return draw(mol, width, height, of_atoms, of_bonds, palette=False).replace(_BLACK, "currentColor")
 
 
 def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int = 380, height: int = 280) -> str:

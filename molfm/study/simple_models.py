@@ -141,5 +141,21 @@ def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> li
     return [(task, int(n), int(seed), values[n, seed]) for n, seed in runs]
 
 
+def validation_reference(mix: Mix, task: str, seed: int = 0) -> dict[str, float]:
+    """Return the primary metric on the validation labels of a graph task: of the training mean, and of a random forest.
+
+    Args:
+        mix: the data, with the training labels that both learn from.
+        task: name of the task.
+        seed: random seed of the forest.
+    """
+    number, metric = mix.task_number(task), METRICS[_kind(mix, task)][0]
+    molecule, _, split, y = mix.label_triples(number)
+    train, val = (split == SPLITS.index(part) for part in ("train", "val"))
+    arm = forest(mix, task, morgan(mix.molecules.smiles[np.unique(molecule[train | val])]))
+    preds = {"mean": np.full(val.sum(), y[train].mean()), "forest": arm(molecule[train], y[train], molecule[val], seed)}
+    return {name: score(metric, of, y[val].astype(float)) for name, of in preds.items()}
+
+
 def _kind(mix: Mix, task: str) -> str:
     return mix.task(task).kind

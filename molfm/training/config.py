@@ -98,6 +98,7 @@ class TrainConfig:
     watch: list[str] | None = None  # tasks whose validation loss (mean over heads) picks the best weights; None: all
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
     conflicts: bool = False  # record each task's loss and how gradients agree at each validation (`gradients.py`)
+    pinned: list[str] | None = None  # SMILES to predict at each validation, beside a sample of labels (`snapshots.py`)
     # ---- where and how it runs: changes results by rounding only
     precision: str | int = "32"  # "32" or "bf16-mixed", as in Lightning
     compile: bool = False  # use torch.compile: starts half a minute later; on a CPU, steps are no faster

@@ -53,7 +53,7 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
     """Return losses and metrics of one validation.
 
     The line contains `val_loss`, the mean over heads of the loss per label of their watched tasks;
-    `val_loss DATASET/LEVEL`, the loss per label of each head over all its tasks; and the metric of each watched task.
+    `val_loss DATASET/LEVEL`, the loss per label of each head over all its tasks; and the metric of each task.
 
     Args:
         found: arrays as `label_arrays` returns them, for all validation labels.
@@ -71,8 +71,9 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
 
     line = {"val_loss": float(np.mean(list(of_heads(watched).values())))}
     line |= {f"val_loss {name}": loss for name, loss in of_heads(counts > 0).items()}
-    for number in np.flatnonzero(watched):
-        kind, here = model.tasks.kind[number], found["task"] == number
+    order = np.argsort(found["task"], kind="stable")
+    for number, here in enumerate(np.split(order, np.cumsum(counts)[:-1])):
+        kind = model.tasks.kind[number]
         if not undefined(kind, found["target"][here]):
             metric = PRIMARY[kind]
             preds = preds_of(kind, found, here)

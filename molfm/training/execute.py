@@ -14,6 +14,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from molfm.base.files import whole, write_json
@@ -28,6 +29,7 @@ from molfm.training.module import MultiTaskModule
 from molfm.training.optimizer import freeze
 from molfm.training.plan import Plan
 from molfm.training.recorder import Recorder, last_checkpoint, own_random_state
+from molfm.training.snapshots import Snapshots
 from molfm.training.status import Reporter
 
 
@@ -48,7 +50,7 @@ def _quiet():
             logger.setLevel(level)
 
 
-def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightning.Trainer:
+def _trainer(config: TrainConfig, callbacks: list[Callback]) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=1,
         val_check_interval=min(config.validate_every, config.steps) * config.accumulate,
@@ -62,7 +64,7 @@ def _trainer(config: TrainConfig, recorder: Recorder, progress: bool) -> lightni
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=False,
-        callbacks=[recorder, *([StepBar()] if progress else [])],
+        callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -90,8 +92,11 @@ def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> Non
     weights = torch.tensor([plan.weights[dataset] for dataset in of_head])
     module = MultiTaskModule(network, config, watched, weights)
     recorder = Recorder(folder, config, reporter)
+    callbacks = [recorder, *([StepBar()] if progress else [])]
+    if config.pinned is not None:  # first, because the recorder ends a stopped run after its validation
+        callbacks.insert(0, Snapshots(folder, mix, config.pinned, config.watch))
     with _quiet():
-        trainer = _trainer(config, recorder, progress)
+        trainer = _trainer(config, callbacks)
         try:
             trainer.fit(
                 module,

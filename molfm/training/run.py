@@ -8,6 +8,7 @@ results.parquet      task, dataset, level, domain, split, metric, value, unit, n
 predictions.parquet  split, task, mol_id, constitution, preds, measured: one row per label of val and test
 model/               model.safetensors and model.json, the best weights
 specialists/         with `adaptive`: the best weights of single tasks; tasks.json names the folder of each task
+snapshots/           with `pinned`: what the network predicted at each validation (`snapshots.py`)
 checkpoints/         what the run needs to resume after a stop or a crash; removed when it finishes
 log.txt              the output of a run in a child process
 stop                 exists while the run is asked to stop
@@ -32,7 +33,7 @@ from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix
 from molfm.training.curves import read_metrics
-from molfm.training.status import ALIVE, LOG_TAIL, Reporter, process_start
+from molfm.training.status import ALIVE, LOG_TAIL, QUEUED, Reporter, process_start
 
 if TYPE_CHECKING:
     from molfm.nn.predictor import Predictor
@@ -72,7 +73,7 @@ class Run:
     def status(self) -> dict:
         """The current status: state, step, total_steps, updated (seconds since 1970), error, pid and host.
 
-        States: starting, running, stopped (it can be resumed), finished, failed (`error` has the traceback) and died:
+        States: queued (it waits for a core), starting, running, stopped (it can be resumed), finished, failed (`error` has the traceback) and died:
         the process ended without an error message, for example because it was killed (`error` says what is known).
         """
         status = json.loads((self.folder / "status.json").read_text())
@@ -103,7 +104,7 @@ class Run:
         """The learning curves so far, one row per validation.
 
         Columns: step, train_loss, val_loss, `val_loss DATASET/LEVEL` of each head with validation labels, and
-        `TASK/METRIC` of each watched task; with `conflicts` also `TASK/loss`, `cosine HEAD HEAD` and
+        `TASK/METRIC` of each task; with `conflicts` also `TASK/loss`, `cosine HEAD HEAD` and
         `task cosine TASK\tTASK`.
         """
         return read_metrics(self.folder)
@@ -172,7 +173,10 @@ class Run:
         Raises:
             RuntimeError: the run failed or died instead.
         """
-        if self.status["state"] in ALIVE:
+        state = self.status["state"]
+        if state == QUEUED:
+            Reporter(self.folder, self.config["steps"]).say("stopped")
+        elif state in ALIVE:
             (self.folder / "stop").touch()
             if wait:
                 self.wait()

@@ -11,6 +11,7 @@ import psutil
 from molfm.base.files import write_json
 
 ALIVE = ("starting", "running")
+QUEUED = "queued"  # a run folder that waits for its turn, see `queue.py`
 LOG_TAIL = 4000  # characters of the log that an error quotes
 
 

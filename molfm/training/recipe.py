@@ -1,0 +1,69 @@
+"""Writes a training request as the Python call and the command that make the same run."""
+
+import shlex
+from collections.abc import Sequence
+from textwrap import fill
+
+from molfm.data.mix import Mix
+
+_OPTIONS = {"tasks": "task", "start_from": "from"}  # settings whose option has another name
+_ONLY_PYTHON = ("pinned",)  # settings that the command line does not have
+
+
+def short_names(mix: Mix, tasks: Sequence[str]) -> list[str]:
+    """Return names that `Mix.expand` expands to these tasks: datasets and families where all their tasks are there."""
+    wanted, out = set(tasks), []
+    for dataset in dict.fromkeys(task.dataset for task in mix.chosen):
+        groups: dict[str, list[str]] = {}
+        for task in mix.chosen:
+            if task.dataset == dataset:
+                groups.setdefault(f"{dataset}/{task.family or task.level}", []).append(task.id)
+        everything = [task for group in groups.values() for task in group]
+        if wanted.issuperset(everything):
+            out.append(dataset)
+            continue
+        for name, group in groups.items():
+            out += [name] if wanted.issuperset(group) and len(group) > 1 else [task for task in group if task in wanted]
+    return out
+
+
+def python_call(data: dict, settings: dict) -> str:
+    """Return the call of `molfm.start`; `data` is `Mix.origin`, the arguments of `molfm.load`."""
+    name, rest = data["data"], {key: value for key, value in data.items() if key != "data" and value}
+    opened = f'molfm.load("{name}", {_arguments(rest)})' if rest else f'"{name}"'
+    call = f"run = molfm.start({opened}, {_arguments(settings)})"
+    return "import molfm\n\n" + fill(
+        call, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def command(data: dict, settings: dict) -> str:
+    """Return the command `molfm train` with the same settings, except those that only Python has."""
+    words = ["molfm", "train", str(data["data"])]
+    if data.get("split"):
+        words += ["--split", data["split"]]
+    for name, value in settings.items():
+        if name in _ONLY_PYTHON:
+            continue
+        option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+        values = (
+            value
+            if isinstance(value, list)
+            else [f"{k}={v}" for k, v in value.items()]
+            if isinstance(value, dict)
+            else [value]
+        )
+        words += [word for one in values for word in (option, str(one))]
+    return shlex.join(words)
+
+
+def _arguments(settings: dict) -> str:
+    return ", ".join(f"{name}={_literal(value)}" for name, value in settings.items())
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) and '"' not in value and "\\" not in value else repr(value)
