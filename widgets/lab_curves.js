@@ -58,7 +58,7 @@ function curvesPanel(ui, about, { now, focus, measure, guess, at }) {
     }
     const { forest, mean } = mine.reference ?? {};
     if (!loss && Number.isFinite(forest)) levels.push({ name: `random forest ${twoDigits(forest)}`, y: forest });
-    if (!loss && Number.isFinite(mean)) levels.push({ name: "mean of the training labels", y: mean });
+    if (!loss && Number.isFinite(mean)) levels.push({ name: metricOf(name) === "AUROC" ? "chance" : "mean of the labels", y: mean });
     if (!loss && guessed !== null) levels.push({ name: `your guess ${twoDigits(guessed)}`, y: guessed });
     const focusRange = loss || guessing ? {} : { range: rangeOf([...lines.flatMap(({ points }) => points.slice(Math.min(2, points.length - 1)).map(([, y]) => y)), ...levels.map(({ y }) => y)]) };
     chart.replaceChildren(lineChart({ width: Math.max(300, chart.clientWidth || 430), lines, levels, label: `Learning curve: ${title.textContent}. The table below lists the last values.`,
