@@ -38,7 +38,7 @@ async function build(ui, model) {
     return show();
   }));
   const watch = watchPanel(ui, about, {
-    now: () => ({ run: run(), focus: focus(), step: view().step ?? null, snapshots: guessing() ? [] : state.curves[run()]?.snapshots ?? [] }),
+    now: () => ({ run: run(), focus: focus(), step: view().step ?? null, chosen: model.get("chosen")?.checksum, snapshots: guessing() ? [] : state.curves[run()]?.snapshots ?? [] }),
     step: (step) => { ui.remember({ step }); return show(); }, select,
   });
   const runs = runsPanel(ui, {
@@ -127,6 +127,7 @@ async function build(ui, model) {
     runs.root);
   plan.show();
   ui.listen("change:view", show);
+  ui.listen("change:chosen", show);
   ui.listen("change:recipe", () => plan.show());
   await look();
 }

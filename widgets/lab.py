@@ -91,9 +91,15 @@ class TrainingLab(MixWidget):
 
     @property
     def runs(self) -> list[Run]:
-        """The newest runs on this mix, the latest last."""
-        mine = self.data.origin
-        return [run for run in queue.all_runs() if run.config["data"] == mine][-RUNS:]
+        """The newest runs on tasks of this mix, the latest last."""
+        tasks, found = {task.id for task in self.data.chosen}, []
+        for run in reversed(queue.all_runs()):
+            config = self._view_of(run).config
+            if config["data"] == self.data.origin and tasks.issuperset(config["tasks"]):
+                found.append(run)
+            if len(found) == RUNS:
+                break
+        return found[::-1]
 
     @property
     def run(self) -> Run | None:
@@ -323,7 +329,8 @@ class TrainingLab(MixWidget):
 
     def answer_watch(self, run: str, step: int, focus: str) -> dict:
         """Return what a run predicted after a step (see `Watch.answer`)."""
-        return self._watch.answer(self._view_of(Run(run)), step, self.data.expand(focus))
+        found = self._watch.answer(self._view_of(Run(run)), step, self.data.expand(focus))
+        return found | {"selected": np.isin(found["mol_id"], self.selection.molecules).astype(np.uint8)}
 
     def answer_molecule(self, molecule: int) -> dict:
         """Return the name and the drawing of one molecule."""

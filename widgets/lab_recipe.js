@@ -51,7 +51,7 @@ function recipePanel(ui, about, { recipe, change }) {
           details.open ? open.add(group.id) : open.delete(group.id);
           if (details.open && !inside.childNodes.length) inside.append(...group.tasks.map((task) =>
             h("label", { className: "molfm-leaf" }, box(id(task), [task], new Set(recipe().tasks)), h("span", { title: id(task) }, shortName(id(task))), count([task]))));
-        } }, h("summary", {}, `${name}, ${n} tasks`), inside);
+        } }, h("summary", { title: `${n} tasks` }, `${name} (${n})`), inside);
         return h("div", { className: "molfm-leaf" }, box(name, group.tasks, chosen), details, count(group.tasks));
       });
       const dot = h("span", { className: "molfm-dot", style: { background: domain ? `var(--${domain})` : "" } });

@@ -13,7 +13,7 @@ export function placed(measured, preds, kind) {
   return { low: 0, high: 1, x: Float32Array.from(measured, (v, i) => (v + 0.5 + 0.7 * (((i * 0.618034) % 1) - 0.5)) / (most + 1)), y: Float32Array.from(preds, (v) => v / most), classes: most + 1, n };
 }
 
-/** now(): { run, focus, step, snapshots }. step(value) chooses another step. select(molecules) selects molecules. */
+/** now(): { run, focus, step, snapshots, chosen: a checksum of the selection }. step(value) chooses another step. select(molecules) selects molecules. */
 function watchPanel(ui, about, { now, step, select }) {
   const title = h("h4", {}, "Watch it learn"), hint = h("p", { className: "molfm-small molfm-read" }), card = h("div", { className: "molfm-point" });
   const canvas = h("canvas", { className: "molfm-scatter", tabIndex: 0, role: "img" });
@@ -69,8 +69,14 @@ function watchPanel(ui, about, { now, step, select }) {
       }
     }
     context.globalAlpha = 1;
+    context.fillStyle = context.strokeStyle = rgb(palette.focus);
+    for (let i = 0; i < points.x.length; i++) {
+      if (!found.selected[i]) continue;
+      context.beginPath();
+      context.arc(px(points.x[i]), py(points.y[i]), size + 1, 0, 7);
+      context.fill();
+    }
     if (here < 0) return;
-    context.strokeStyle = rgb(palette.focus);
     context.lineWidth = 2;
     context.beginPath();
     context.arc(px(points.x[here]), py(points.y[here]), 5, 0, 7);
@@ -121,7 +127,7 @@ function watchPanel(ui, about, { now, step, select }) {
   }
 
   async function show() {
-    const { run, focus, snapshots } = now(), last = snapshots.at(-1);
+    const { run, focus, snapshots, chosen } = now(), last = snapshots.at(-1);
     const at = now().step && snapshots.includes(now().step) ? now().step : last;
     title.textContent = at === undefined ? "Watch it learn" : `Watch it learn · step ${number(at)}`;
     canvas.hidden = at === undefined;
@@ -131,7 +137,7 @@ function watchPanel(ui, about, { now, step, select }) {
       [found, points, shown] = [null, null, ""];
       return null;
     }
-    const key = JSON.stringify([run, focus, at]);
+    const key = JSON.stringify([run, focus, at, chosen]);
     if (key !== shown) {
       shown = key;
       const mine = ++asked, question = { run, step: at, focus };

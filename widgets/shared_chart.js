@@ -53,7 +53,7 @@ function lineChart({ width = 430, height = 250, lines, levels = [], marks = [], 
   const [y0, y1] = y.range ?? rangeOf([...shown.flatMap(({ points, band = [] }) => [...points.map(([, at]) => at), ...band.flatMap(([, a, b]) => [a, b])]),
     ...levels.map((level) => level.y)]);
   const px = (value) => box.x + ((scaled(value) - scaled(x0)) / (scaled(x1) - scaled(x0) || 1)) * box.width;
-  const py = (value) => box.y + box.height * (1 - (value - y0) / (y1 - y0 || 1));
+  const py = (value) => clamp(box.y + box.height * (1 - (value - y0) / (y1 - y0 || 1)), box.y - 2, box.y + box.height);
   const text = (value, axis) => (axis.text ?? ((one) => rounded(one, 6)))(value);
   const parts = [];
   for (const value of ticks(y0, y1, Math.max(2, Math.floor(box.height / 42))))

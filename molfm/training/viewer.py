@@ -41,7 +41,8 @@ class RunView:
     def __init__(self, run: Run, tasks: pd.DataFrame):
         self.run = run
         self.kind, self.level = (dict(zip(tasks.task, tasks[name], strict=True)) for name in ("kind", "level"))
-        self._metrics: tuple[tuple, pd.DataFrame] = ((), read_metrics(run.folder))
+        self._metrics: tuple[tuple | None, pd.DataFrame] = (None, pd.DataFrame())
+        self._curves: dict[tuple[str, ...], Curve] = {}
         self._preds: dict[int, dict[str, np.ndarray]] = {}
         self._scores: dict[tuple[str, int], float] = {}
 
@@ -62,15 +63,18 @@ class RunView:
         stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else ()
         if stamp != self._metrics[0]:
             self._metrics = stamp, read_metrics(self.run.folder)
+            self._curves.clear()
         return self._metrics[1]
 
     def curve(self, tasks: Sequence[str]) -> Curve:
         """Return the validation metric, averaged over those of these tasks for which it is defined."""
         metrics = self.metrics
-        names = [f"{task}/{PRIMARY[self.kind[task]]}" for task in tasks if task in self.kind]
-        found = metrics[[name for name in names if name in metrics]]
-        values = found.mean(axis=1) if found.shape[1] else pd.Series(np.nan, metrics.index)
-        return Curve(metrics.step.to_numpy(np.int64), values.to_numpy(float))
+        if (key := tuple(tasks)) not in self._curves:
+            names = [f"{task}/{PRIMARY[self.kind[task]]}" for task in tasks if task in self.kind]
+            found = metrics[[name for name in names if name in metrics]]
+            values = found.mean(axis=1) if found.shape[1] else pd.Series(np.nan, metrics.index)
+            self._curves[key] = Curve(metrics.step.to_numpy(np.int64), values.to_numpy(float))
+        return self._curves[key]
 
     def train_curve(self, tasks: Sequence[str]) -> Curve:
         """Return the same metric on the sampled training labels of the snapshots."""
