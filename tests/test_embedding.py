@@ -92,7 +92,7 @@ def test_umap_starts_from_the_components_and_is_kept(lookup, own_home, monkeypat
     scores = result(components(lookup))[0].scores
     np.testing.assert_array_equal(found.xy, scores[:, 1::-1])
     np.testing.assert_array_equal(found.xy, again.xy)
-    assert made == [{"random_state": 0, "n_jobs": 1}]
+    assert made == [{"init": "pca", "random_state": 0, "n_jobs": 1}]
     assert "mean nothing" in found.note
 
 

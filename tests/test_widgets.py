@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import traitlets
-from molfm.widgets import LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
+from molfm.widgets import EmbeddingMap, LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
+from molfm.widgets import map as map_module
 from molfm.widgets.shared import SHARED, packed
 from rdkit import Chem
 
@@ -65,25 +66,25 @@ def found(browser, **view):
 # ---------------------------------------------------------------------------------------------------------- all widgets
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
 def test_an_unknown_setting_is_an_error_with_a_hint(toy, widget):
     with pytest.raises(TypeError, match=rf"{widget.__name__} has no setting 'dat'. Did you mean 'data'\?"):
         widget(toy, dat=1)
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
 def test_what_is_no_mix_is_refused_with_what_to_do(widget):
     with pytest.raises(TypeError, match=r"expected the result of molfm.load, found str"):
         widget("minimix")
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
 def test_little_is_synced(toy, widget):
     synced = {name for name in widget(toy).traits(sync=True) if not name.startswith("_")}
     assert synced == {"view", "chosen", "layout", "tabbable", "tooltip"}
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
 def test_a_module_declares_every_name_once_and_imports_nothing(widget):
     module = str(widget._esm)
     names = re.findall(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", module, re.MULTILINE)
@@ -96,7 +97,8 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
-    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS, *molecule3d.SCRIPTS}
+    parts = [widget.SCRIPTS for widget in (atlas_module, browser_module, map_module, molecule3d)]
+    assert set(scripts) == {*SHARED["js"], *(name for scripts in parts for name in scripts)}
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name
@@ -160,7 +162,7 @@ def test_a_saved_notebook_shows_drawings_and_tables_without_a_kernel(browser, at
     assert "toy/oxygen" in atlas._repr_mimebundle_()[0]["text/html"]
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
 def test_the_static_page_needs_nothing_else_and_names_are_text_in_it(make_card, tmp_path, widget):
     table = pd.DataFrame({"smiles": ["CO", "CC"], "name": [HOSTILE, "</script>"], "y<b>": [1.0, 2.0]})
     data = molfm.load(make_card("hostile", table, {"y<b>": {}}), progress=False)

@@ -157,7 +157,7 @@ def umap(lookup: Lookup, model: Embeds | None = None) -> Generator[str, None, La
         def compute() -> np.ndarray:
             from umap import UMAP  # optional, and slow to import
 
-            return UMAP(random_state=0, n_jobs=1).fit_transform(found.scores).astype(np.float32)
+            return UMAP(init="pca", random_state=0, n_jobs=1).fit_transform(found.scores).astype(np.float32)
 
         xy = yield from _aside(f"Computing UMAP of {len(found.molecules):,} molecules, which can take minutes", compute)
         _write(path, xy=xy)
