@@ -39,7 +39,7 @@ export function visible(places, [left, bottom, right, top]) {
 }
 
 /** The colour of a point whose value is not known: close to the background. */
-const unknownColor = (palette) => mix(palette.paper, palette.line, 0.7);
+const unknownColor = (palette) => mix(palette.paper, palette.line, 0.5);
 
 /** Draws points. The buffers live as long as the size stays, so that a frame allocates nothing. */
 class PointPicture {
@@ -59,7 +59,7 @@ class PointPicture {
     this.table = new Uint32Array(64 * 32);
     for (let shade = 0; shade < 64; shade++)
       for (let dense = 0; dense < 32; dense++)
-        this.table[32 * shade + dense] = pack(mix(palette.paper, color(shade / 63), 0.7 + (0.3 * dense) / 31));
+        this.table[32 * shade + dense] = pack(mix(palette.paper, color(shade / 63), 0.85 + (0.15 * dense) / 31));
     this.marked = Uint32Array.from({ length: 32 }, (_, dense) => pack(mix(palette.paper, palette.focus, 0.6 + (0.4 * dense) / 31)));
     this.unknown = pack(unknownColor(palette));
   }
