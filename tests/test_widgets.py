@@ -98,7 +98,7 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
     parts = [widget.SCRIPTS for widget in (atlas_module, browser_module, map_module, molecule3d)]
-    assert set(scripts) == {*SHARED["js"], *(name for scripts in parts for name in scripts)}
+    assert set(scripts) == {*SHARED["js"], *(name for group in parts for name in group)}
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name

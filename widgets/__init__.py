@@ -5,8 +5,9 @@ The prefix of a file names its widget: atlas, browser, map, or shared by all. Fi
 
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
+from molfm.widgets.explore import explore
 from molfm.widgets.map import EmbeddingMap
 from molfm.widgets.molecule3d import Molecule3D
 from molfm.widgets.shared import Selection, link
 
-__all__ = ["EmbeddingMap", "LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "link"]
+__all__ = ["EmbeddingMap", "LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "explore", "link"]

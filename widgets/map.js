@@ -107,7 +107,12 @@ async function build(ui, model) {
     shown = now;
     follow();
     if (differs("layout") || differs("color")) return load(differs("layout"));
+    if (differs("open")) pointAtOpen();
   });
+  function pointAtOpen() { // a molecule that was opened elsewhere
+    const index = points ? points.molecules.indexOf(view().open) : -1;
+    if (index >= 0 && index !== plot.cursor) plot.point(index);
+  }
   ui.listen("change:chosen", mark);
   follow();
   await load(true);

@@ -16,6 +16,7 @@ class PointPlot {
     this.view = { x: 0, y: 0, zoom: 1 };
     this.picture = new PointPicture();
     this.canvas = h("canvas", { className: "molfm-map", tabIndex: 0, role: "img", ariaLabel: "Map of molecules" });
+    this.canvas.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take its keys for commands
     this.draw = eachFrame(ui.guarded(() => this.paint()));
     const observer = new ResizeObserver(this.draw);
     observer.observe(this.canvas);
@@ -54,8 +55,7 @@ class PointPlot {
     const { x, y, width, height } = this.plot;
     return [...this.place([x, y + height]), ...this.place([x + width, y])];
   }
-  /** The corners of what is visible, in data. */
-  corners() {
+  corners() { // of what is visible, in data
     const [left, bottom, right, top] = this.window;
     return [[left, bottom], [right, bottom], [right, top], [left, top]].map(this.points.toData);
   }
