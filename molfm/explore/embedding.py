@@ -5,7 +5,7 @@ can do something else in between. Coordinates are kept in `home()/maps` and comp
 """
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from hashlib import blake2b
@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.linalg import eigh
 
 from molfm.base.files import home, whole
 from molfm.explore.lookup import Lookup
@@ -25,6 +24,7 @@ SHOWN = 100_000  # molecules on a map; a larger mix is represented by a random s
 COMPONENTS = 50  # principal components that are kept; UMAP starts from them
 _SECONDS = 0.12  # a chunk should take about this long
 _CHUNKS = (16, 2048)  # smallest and largest number of molecules in a chunk
+_ROUNDS, _EXTRA = 4, 14  # of the subspace iteration: passes over the vectors, and dimensions beyond the components
 _WIDTH = 0.3  # classes are integers; their points are spread by up to this much
 
 
@@ -64,8 +64,9 @@ def sample(molecules: np.ndarray) -> np.ndarray:
 def components(lookup: Lookup, model: Embeds | None = None) -> Generator[str, None, Components]:
     """Compute the principal components of a model's embeddings, or of Morgan fingerprints without a model.
 
-    Molecules that the model cannot embed are left out. Memory: one chunk of vectors and their covariance, some 40 MB for
-    2,048 channels; the vectors lie on disk until the components are known.
+    Molecules that the model cannot embed are left out. The vectors lie on disk until the components are known, and memory
+    holds one chunk of them. The components are found by subspace iteration (Halko, Martinsson and Tropp, 2011, algorithm
+    4.4), whose cost grows with the number of molecules, channels and components, but not with their squares.
     """
     molecules = sample(np.arange(len(lookup.mix)))
     path = _path(lookup, molecules, model, "pca")
@@ -73,66 +74,66 @@ def components(lookup: Lookup, model: Embeds | None = None) -> Generator[str, No
         return Components(**_read(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent) as folder:
-        vectors, known, covariance = None, np.zeros(len(molecules), bool), _Covariance()
-        start, size, what = 0, _CHUNKS[0], "Embedding molecules" if model else "Computing fingerprints"
-        while start < len(molecules):
-            yield f"{what}: {start:,} of {len(molecules):,}"
-            began, stop = time.perf_counter(), start + size
-            smiles = lookup.smiles(molecules[start:stop])
-            part = model.embed(smiles, progress=False) if model else fingerprints(smiles)
-            if vectors is None:
-                shape = (len(molecules), part.shape[1])
-                vectors = np.lib.format.open_memmap(Path(folder) / "vectors.npy", "w+", part.dtype, shape)
-            vectors[start:stop] = part
-            known[start:stop] = np.isfinite(part).all(axis=1)
-            covariance.add(part[known[start:stop]])
-            start, took = stop, time.perf_counter() - began
-            size = int(np.clip(size * _SECONDS / took, max(_CHUNKS[0], size // 2), min(_CHUNKS[1], size * 2)))
-        k = min(COMPONENTS, vectors.shape[1])
-        span = (vectors.shape[1] - k, vectors.shape[1] - 1)
-        total, matrix = covariance.trace, covariance.matrix
-        values, axes = yield from _aside("Computing principal components", lambda: eigh(matrix, subset_by_index=span))
-        axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(k)])  # so that no run mirrors the picture
-        scores = np.empty((len(molecules), k), np.float32)
-        for start in range(0, len(molecules), _CHUNKS[1]):
-            yield "Computing principal components"
-            part = slice(start, start + _CHUNKS[1])
-            scores[part] = (vectors[part] - covariance.mean).astype(np.float32) @ axes[:, ::-1].astype(np.float32)
+        vectors, known = yield from _vectors(lookup, molecules, model, Path(folder) / "vectors.npy")
+        scores, share = yield from _subspace(vectors, known)
         del vectors  # closes the file
-    found = Components(molecules[known], scores[known], np.maximum(values[::-1], 0) / (total or 1))
+    found = Components(molecules[known], scores, share)
     _write(path, **found._asdict())
     return found
 
 
-class _Covariance:
-    """The covariance of vectors that arrive in chunks; sums are taken around the mean of the first chunk."""
+def _vectors(
+    lookup: Lookup, molecules: np.ndarray, model: Embeds | None, path: Path
+) -> Generator[str, None, tuple[np.ndarray, np.ndarray]]:
+    """Write the vectors of molecules to a file; return them, (m, d), and which molecules have one, (m,) bool."""
+    vectors, known = None, np.zeros(len(molecules), bool)
+    start, size, what = 0, _CHUNKS[0], "Embedding molecules" if model else "Computing fingerprints"
+    while start < len(molecules):
+        yield f"{what}: {start:,} of {len(molecules):,}"
+        began, stop = time.perf_counter(), start + size
+        smiles = lookup.smiles(molecules[start:stop])
+        part = model.embed(smiles, progress=False) if model else fingerprints(smiles)
+        if vectors is None:
+            vectors = np.lib.format.open_memmap(path, "w+", part.dtype, (len(molecules), part.shape[1]))
+        vectors[start:stop], known[start:stop] = part, np.isfinite(part).all(axis=1)
+        start, took = stop, time.perf_counter() - began
+        size = int(np.clip(size * _SECONDS / took, max(_CHUNKS[0], size // 2), min(_CHUNKS[1], size * 2)))
+    return vectors, known
 
-    def __init__(self):
-        self.n, self.shift, self.sum, self.square = 0, 0.0, 0.0, 0.0
 
-    def add(self, chunk: np.ndarray) -> None:
-        """Add vectors, (n, d)."""
-        if not len(chunk):
-            return
-        if not self.n:
-            self.shift = chunk.mean(axis=0, dtype=np.float32)
-        chunk = chunk - self.shift
-        self.n += len(chunk)
-        self.sum = self.sum + chunk.sum(axis=0, dtype=np.float64)
-        self.square = self.square + chunk.T @ chunk  # float64 after the first addition
+def _subspace(vectors: np.ndarray, known: np.ndarray) -> Generator[str, None, tuple[np.ndarray, np.ndarray]]:
+    """Return the principal components of the known vectors: scores (n_known, k), and shares of the variance (k,)."""
+    n, d, text = int(known.sum()), vectors.shape[1], "Computing principal components"
 
-    @property
-    def mean(self) -> np.ndarray:
-        return self.shift + self.sum / max(1, self.n)
+    def chunks() -> Iterator[np.ndarray]:
+        for start in range(0, len(vectors), _CHUNKS[1] // 2):
+            part = slice(start, start + _CHUNKS[1] // 2)
+            yield vectors[part][known[part]].astype(np.float32) - mean
 
-    @property
-    def matrix(self) -> np.ndarray:
-        mean = self.sum / max(1, self.n)
-        return self.square / max(1, self.n) - np.outer(mean, mean)
-
-    @property
-    def trace(self) -> float:
-        return float(np.trace(self.matrix))
+    mean, total, square = np.zeros(d, np.float32), np.zeros(d), 0.0
+    for chunk in chunks():
+        yield text
+        total += chunk.sum(axis=0, dtype=np.float64)
+    mean = (total / max(1, n)).astype(np.float32)
+    k = min(COMPONENTS, d)
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, min(d, k + _EXTRA))))[0].astype(np.float32)
+    for _ in range(_ROUNDS):
+        image = np.zeros(basis.shape)
+        for chunk in chunks():
+            yield text
+            image += chunk.T @ (chunk @ basis)
+        basis = np.linalg.qr(image)[0].astype(np.float32)
+    inner = []
+    for chunk in chunks():
+        yield text
+        inner.append(chunk @ basis)
+        square += float(np.square(chunk, dtype=np.float64).sum())
+    inner = np.concatenate(inner)
+    values, turn = np.linalg.eigh(inner.T.astype(np.float64) @ inner)
+    values, turn = values[::-1][:k], turn[:, ::-1][:, :k]
+    axes = basis @ turn
+    turn = turn * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(k)])  # so that no run mirrors the picture
+    return inner @ turn.astype(np.float32), np.maximum(values, 0) / (square or 1)
 
 
 def principal(lookup: Lookup, model: Embeds | None = None) -> Generator[str, None, Layout]:
