@@ -4,9 +4,12 @@ OpenChemLib's editor (https://github.com/cheminfo/openchemlib-js) and 3Dmol.js (
 under the BSD-3-Clause licence. molfm does not contain them.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import gzip
+from base64 import b64encode
+from concurrent.futures import Future, wait
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -37,10 +40,30 @@ def script(name: str, download: bool = True) -> Path | None:
     return found[0] if found else None
 
 
+def fetching(name: str) -> Future:
+    """Start to get a script in a thread, for which neither a cell nor the end of Python waits; the result is its path."""
+    future: Future = Future()
+
+    def get() -> None:
+        try:
+            future.set_result(script(name))
+        except Exception as error:  # raised again by future.result()
+            future.set_exception(error)
+
+    Thread(target=get, daemon=True).start()
+    return future
+
+
 @cache
-def downloads() -> ThreadPoolExecutor:
-    """Return the thread that downloads scripts, so that neither a kernel nor a cell waits for the network."""
-    return ThreadPoolExecutor(1, "molfm-scripts")
+def viewer() -> Future:
+    """Start to get 3Dmol.js, once in this process; the result is the path."""
+    return fetching("3dmol")
+
+
+@cache
+def packed(path: Path) -> str:
+    """Return a script as a text that a page can hold: gzip, then Base64."""
+    return b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
 
 
 class Sketcher:
@@ -50,7 +73,7 @@ class Sketcher:
 
     def answer_editor(self) -> dict:
         """Return OpenChemLib's editor as bytes, (n,) uint8, or why it is not here. Repeat the question until `done` is true."""
-        self._editor = self._editor or downloads().submit(script, "openchemlib")
+        self._editor = self._editor or fetching("openchemlib")
         if not wait([self._editor], _SECONDS).done:
             return {"done": False}
         done, self._editor = self._editor, None  # a failed download is tried again at the next click
