@@ -70,6 +70,7 @@ def test_embeddings_are_computed_once_and_what_cannot_be_embedded_is_left_out(lo
     first, _ = result(principal(lookup, model))
     assert first.molecules.tolist() == [i for i, text in enumerate(toy.molecules.smiles) if "Cl" not in text]
     assert first.axes[0].startswith("PC 1 (") and first.axes[0].endswith("% of the variance)")
+    assert first.note.endswith(" 2 molecules that the model cannot embed are left out.")
     again, lines = result(principal(lookup, model))
     assert (model.embedded, lines) == (42, [])
     np.testing.assert_array_equal(first.xy, again.xy)

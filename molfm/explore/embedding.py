@@ -96,9 +96,13 @@ def _vectors(
         if vectors is None:
             vectors = np.lib.format.open_memmap(path, "w+", part.dtype, (len(molecules), part.shape[1]))
         vectors[start:stop], known[start:stop] = part, np.isfinite(part).all(axis=1)
-        start, took = stop, time.perf_counter() - began
-        size = int(np.clip(size * _SECONDS / took, max(_CHUNKS[0], size // 2), min(_CHUNKS[1], size * 2)))
+        start, size = stop, _next_size(size, time.perf_counter() - began)
     return vectors, known
+
+
+def _next_size(size: int, took: float) -> int:
+    """Return how many molecules the next chunk should have, after one of `size` took so many seconds."""
+    return int(np.clip(size * _SECONDS / took, max(_CHUNKS[0], size // 2), min(_CHUNKS[1], size * 2)))
 
 
 def _subspace(vectors: np.ndarray, known: np.ndarray) -> Generator[str, None, tuple[np.ndarray, np.ndarray]]:
@@ -142,7 +146,13 @@ def principal(lookup: Lookup, model: Embeds | None = None) -> Generator[str, Non
     axes = tuple(f"PC {i + 1} ({100 * share:.0f}% of the variance)" for i, share in enumerate(found.share[:2]))
     left = 1 - found.share[:2].sum()
     note = f"Two axes leave out {100 * left:.0f}% of the variance: molecules far apart differ, but near ones may differ too."
-    return Layout(found.molecules, np.ascontiguousarray(found.scores[:, :2]), axes, note)
+    return Layout(found.molecules, np.ascontiguousarray(found.scores[:, :2]), axes, note + _missing(lookup, found))
+
+
+def _missing(lookup: Lookup, found: Components) -> str:
+    """Return a sentence about the molecules that the model could not embed, if there are any."""
+    n = min(len(lookup.mix), SHOWN) - len(found.molecules)
+    return f" {n:,} molecules that the model cannot embed are left out." if n else ""
 
 
 def umap(lookup: Lookup, model: Embeds | None = None) -> Generator[str, None, Layout]:
@@ -166,7 +176,7 @@ def umap(lookup: Lookup, model: Embeds | None = None) -> Generator[str, None, La
         f"UMAP of {found.scores.shape[1]} principal components. Read neighbours only: sizes of clusters, distances "
         "between them and empty space mean nothing."
     )
-    return Layout(found.molecules, _read(path)["xy"], ("UMAP 1", "UMAP 2"), note)
+    return Layout(found.molecules, _read(path)["xy"], ("UMAP 1", "UMAP 2"), note + _missing(lookup, found))
 
 
 def against(lookup: Lookup, x: str, y: str) -> Layout:
@@ -207,8 +217,7 @@ def errors(lookup: Lookup, model: object, task: str, molecules: np.ndarray) -> G
         began, part = time.perf_counter(), measured[start : start + size]
         predicted = model.predict(lookup.smiles(molecules[part]), tasks=[task], progress=False)[task].to_numpy()
         out[part] = np.abs(predicted - out[part])
-        start += size
-        size = int(np.clip(size * _SECONDS / (time.perf_counter() - began), _CHUNKS[0], min(_CHUNKS[1], size * 2)))
+        start, size = start + size, _next_size(size, time.perf_counter() - began)
     return out
 
 
@@ -227,15 +236,16 @@ def inside(xy: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 
 def _aside(text: str, compute: Callable[[], object]) -> Generator[str, None, object]:
     """Compute in another thread what cannot be divided, and yield `text` while it lasts."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(compute)
-        while True:
-            yield text
-            try:
-                return future.result(timeout=0.05)
-            except Late:
-                if future.done():  # the computation itself raised it
-                    raise
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(compute)
+    pool.shutdown(wait=False)  # whoever leaves this generator does not wait for the thread
+    while True:
+        yield text
+        try:
+            return future.result(timeout=0.05)
+        except Late:
+            if future.done():  # the computation itself raised it
+                raise
 
 
 def _path(lookup: Lookup, molecules: np.ndarray, model: Embeds | None, kind: str) -> Path:
