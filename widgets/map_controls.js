@@ -14,7 +14,8 @@ function taskOptions(tasks, what) {
   const groups = new Map();
   for (const task of tasks) groups.set(task.dataset, [...(groups.get(task.dataset) ?? []), task]);
   return [...groups].map(([dataset, members]) =>
-    h("optgroup", { label: what ? `${what}: ${dataset}` : dataset }, members.map(({ task }) => h("option", { value: JSON.stringify(what ? [what, task] : task) }, shortName(task)))));
+    h("optgroup", { label: what ? `${what}: ${dataset}` : dataset }, members.map(({ task }) => h("option", { value: JSON.stringify(what ? [what, task] : task) },
+      (what === "error" ? "error of " : "") + shortName(task)))));
 }
 
 /** change(parts): merges into the view. Returns { rows, mirror() }, which shows the view. */
@@ -27,7 +28,7 @@ function mapControls(ui, about, { view, change, mode, actions }) {
   const x = axis(), y = axis();
   const axes = h("span", { className: "molfm-row molfm-axes" }, field("Across", x), field("Up", y));
   const predicted = about.tasks.filter(({ task }) => about.predicted.includes(task));
-  const member = (what, name) => h("option", { value: JSON.stringify([what, name]) }, name);
+  const member = (what, name) => h("option", { value: JSON.stringify([what, name]) }, `${what} ${name}`);
   const color = h("select", { onchange: ui.guarded(() => change({ color: JSON.parse(color.value) })) },
     h("option", { value: "[]" }, "nothing"),
     h("optgroup", { label: "dataset" }, about.datasets.map((name) => member("dataset", name))),
