@@ -32,6 +32,7 @@ def molfm_home(tmp_path_factory):
     home = tmp_path_factory.mktemp("molfm_home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOLFM_HOME", str(home))
+        patch.setenv("npm_config_registry", "http://127.0.0.1:9")  # no test downloads scripts: nothing listens there
         yield home
 
 

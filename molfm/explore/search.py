@@ -4,7 +4,7 @@ There is no index to build or keep: RDKit's substructure library reads tens of t
 A search is a generator that yields its hits after every chunk, so they can be shown while it runs, and it can be left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -120,3 +120,9 @@ def _parse_fast(smiles: str) -> Chem.Mol:
     mol.UpdatePropertyCache(False)
     Chem.FastFindRings(mol)
     return mol
+
+
+def fingerprints(smiles: Sequence[str]) -> np.ndarray:
+    """Return the Morgan fingerprints (radius 2, 2,048 bits) of canonical SMILES, (n, 2048) uint8."""
+    found = [_MORGAN.GetFingerprintAsNumPy(_parse_fast(text)) for text in smiles]
+    return np.array(found, np.uint8).reshape(-1, 2048)
