@@ -41,6 +41,7 @@ SHARED = {  # the files that are joined before the files of every widget, in thi
         "shared_kernel",
         "shared_static",
         "shared_frame",
+        "shared_selection",
     ),
     "css": ("shared",),
 }
@@ -121,14 +122,14 @@ class MixWidget(anywidget.AnyWidget):
 
     Attributes:
         view: the state of the display, restored when the page is reloaded; a small dict of plain values.
-        chosen: the number of selected molecules, the selected tasks, and a checksum, so the browser notices when other
-            molecules are selected.
+        chosen: the number of selected molecules, the selected tasks, a checksum, so the browser notices when other
+            molecules are selected, and the number of earlier selections that can be brought back.
         selection: the selected molecules and tasks. Set it, or make it one with another widget's: `link(atlas, browser)`.
         errors: errors in the browser and in Python, latest last.
     """
 
     view = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Dict({"molecules": 0, "tasks": [], "checksum": 0}).tag(sync=True)
+    chosen = traitlets.Dict({"molecules": 0, "tasks": [], "checksum": 0, "earlier": 0}).tag(sync=True)
     selection = traitlets.Instance(Selection, ())
 
     def __init__(self, data: Mix, unknown: dict):
@@ -160,9 +161,14 @@ class MixWidget(anywidget.AnyWidget):
 
     @traitlets.observe("selection")
     def _tell_selection(self, change: dict) -> None:
-        molecules, tasks = change.new.molecules, change.new.tasks
-        self._earlier = [*self._earlier, change.old][-MAX_UNDONE:]
-        self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
+        before = change.old if isinstance(change.old, Selection) else Selection()  # undefined before the first
+        self._earlier = [*self._earlier, before][-MAX_UNDONE:]
+        self._tell()
+
+    def _tell(self) -> None:
+        molecules, tasks = self.selection.molecules, self.selection.tasks
+        checksum, earlier = zlib.crc32(molecules), len(self._earlier)
+        self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": checksum, "earlier": earlier}
 
     def answer_undo(self) -> dict:
         """Bring back the selection before the last change, if there was one."""
@@ -170,6 +176,7 @@ class MixWidget(anywidget.AnyWidget):
             *earlier, before = self._earlier
             self.selection = before
             self._earlier = earlier  # without the undoing itself
+            self._tell()
         return self.chosen
 
     def _asked(self, _: object, message: dict, __: list) -> None:

@@ -10,12 +10,15 @@ from rdkit.Chem.Draw import rdMolDraw2D
 from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
 
-_MATCH = (0.34, 0.71, 0.91, 0.45)  # highlights the atoms and bonds that a search found
 _BLACK = "#000000"
+_BOND = 0.17  # length of a bond, divided by the height of the drawing; a molecule that does not fit is drawn smaller
 
 
 def _color(color: str) -> tuple[float, ...]:
     return tuple(part / 255 for part in rgb(color))
+
+
+_MATCH = (*_color(THEMES["light"]["focus"]), 0.35)  # highlights the atoms and bonds that a search found
 
 
 def draw(
@@ -26,7 +29,7 @@ def draw(
     bonds: Sequence[int] = (),
     palette: bool = True,
 ) -> str:
-    """Return a molecule as an SVG element with a transparent background.
+    """Return a molecule as an SVG element with a transparent background; drawings of one size have one bond length.
 
     Args:
         mol: the molecule to draw.
@@ -38,6 +41,8 @@ def draw(
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawer.drawOptions()
     options.clearBackground = False
+    options.fixedBondLength = _BOND * height
+    options.bondLineWidth = 1.4
     options.useBWAtomPalette()
     if palette:
         options.updateAtomPalette({number: _color(color) for number, color in ELEMENTS.items() if number > 6})

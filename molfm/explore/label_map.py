@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from molfm.catalog.schema import DOMAINS
+from molfm.catalog.schema import DOMAINS, Task
 from molfm.data.mix import Mix
 from molfm.data.splits import SPLITS, uniform
 from molfm.explore.lookup import Lookup
@@ -46,6 +46,17 @@ class Distribution(NamedTuple):
     edges: np.ndarray  # (n_bins + 1,) in the task's unit; for classes, half-integers around them
     counts: dict[str, np.ndarray]  # split -> (n_bins,) int64 labels
     beyond: int  # labels outside the edges, which span only the middle 99.8% if a tail is long
+
+
+def bin_edges(task: Task, value: np.ndarray) -> np.ndarray:
+    """Return the edges of a histogram of a task's labels: half-integers around classes, otherwise equal bins."""
+    if task.kind != "regression":
+        return np.arange((task.classes or 2) + 1) - 0.5
+    low, high = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
+    whole = (value.min(), value.max()) if len(value) else (low, high)
+    if whole[1] - whole[0] < 1.5 * (high - low):
+        low, high = whole
+    return np.linspace(low, high if high > low else low + 1, _BINS + 1)
 
 
 class LabelMap:
@@ -199,15 +210,7 @@ class LabelMap:
     def distribution(self, task: int) -> Distribution:
         """Return the distribution of the labels of one task (its number in the mix) in each split."""
         _, _, split, value = self.mix.label_triples(task)
-        facts = self.mix.chosen[task]
-        if facts.kind == "regression":
-            low, high = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
-            whole = (value.min(), value.max()) if len(value) else (low, high)
-            if whole[1] - whole[0] < 1.5 * (high - low):
-                low, high = whole
-            edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-        else:
-            edges = np.arange((facts.classes or 2) + 1) - 0.5
+        edges = bin_edges(self.mix.chosen[task], value)
         counts = {name: np.histogram(value[split == code], edges)[0] for code, name in enumerate(SPLITS)}
         counts = {name: found for name, found in counts.items() if found.any() or name != "test_seen"}
         return Distribution(edges, counts, int(len(value) - sum(found.sum() for found in counts.values())))
