@@ -3,7 +3,7 @@
 const LEVEL_ITEMS = { node: "atom", edge: "bond" };
 
 /** Write a predicted value with its interval, if there is one: "0.20 (−0.29 to 0.69)". */
-function predictedText(value, width, unit) {
+function predictedText(value, width, unit = "") {
   if (width === null || width === undefined || !Number.isFinite(width)) return number(value, unit);
   const digits = Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(width || 1))));
   const [mid, low, high] = [value, value - width, value + width].map((one) => one.toFixed(digits).replace("-", "−"));
@@ -47,10 +47,11 @@ function itemTables(detail, obtained) {
 function labelTables(detail, factsOf) {
   const withModel = detail.labels.some((row) => row.predicted !== null);
   const predicted = (row) => (row.predicted === null ? ""
-    : factsOf[row.task]?.kind === "binary" ? predictionText(factsOf[row.task], row.predicted) : predictedText(row.predicted, row.width, row.unit));
-  const label = (row) => (row.measured === null ? "" : labelText({ ...factsOf[row.task], unit: row.unit }, row.measured));
-  const list = (rows, caption) => table(["task", "label", ...(withModel ? ["predicted"] : []), "split"],
-    rows.map((row) => [row.task, label(row), ...(withModel ? [predicted(row)] : []), row.split || ""]), caption);
+    : factsOf[row.task]?.kind === "binary" ? predictionText(factsOf[row.task], row.predicted) : predictedText(row.predicted, row.width));
+  const label = (row) => (row.measured === null ? "" : labelText({ ...factsOf[row.task], unit: "" }, row.measured));
+  const name = (row) => h("span", {}, breakable(row.task), row.unit ? h("span", { className: "molfm-small" }, ` ${row.unit}`) : null);
+  const list = (rows, caption) => table(["task", "label", ...(withModel ? ["model"] : [])],
+    rows.map((row) => [name(row), label(row), ...(withModel ? [predicted(row)] : [])]), caption);
   const there = detail.labels.filter((row) => row.measured !== null), rest = detail.labels.filter((row) => row.measured === null);
   const computed = there.filter((row) => factsOf[row.task]?.obtained === "computed"), measured = there.filter((row) => !computed.includes(row));
   return [measured.length ? list(measured, `Measured (${number(measured.length)})`) : null,
@@ -123,9 +124,10 @@ function detailPanel(ui, about, { select, similar }) {
       small(`#${detail.molecule}`, Object.entries(detail.splits).map(([dataset, split]) => ` · ${dataset}: ${split || "not in a split"}`)),
       h("div", { className: "molfm-buttons" }, chosen,
         h("button", { disabled: still, onclick: ui.guarded(() => similar(detail.smiles)) }, "Find similar molecules")),
+
+      ...view.parts,
       ...labelTables(detail, factsOf),
       note ? small(note) : null,
-      ...view.parts,
       detail.flat ? small("No 3D structure could be computed; the picture shows the flat drawing.") : null,
       h("div", {}, itemTables(detail, obtained)),
       detail.more ? small(`${number(detail.more)} more tasks are not listed.`) : null,

@@ -12,12 +12,12 @@ function predictionText(facts, value) {
   return number(value, facts?.unit === "log10" ? "" : facts?.unit);
 }
 
-/** Return the text of a chip: "crosses", "logBB −0.100", "logBB −0.100, predicted 0.200" or "no logBB". */
+/** Return the text of a chip, such as "crosses", "logBB −0.100, model 0.200", "crosses, model 97%" (for this class) or "no logBB". */
 function chipText(facts, task, value, predicted) {
-  const name = shortName(task), there = value !== null && value !== undefined;
-  const parts = [];
-  if (there) parts.push(facts.named ? labelText(facts, value) : `${name} ${labelText(facts, value)}`);
-  else if (predicted === null || predicted === undefined) parts.push(`no ${name}`);
-  if (predicted !== null && predicted !== undefined) parts.push(`${there ? "" : `${name} `}predicted ${predictionText(facts, predicted)}`);
-  return parts.join(", ");
+  const name = shortName(task), there = value !== null && value !== undefined, modelled = predicted !== null && predicted !== undefined;
+  const label = there ? (facts.named ? labelText(facts, value) : `${name} ${labelText(facts, value)}`) : "";
+  if (!modelled) return label || `no ${name}`;
+  if (!there) return `${name} model: ${predictionText(facts, predicted)}`;
+  if (facts.kind === "binary") return `${label}, model ${percent(value >= 0.5 ? predicted : 1 - predicted, 0)}`;
+  return `${label}, model ${number(predicted)}`;
 }

@@ -22,7 +22,7 @@ function searchBar(ui, about, { view, change }) {
     group("biggest errors: |predicted − label|", known.map(({ task }) => [`error ${task}`, `error of ${task}`])),
     group("labels", about.tasks.map(({ task }) => [`label ${task}`, task])),
     group("predictions", about.predicted.map(({ task }) => [`predicted ${task}`, `${task}, predicted`]))].filter(Boolean));
-  const descending = h("button", { type: "button", ariaLabel: "Largest first", onclick: ui.guarded(() => change({ descending: !view().descending })) });
+  const descending = h("button", { type: "button", title: "Reverse the order", onclick: ui.guarded(() => change({ descending: !view().descending })) });
   function order() {
     const [by, ...task] = sort.value.split(" ");
     return change({ by: by || "label", sort: task.join(" "), descending: by === "error" || by === "count" });
@@ -52,7 +52,6 @@ function searchBar(ui, about, { view, change }) {
     splits.mark(now.split ?? "");
     sort.value = by === "count" ? "count" : now.sort ? `${by} ${now.sort}` : "";
     descending.textContent = now.descending ? "↓ largest first" : "↑ smallest first";
-    descending.setAttribute("aria-pressed", String(Boolean(now.descending)));
     descending.hidden = !sort.value;
     shown.replaceChildren(...chips().map(pill));
     more.replaceChildren(...options([["", "+"], ...[...about.tasks.filter(({ level }) => level === "graph"), ...about.predicted.filter((task) => !task.known)]

@@ -17,6 +17,7 @@ from molfm.explore.lookup import Lookup
 
 BLOCK_CELLS = 8_000_000  # cells of the table in a block: no more labels are held at once
 TILE_ROWS = 256  # rows of a tile; each stands for one molecule or for many
+MAX_SAMPLED = 3_000  # molecules of each dataset that the quantiles of its tasks come from
 MAX_PAIRED = 200_000  # molecules on which pairs of tasks are counted; of a larger mix, a random sample
 _PATTERN_BITS = 62
 _BINS = 40
@@ -73,10 +74,39 @@ class LabelMap:
 
     @cached_property
     def tasks(self) -> np.ndarray:
-        """(n_tasks,) tasks, sorted by domain and dataset: the columns of the picture."""
+        """(n_tasks,) tasks, sorted by domain, dataset and family: the columns of the picture."""
         domains, names = [*DOMAINS, None], [card.name for card in self.mix.cards]
-        keys = [(domains.index(task.domain), names.index(task.dataset)) for task in self.mix.chosen]
+        families = {key: i for i, key in enumerate(dict.fromkeys((t.dataset, t.family) for t in self.mix.chosen))}
+        keys = [
+            (domains.index(task.domain), names.index(task.dataset), families[task.dataset, task.family])
+            for task in self.mix.chosen
+        ]
         return np.array(sorted(range(len(keys)), key=lambda i: (*keys[i], i)), int)
+
+    @cached_property
+    def quantiles(self) -> np.ndarray:
+        """(n_tasks, 2) the 5% and 95% quantiles of each regression task's labels; NaN for classes and without labels.
+
+        They are those of molecules (for atoms and bonds, of their mean), in a random sample of at most MAX_SAMPLED
+        molecules per dataset.
+        """
+        mix, out = self.mix, np.full((len(self.mix.chosen), 2), np.nan)
+        for dataset, card in enumerate(mix.cards):
+            mine = [i for i, t in enumerate(mix.chosen) if t.dataset == card.name and t.kind == "regression"]
+            if not mine:
+                continue
+            molecules = np.unique(mix.rows.molecule[mix.rows.dataset == dataset])
+            if len(molecules) > MAX_SAMPLED:
+                molecules = np.sort(molecules[np.argsort(uniform(mix.key[molecules], 0))[:MAX_SAMPLED]])
+            found = [(np.zeros(0, int), np.zeros(0, np.float32))]
+            for part in self._blocks(molecules):
+                _, task, value = self.lookup.cells(molecules[part])
+                wanted = np.isin(task, mine)
+                found.append((task[wanted], value[wanted]))
+            task, value = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            for number in np.unique(task):
+                out[number] = np.quantile(value[task == number], (0.05, 0.95))
+        return out
 
     @cached_property
     def order(self) -> np.ndarray:

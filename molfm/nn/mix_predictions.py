@@ -8,7 +8,7 @@ from molfm.data.splits import SPLITS, uniform
 from molfm.explore.lookup import Lookup
 from molfm.nn.uncertainty import Interval, interval, spread
 
-AT_ONCE = 256  # molecules predicted in one step
+AT_ONCE = 128  # molecules predicted in one step
 CALIBRATED_AT_ONCE = 3  # molecules predicted with their spread in one step
 MAX_HELD_OUT = 150  # molecules with validation labels behind the interval of a task
 
