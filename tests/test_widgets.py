@@ -181,11 +181,15 @@ def test_linked_widgets_have_one_selection(toy, atlas):
     assert len(atlas.selection) == 0
 
 
-def test_a_saved_notebook_shows_drawings_and_tables_without_a_kernel(browser, atlas):
-    data, _ = browser._repr_mimebundle_()
-    assert data["text/html"].count("<svg") == 8
-    assert "application/vnd.jupyter.widget-view+json" in data
-    assert "toy/oxygen" in atlas._repr_mimebundle_()[0]["text/html"]
+def test_a_saved_notebook_has_a_form_without_scripts_in_an_output_of_its_own(browser, atlas, monkeypatch):
+    shown = []
+    monkeypatch.setattr("molfm.widgets.shared.display", lambda data, **_: shown.append(data))
+    browser._ipython_display_()
+    atlas._ipython_display_()
+    widget, form, _, table = shown
+    assert "application/vnd.jupyter.widget-view+json" in widget and "text/html" not in widget
+    assert form["text/html"].count("<svg") == 8 and "<script" not in form["text/html"]
+    assert "toy/oxygen" in table["text/html"]
 
 
 @pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])

@@ -126,6 +126,8 @@ class Matrix {
       event.preventDefault();
       if (sideways) this.pan(0, (Math.sign(by) * (c1 - c0)) / 10);
       else this.zoom(Math.exp(-clamp(event.deltaY, -200, 200) * 0.003), { row: at.row + 0.5, column: at.column + 0.5 });
+      const now = this.cell(event.offsetX, event.offsetY);
+      if (now) this.moveTo(now, false);
     }, { passive: false });
   }
 

@@ -285,7 +285,7 @@ class MoleculeBrowser(MixWidget):
     def answer_index(self) -> dict:
         """Return names and SMILES of all search results for the static page: gzipped lines "number, name, SMILES"."""
         lines = "\n".join(
-            f"{molecule}\t{name}\t{smiles}"
+            f"{molecule}\t{' '.join(name.split())}\t{smiles}"
             for part in np.array_split(self._finder.found, 1 + len(self._finder.found) // _INDEXED)
             for molecule, name, smiles in zip(
                 part.tolist(), self._lookup.names(part), self._lookup.smiles(part), strict=True

@@ -19,6 +19,7 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from IPython.display import display
 
 from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
@@ -199,13 +200,20 @@ class MixWidget(anywidget.AnyWidget):
     def _note(self, error: str) -> None:
         self.errors = [*self.errors, error][-MAX_ERRORS:]
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        """Add the HTML that a notebook shows without a running kernel."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return data | {"text/html": self.sketch()}, metadata
+    def _ipython_display_(self, **kwargs: object) -> None:
+        """Show the widget and, in an output of its own, a form without scripts, which the widget hides while it works.
+
+        In one output, JupyterLab and nbconvert would prefer the widget and show nothing where it cannot run: in a saved
+        notebook without a kernel, or in a page without a network.
+        """
+        name = f"{type(self).__name__} of {self.data.name}"
+        data, metadata = self._repr_mimebundle_(**kwargs)
+        display(data | {"text/plain": name}, metadata=metadata, raw=True)
+        form = f"<div class='molfm-still'>{self.sketch()}</div>"
+        display({"text/html": form, "text/plain": f"{name}, without a kernel"}, raw=True)
 
     def sketch(self) -> str:
-        """Return a small HTML version without JavaScript, for saved notebooks."""
+        """Return a small HTML version without JavaScript, for saved notebooks and pages without a kernel."""
         raise NotImplementedError
 
     def questions(self) -> Iterable[tuple[str, dict]]:

@@ -1,13 +1,17 @@
 """The widgets as a reader meets them: in a real JupyterLab, and as static pages with the network off."""
 
 import os
+import subprocess
+import sys
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 import torch
+from conftest import KERNEL
 from molfm.widgets import LabelAtlas, MoleculeBrowser, Selection
 
 import molfm
@@ -456,7 +460,7 @@ def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
     page.get_by_role("button", name="Select all", exact=True).click()
     page.get_by_role("status").get_by_text("The search is still running").wait_for()
     del browser.answer_find
-    page.get_by_text("molecules", exact=False).and_(page.locator(".molfm-count:not(:text('Searching'))")).wait_for()
+    page.wait_for_function("!document.querySelector('.molfm-count').textContent.startsWith('Searching')")
     assert "select" not in asked
     page.get_by_role("button", name="Select all", exact=True).click()
     page.get_by_text(f"{len(browser._finder.found)} selected").wait_for()
@@ -554,3 +558,46 @@ def test_a_failure_in_the_kernel_is_shown_in_the_widget_and_kept_in_python(page,
     notebook("broken", [LOAD + cell, "'TypeError' in browser.errors[0]"])
     page.locator(".molfm-errors").get_by_text("TypeError").wait_for(timeout=60_000)
     assert run_cell(page, 1) == "True"
+
+
+def test_after_a_restart_of_the_kernel_the_widget_says_to_run_the_cell_again(page, minimix, notebook):
+    notebook(
+        "restart", [LOAD + "browser = MoleculeBrowser(data.select(['logBB']))\nbrowser", "import time\ntime.sleep(12)"]
+    )
+    page.locator(".molfm-card svg").first.wait_for(timeout=60_000)
+    page.locator(".molfm-still").wait_for(state="hidden")
+    page.get_by_text("| Idle").wait_for(timeout=60_000)
+    page.locator(".jp-CodeCell").nth(1).locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    page.locator(".molfm-card button").first.click()
+    page.get_by_text("it is busy with a cell").wait_for()  # and answers when the cell is done
+    page.locator(".molfm-detail h3").wait_for()
+    page.get_by_text("it is busy with a cell").wait_for(state="hidden")
+    page.get_by_text("Kernel", exact=True).first.click()
+    page.get_by_text("Restart Kernel…", exact=True).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.get_by_text("| Idle").wait_for(timeout=60_000)
+    page.locator(".molfm-card button").nth(1).click()
+    page.get_by_text("The kernel was restarted: run this cell again.").wait_for()
+    assert not page.get_by_text("Dismiss").count()
+    page.locator(".molfm-still svg").first.wait_for()
+    page.locator(".jp-CodeCell").first.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    page.locator(".molfm-still").wait_for(state="hidden", timeout=60_000)
+    page.locator(".molfm-card svg").first.wait_for(timeout=60_000)
+    assert not page.get_by_text("The kernel was restarted").count()
+
+
+def test_a_converted_notebook_shows_the_widgets_without_a_network(chromium, minimix, tmp_path):
+    cell = nbformat.v4.new_code_cell(LOAD + "MoleculeBrowser(data)")
+    path = tmp_path / "shown.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), path)
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", path.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    page.goto(path.with_suffix(".html").as_uri())
+    page.locator(".molfm-still svg").first.wait_for()
+    assert page.locator(".molfm-still svg").count() == 8
+    context.close()
