@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
@@ -468,6 +469,32 @@ def test_all_found_cannot_be_selected_while_they_are_searched(page, toy, live):
     page.get_by_text("0 selected").wait_for()
 
 
+def test_a_kernel_that_does_not_answer_for_seconds_is_told(page, toy, live):
+    browser = MoleculeBrowser(toy)
+    answer = browser.answer_detail
+    browser.answer_detail = lambda molecule: time.sleep(4) or answer(molecule)
+    live(browser)
+    page.locator(".molfm-card svg").first.wait_for()
+    page.evaluate(  # this process cannot look while it answers
+        "() => { const node = document.querySelector('.molfm-kernel'); globalThis.told = [];"
+        "new MutationObserver(() => told.push(node.textContent)).observe(node, { childList: true }); }"
+    )
+    page.locator(".molfm-card button").first.click()
+    page.locator(".molfm-detail h3").wait_for()
+    told = page.evaluate("told")
+    assert told[0].startswith("No answer from the kernel so far") and told[-1] == ""
+
+
+def test_a_host_with_another_font_size_does_not_scale_the_widget(page, toy, live):
+    live(MoleculeBrowser(toy))
+    name = page.locator(".molfm-name").first
+    name.wait_for()
+    style = "node => [getComputedStyle(node).fontSize, node.offsetHeight]"
+    before = name.evaluate(style)
+    page.add_style_tag(content="html, body { font-size: 48px !important }")
+    assert name.evaluate(style) == before
+
+
 def test_a_view_that_python_sets_is_shown(page, toy, live):
     asked = live(MoleculeBrowser(toy))
     page.get_by_text("42 of 42 molecules").wait_for()
@@ -567,12 +594,6 @@ def test_after_a_restart_of_the_kernel_the_widget_says_to_run_the_cell_again(pag
     page.locator(".molfm-card svg").first.wait_for(timeout=60_000)
     page.locator(".molfm-still").wait_for(state="hidden")
     page.get_by_text("| Idle").wait_for(timeout=60_000)
-    page.locator(".jp-CodeCell").nth(1).locator(".jp-InputArea-editor").click()
-    page.keyboard.press("Control+Enter")
-    page.locator(".molfm-card button").first.click()
-    page.get_by_text("it is busy with a cell").wait_for()  # and answers when the cell is done
-    page.locator(".molfm-detail h3").wait_for()
-    page.get_by_text("it is busy with a cell").wait_for(state="hidden")
     page.get_by_text("Kernel", exact=True).first.click()
     page.get_by_text("Restart Kernel…", exact=True).click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
