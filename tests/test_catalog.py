@@ -56,7 +56,7 @@ def test_a_parsed_card_has_the_facts_of_its_front_matter():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"licence": "MIT"}, "unknown entry 'licence'; known are name, title, license"),
+        ({"licence": "MIT"}, "unknown entry 'licence'; known are class_names, name, title"),
         ({"tasks": {"pKi": {"units": "M"}}}, "task pKi: unknown entry 'units'"),
         ({"tasks": {"pKi": {"level": "atom"}}}, "level of task pKi: expected one of graph, node, edge, found 'atom'"),
         ({"tasks": {"pKi": {"kind": "classes"}}}, "kind of task pKi: expected one of regression, binary"),
@@ -86,6 +86,9 @@ def test_a_parsed_card_has_the_facts_of_its_front_matter():
         ({"tasks": {"pKi": {"kind": "ordinal", "classes": 1}}}, "classes of task pKi: expected a whole number from 2"),
         ({"tasks": {"pKi-*": {"count": 0}, "pKi": {}}}, "count of task pKi-*: expected a whole number from 1, found 0"),
         ({"tasks": {"pKi": {"count": 3}}}, "task pKi: `count` needs a name with a `*`"),
+        ({"tasks": {"pKi": {"class_names": ["a", "b"]}}}, "expected no different `class_names` for kind regression"),
+        ({"tasks": {"pKi": {"kind": "binary", "class_names": ["a", "a"]}}}, "expected 2 different `class_names`"),
+        ({"tasks": {"pKi": {"computed": "xtb"}}}, "computed: expected true or false, found 'xtb'"),
         ({"split": "best"}, "split: expected one of official, scaffold, random, found 'best'"),
         ({"split": "official"}, "split: official needs a source with `splits`, and none has them"),
         ({"fractions": [0.5, 0.5]}, "three fractions that add up to 1"),
@@ -106,6 +109,25 @@ def test_an_invalid_card_is_an_error_that_names_file_and_entry(changes, message)
         parse_card(text_of(**changes), "mine.md")
     assert "mine.md" in str(error.value)
     assert message in str(error.value)
+
+
+def test_class_names_of_a_card_hold_for_binary_tasks_without_their_own():
+    own = {"kind": "binary", "class_names": ["stays out", "crosses"]}
+    tasks = {"pKi": {}, "active": {"kind": "binary"}, "bare": own}
+    found = parse_card(text_of(class_names=["inactive", "active"], tasks=tasks), "mine.md")
+    assert [task.class_names for task in found.tasks] == [(), ("inactive", "active"), ("stays out", "crosses")]
+
+
+def test_labels_of_quantum_tasks_are_computed_unless_the_card_says_otherwise():
+    tasks = {
+        "pKi": {"domain": "biological"},
+        "gap": {"domain": "quantum"},
+        "ionization": {"domain": "quantum", "computed": False},
+        "logp": {"domain": "physicochemical", "computed": True},
+    }
+    sources = [{"location": "file:mine.csv"}]
+    found = parse_card(text_of(tasks=tasks, sources=sources), "mine.md")
+    assert [task.obtained for task in found.tasks] == ["measured", "computed", "measured", "computed"]
 
 
 def test_each_source_has_its_own_locations_hashes_columns_and_splits():

@@ -125,3 +125,11 @@ def test_overlap_counts_shared_molecules():
         for j, other in enumerate(mix.cards):
             both = names.str.contains(rf"\b{one.name}\b") & names.str.contains(rf"\b{other.name}\b")
             assert overlap[i, j] == both.sum()
+
+
+def test_colours_of_numbers_run_between_the_quantiles_of_a_sample_of_molecules(tall, monkeypatch):
+    found = LabelMap(tall).quantiles
+    np.testing.assert_allclose(found[tall.task_number("a")], np.quantile(np.arange(600), (0.05, 0.95)), rtol=1e-6)
+    assert np.isnan(found[tall.task_number("c")]).all()  # classes
+    monkeypatch.setattr(label_map, "MAX_SAMPLED", 150)
+    np.testing.assert_allclose(LabelMap(tall).quantiles[tall.task_number("a")], (30, 570), atol=60)

@@ -66,3 +66,9 @@ def test_members_and_splits_agree_with_the_molecules_table(toy, lookup):
     assert lookup.members(["toy"], "test").tolist() == test.tolist()
     assert [where["toy"] == "test" for where in lookup.splits(np.arange(len(toy)))] == test.tolist()
     assert not lookup.members([]).any()
+
+
+def test_labels_of_each_molecule_are_counted(toy, lookup):
+    there = np.isfinite(lookup.values(np.arange(len(toy))))
+    assert lookup.counts(range(len(toy.chosen))).tolist() == there.sum(axis=1).tolist()
+    assert lookup.counts([0]).tolist() == there[:, 0].astype(int).tolist()

@@ -7,7 +7,7 @@ from rdkit.DataStructs import TanimotoSimilarity
 import molfm
 from molfm.explore import search as search_module
 from molfm.explore.lookup import Lookup
-from molfm.explore.search import search
+from molfm.explore.search import near_names, search, way_of
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,19 @@ def test_a_search_reports_its_progress(lookup, monkeypatch):
 def test_an_invalid_search_is_an_error_at_once(lookup, text, way, message):
     with pytest.raises(ValueError, match=message):
         search(lookup, text, way, np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        *[(text, "text") for text in ("aspirin", "#12", "CCO", "c1ccncc1", "1,2-dichloroethane", "50-00-0", "coc", "")],
+        *[(text, "substructure") for text in ("[NX3;H2]", "c1ccc[n,o]c1", "*C(=O)O", "C~C", "[r5]", "n1cncc1!@C")],
+    ],
+)
+def test_the_form_of_a_text_says_how_to_search(text, way):
+    assert way_of(text) == way
+
+
+def test_a_misspelt_name_has_near_names():
+    *_, names = near_names(Lookup(molfm.load("minimix", progress=False)), "caffiene")
+    assert names[0] == "Caffeine"

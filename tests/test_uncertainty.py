@@ -3,7 +3,7 @@ import pytest
 
 from molfm.nn.config import ModelConfig
 from molfm.nn.multitask import MultiTaskModel
-from molfm.nn.uncertainty import spread
+from molfm.nn.uncertainty import MIN_LABELS, interval, spread
 
 
 def models(toy, *seeds, dropout=0.0):
@@ -40,3 +40,21 @@ def test_a_molecule_without_bonds_gives_no_rows_at_edge_level(toy):
 
 def test_one_model_without_dropout_has_no_spread(toy):
     assert spread(models(toy, 0), ["CCO"])[1] is None
+
+
+def test_an_interval_covers_nine_of_ten_new_labels_however_small_the_spread():
+    random = np.random.default_rng(1)
+    true = random.uniform(0.5, 2, 4000)  # standard deviations of the errors
+    error, spread_of = random.normal(0, true), true / 7  # the spread is far too small
+    found = interval(error[:2000], spread_of[:2000], np.arange(2000))
+    new = np.abs(error[2000:]) <= found.factor * spread_of[2000:]
+    assert found.factor == pytest.approx(7 * 1.645, rel=0.06)
+    assert new.mean() == pytest.approx(0.9, abs=0.02)
+    assert found.covered == pytest.approx(0.9, abs=0.02)
+    constant = interval(error[:2000], None, np.arange(2000))
+    assert (np.abs(error[2000:]) <= constant.factor).mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_few_held_out_molecules_give_no_interval_however_many_atoms_they_have():
+    atoms = np.repeat(np.arange(MIN_LABELS - 1), 20)
+    assert interval(np.ones(len(atoms)), None, atoms) is None

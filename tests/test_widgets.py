@@ -1,5 +1,6 @@
 """The widgets' Python half, without a browser: what they answer, what they refuse, what they tell."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import traitlets
-from molfm.widgets import EmbeddingMap, LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
+from molfm.widgets import EmbeddingMap, LabelAtlas, Molecule3D, MoleculeBrowser, Selection, link, molecule3d
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
 from molfm.widgets import lab as lab_module
@@ -60,8 +61,8 @@ def found(browser, **view):
     while not (answer := browser.answer_find(view))["done"]:
         pass
     assert not answer["problem"]
-    assert answer["n"] == len(browser._found)
-    return browser._found
+    assert answer["n"] == len(browser._finder.found)
+    return browser._finder.found
 
 
 # ---------------------------------------------------------------------------------------------------------- all widgets
@@ -132,7 +133,12 @@ def test_a_selection_is_sorted_checked_and_told(atlas):
     atlas.selection = Selection([5, 2, 2], ["heavy"])
     assert atlas.selection.molecules.tolist() == [2, 5]
     assert atlas.selection.tasks == ("toy/heavy",)
-    assert atlas.chosen == {"molecules": 2, "tasks": ["toy/heavy"], "checksum": zlib.crc32(np.array([2, 5], np.int32))}
+    assert atlas.chosen == {
+        "molecules": 2,
+        "tasks": ["toy/heavy"],
+        "checksum": zlib.crc32(np.array([2, 5], np.int32)),
+        "earlier": 1,
+    }
     with pytest.raises(traitlets.TraitError, match="from 0 to"):
         atlas.selection = Selection([10**6])
 
@@ -147,6 +153,28 @@ def test_another_selection_of_the_same_size_is_told(toy, atlas):
     assert told[0] != told[1]
 
 
+def test_undo_brings_back_the_selections_before_one_by_one(atlas):
+    for molecules in ([1, 2], [3], []):
+        atlas.selection = Selection(molecules)
+    assert [(atlas.answer_undo()["molecules"], atlas.chosen["earlier"]) for _ in range(4)] == [
+        (1, 2),
+        (2, 1),
+        (0, 0),
+        (0, 0),
+    ]
+
+
+def test_linked_widgets_share_their_selection_and_other_molecules_cannot_be_linked(toy, atlas, browser):
+    link(atlas, browser)
+    browser.selection = Selection([4])
+    assert atlas.selection == browser.selection
+    atlas.answer_undo()
+    assert len(browser.selection) == 0
+    other = LabelAtlas(molfm.load(pd.DataFrame({"smiles": ["C", "CC"], "y": [1.0, 2.0]}), tasks=["y"], progress=False))
+    with pytest.raises(ValueError, match=r"widgets of one mix"):
+        link(atlas, other)
+
+
 def test_linked_widgets_have_one_selection(toy, atlas):
     browser = atlas.browse()
     atlas.answer_select(["toy/oxygen"], 0, len(toy), every=False)
@@ -156,11 +184,15 @@ def test_linked_widgets_have_one_selection(toy, atlas):
     assert len(atlas.selection) == 0
 
 
-def test_a_saved_notebook_shows_drawings_and_tables_without_a_kernel(browser, atlas):
-    data, _ = browser._repr_mimebundle_()
-    assert data["text/html"].count("<svg") == 8
-    assert "application/vnd.jupyter.widget-view+json" in data
-    assert "toy/oxygen" in atlas._repr_mimebundle_()[0]["text/html"]
+def test_a_saved_notebook_has_a_form_without_scripts_in_an_output_of_its_own(browser, atlas, monkeypatch):
+    shown = []
+    monkeypatch.setattr("molfm.widgets.shared.display", lambda data, **_: shown.append(data))
+    browser._ipython_display_()
+    atlas._ipython_display_()
+    widget, form, _, table = shown
+    assert "application/vnd.jupyter.widget-view+json" in widget and "text/html" not in widget
+    assert form["text/html"].count("<svg") == 8 and "<script" not in form["text/html"]
+    assert "toy/oxygen" in table["text/html"]
 
 
 @pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
@@ -243,16 +275,16 @@ def test_a_long_search_comes_in_parts(toy, browser, monkeypatch):
         told.append(answer["checked"])
     assert len(told) > 5
     assert told == sorted(told)
-    assert browser._found.tolist() == np.flatnonzero(toy.labels("oxygen")).tolist()
+    assert browser._finder.found.tolist() == np.flatnonzero(toy.labels("oxygen")).tolist()
 
 
 def test_a_search_that_failed_midway_is_begun_anew(toy, browser, monkeypatch):
-    def failing(view):
+    def failing(*_):
         yield 1, 2
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(browser, "_finding", failing)
+        patch.setattr(browser._finder, "_finding", failing)
         with pytest.raises(MemoryError):
             browser.answer_find({})
     assert len(found(browser)) == len(toy)
@@ -267,21 +299,85 @@ def test_a_detail_has_every_label_of_molecule_atoms_and_bonds(toy, browser):
     assert bonds["measured"].tolist() == detail["orders"][:7].tolist()
 
 
-def test_predictions_stand_beside_labels_with_their_uncertainty(toy):
+def test_predictions_stand_beside_labels_with_measured_intervals(toy, monkeypatch):
+    monkeypatch.setattr("molfm.nn.uncertainty.MIN_LABELS", 4)  # the toy's validation split is small
     config = ModelConfig(hidden_channels=16, num_layers=1, dropout=0.2)
     models = [MultiTaskModel(config, toy.tasks, seed=seed) for seed in (0, 1)]
-    for model, reason in ((models, "2 models"), (models[0], "dropout")):
+    for model in (models, models[0]):
         browser = MoleculeBrowser(toy, model)
+        assert not browser.answer_detail(20)["calibrated"]
+        while not browser.answer_calibrate()["done"]:
+            pass
         detail = browser.answer_detail(20)
-        assert reason in detail["uncertainty"]
-        for row in detail["labels"]:
-            assert row["deviation"] > 0
+        assert detail["calibrated"]
+        rows = {row["task"]: row for row in detail["labels"]}
+        assert rows["toy/heavy"]["width"] > 0 and rows["toy/heavy"]["interval"]["n"] >= 4
+        assert rows["toy/oxygen"]["predicted"] is not None and rows["toy/oxygen"]["width"] is None
         for level in ("node", "edge"):
             [item] = detail[level]
-            assert len(item["predicted"]) == len(item["deviation"]) == len(item["measured"])
-    order = found(browser, sort="toy/heavy", predicted=True)
-    predicted = models[0].predict(Lookup(toy).smiles(order))["toy/heavy"].to_numpy()
-    assert (np.diff(predicted) >= 0).all()
+            assert len(item["predicted"]) == len(item["width"]) == len(item["measured"])
+
+
+def test_molecules_are_sorted_by_predictions_errors_and_counts(toy):
+    model = MultiTaskModel(ModelConfig(hidden_channels=16, num_layers=1), toy.tasks)
+    browser, heavy = MoleculeBrowser(toy, model), toy.labels("heavy").to_numpy()
+    predicted = model.predict(toy.molecules.smiles.tolist())["toy/heavy"].to_numpy()
+    order = found(browser, sort="toy/heavy", by="predicted")
+    assert (np.diff(predicted[order]) >= 0).all()
+    order = found(browser, sort="toy/heavy", by="error", descending=True)
+    errors = np.abs(predicted - heavy)[order]
+    known = np.isfinite(errors)
+    assert (np.diff(errors[known]) <= 0).all() and known[: known.sum()].all() and not known.all()
+    labels = np.isfinite(heavy).astype(int) + 1  # of heavy, and oxygen of every molecule
+    assert (np.diff(labels[found(browser, by="count", descending=True)]) <= 0).all()
+
+
+def test_a_model_of_other_tasks_can_be_sorted_by_and_the_browser_says_so(toy):
+    other = toy.tasks.assign(task=toy.tasks.task.str.replace("toy/", "other/"), dataset="other")
+    browser = MoleculeBrowser(toy, MultiTaskModel(ModelConfig(hidden_channels=16, num_layers=1), other))
+    about = browser.answer_about()
+    assert "none of which this mix has" in about["note"]
+    assert [task["known"] for task in about["predicted"]] == [False, False]
+    assert len(found(browser, sort="other/heavy", by="predicted")) == len(toy)
+    [row] = browser.answer_page(0, 1, ["other/heavy"])["rows"]
+    assert row["labels"] == [None] and row["predicted"][0] is not None
+
+
+def test_cards_show_measured_biology_first_and_count_the_labels_of_a_large_dataset():
+    browser = MoleculeBrowser(molfm.load("minimix", progress=False))
+    about = browser.answer_about()
+    assert browser.view["chips"] == ["b3db/BBB", "b3db/logBB"]
+    assert about["counted"] == {"of": 179, "what": "assays"}
+    facts = {task["task"]: task for task in about["tasks"]}
+    assert facts["b3db/BBB"]["classes"] == ["does not cross", "crosses"]
+    assert (facts["b3db/logBB"]["obtained"], facts["xtb/gap"]["obtained"]) == ("measured", "computed")
+
+
+def test_an_empty_result_says_how_the_text_was_read_and_names_like_it():
+    browser = MoleculeBrowser(molfm.load("minimix", progress=False))
+
+    def ask(query, **view):
+        while not (answer := browser.answer_find({"query": query, **view}))["done"]:
+            pass
+        return answer
+
+    assert ask("caffiene")["near"][0] == "Caffeine"
+    assert ask("[NX3;H2]")["way"] == "substructure"
+    answer = ask("CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC")
+    assert (answer["n"], answer["asMolecule"]) == (0, True)
+    assert ask("caffeine", filters=[{"task": "logBB", "presence": "measured", "min": 50}])["among"] == 0
+
+
+def test_a_histogram_counts_every_labelled_molecule(toy, browser):
+    for task in toy.chosen:
+        answer = browser.answer_histogram(task.id)
+        assert sum(answer["counts"]) == np.isfinite(Lookup(toy).column(toy.task_number(task.id))).sum()
+    assert browser.answer_histogram("heavy")["ends"] == [1, 8]
+
+
+def test_names_and_smiles_of_all_molecules_fit_into_the_static_page(toy, browser):
+    lines = gzip.decompress(browser.answer_index()["lines"].tobytes()).decode().split("\n")
+    assert [line.split("\t")[2] for line in lines] == toy.molecules.smiles.tolist()
 
 
 def test_a_model_that_cannot_predict_is_refused(toy):
@@ -295,7 +391,7 @@ def test_molecules_are_selected_one_by_one_and_all_at_once(browser):
     found(browser, way="substructure", query="[#8]")
     browser.answer_select(on=True)
     browser.answer_select(on=False, molecules=[4])
-    expected = ({*browser._found.tolist()} | {2}) - {4}
+    expected = ({*browser._finder.found.tolist()} | {2}) - {4}
     assert set(browser.selection.molecules.tolist()) == expected
 
 
@@ -314,10 +410,11 @@ def test_a_tile_is_two_small_arrays(toy, atlas, sent):
     values = Lookup(toy).values(of.order)[:, of.tasks]
     assert ((share > 0) == np.isfinite(values)).all()
     assert ((mean > 0) == np.isfinite(values)).all()
-    low, high = (np.array([task[name] for task in about["tasks"]]) for name in ("low", "high"))
+    low, high = (np.array([task[name] for task in about["tasks"]]) for name in ("least", "most"))
     decoded = low + (mean - 1.0) / 65534 * (high - low)
     there = mean > 0
-    np.testing.assert_allclose(decoded[there], values[there], atol=float((high - low).max()) / 65534)
+    clipped = np.clip(values, low, high)[there]  # outliers
+    np.testing.assert_allclose(decoded[there], clipped, atol=float((high - low).max()) / 65534)
 
 
 def test_a_label_too_rare_for_the_scale_is_still_seen(atlas, monkeypatch):
@@ -325,8 +422,7 @@ def test_a_label_too_rare_for_the_scale_is_still_seen(atlas, monkeypatch):
         start=0, per_row=10**6, share=np.array([[1e-7, 0]], np.float32), mean=np.array([[1, np.nan]], np.float32)
     )
     monkeypatch.setattr(atlas, "_tiles", {(None, 0, 0): (rare, None)})
-    monkeypatch.setattr(atlas, "_low", np.zeros(2))
-    monkeypatch.setattr(atlas, "_high", np.ones(2))
+    monkeypatch.setattr(atlas, "_resolved", (np.zeros(2), np.ones(2)))
     monkeypatch.setattr(atlas._map, "tasks", np.array([0, 1]))
     answer = atlas.answer_tile(0, 0)
     assert answer["share"].tolist() == [[1, 0]]

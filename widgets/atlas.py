@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.shared import MixWidget, Selection, link, source
 
 from molfm.catalog.schema import Task
+from molfm.chem.drawing import draw_smiles
 from molfm.data.mix import Mix
 from molfm.explore.label_map import TILE_ROWS, LabelMap, Tile
-from molfm.plots.style import DOMAIN_COLORS
 
 SCRIPTS = (  # joined in this order
     "atlas_axes",
@@ -21,24 +22,24 @@ SCRIPTS = (  # joined in this order
     "atlas_overlap",
     "atlas_audit",
     "atlas_distribution",
+    "atlas_row",
     "atlas_tasks",
     "atlas",
 )
 TILE_BYTES = 64_000_000  # size of the tile cache, whatever the number of tasks
 MAX_PAIRED_TASKS = 300  # in one matrix of task pairs
 _SECONDS = 0.25  # a tile that takes longer is sent in parts
-_SPREAD = 6  # a tile resolves this many standard deviations on either side of the mean
+_DRAWING = (160, 104)  # pixels
 _STATIC_AUDIT = 50_000  # the static page contains the audit up to this number of molecules
 
 
-def _range(task: Task, mean: float, std: float) -> tuple[float, float]:
-    """Return the lowest and highest value of a task that a tile resolves."""
+def _range(task: Task, low: float, high: float) -> tuple[float, float]:
+    """Return the values of a task at the ends of its colours, given its 5% and 95% quantiles."""
     if task.kind != "regression":
         return 0.0, float((task.classes or 2) - 1)
-    if not std > 0:  # constant, or without training labels
-        center = mean if np.isfinite(mean) else 0.0
-        return center - 1.0, center + 1.0
-    return mean - _SPREAD * std, mean + _SPREAD * std
+    if not np.isfinite(low):  # no labels
+        return 0.0, 1.0
+    return (low, high) if high > low else (low - 1.0, low + 1.0)
 
 
 class LabelAtlas(MixWidget):
@@ -57,9 +58,22 @@ class LabelAtlas(MixWidget):
     def __init__(self, data: Mix, **unknown: object):
         super().__init__(data, unknown)
         self._map = LabelMap(data)
+        self._lookup = self._map.lookup
         self._tiles: dict[tuple, tuple[Tile, Iterator[Tile] | None]] = {}  # what is computed so far, and the rest
-        ranges = [_range(*facts) for facts in zip(data.chosen, data.tasks["mean"], data.tasks["std"], strict=True)]
-        self._low, self._high = np.array(ranges, float).reshape(-1, 2).T
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The values at both ends of the colours of each column, (n_tasks,) each."""
+        ranges = [_range(self.data.chosen[i], *self._map.quantiles[i]) for i in self._map.tasks]
+        low, high = np.array(ranges, float).reshape(-1, 2).T
+        return low, high
+
+    @cached_property
+    def _resolved(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a tile resolves, (n_tasks,) each: for numbers, three times the range of the colours, for the text about a cell."""
+        low, high = self._ends
+        wider = np.where([self.data.chosen[i].kind == "regression" for i in self._map.tasks], high - low, 0)
+        return low - wider, high + wider
 
     def browse(self, model: object = None) -> MoleculeBrowser:
         """Return a MoleculeBrowser that shows the molecules selected here and follows every change of the selection.
@@ -75,10 +89,19 @@ class LabelAtlas(MixWidget):
     # ------------------------------------------------------------------------------------------------------ questions
 
     def answer_about(self) -> dict:
-        """Return the constant facts: the tasks in column order, the zoom levels, datasets, splits and colours."""
+        """Return the constant facts: the tasks in column order, the zoom levels, datasets and splits."""
         columns, tasks = self._map.tasks, self.data.tasks
         facts = tasks.iloc[columns].astype(object).where(tasks.iloc[columns].notna(), None)
-        facts = facts.assign(low=self._low[columns], high=self._high[columns])
+        (low, high), (least, most) = self._ends, self._resolved
+        chosen = [self.data.chosen[i] for i in columns]
+        facts = facts.assign(
+            low=low,
+            high=high,
+            least=least,
+            most=most,
+            classes=[list(t.class_names or map(str, range(t.classes or 2))) * (t.kind != "regression") for t in chosen],
+            obtained=[t.obtained for t in chosen],
+        )
         return {
             "name": self.data.name,
             "n": len(self.data),
@@ -87,7 +110,6 @@ class LabelAtlas(MixWidget):
             "tasks": facts.to_dict("records"),
             "levels": self._map.levels,
             "tileRows": TILE_ROWS,
-            "colors": DOMAIN_COLORS,
             "maxPaired": MAX_PAIRED_TASKS,
         }
 
@@ -95,7 +117,7 @@ class LabelAtlas(MixWidget):
         """Return a tile, or the part that is computed in a moment. Repeat the question until `done` is true.
 
         share: (n_rows, n_tasks) uint16, share of labelled molecules times 65535, at least 1 if there is a label.
-        mean: (n_rows, n_tasks) uint16, 1 to 65535 for the task's `low` to `high`; 0 means no label.
+        mean: (n_rows, n_tasks) uint16, 1 to 65535 for the task's `least` to `most`, clipped there; 0 means no label.
         """
         key, until = (split, level, number), time.perf_counter() + _SECONDS
         tile, coming = self._tiles.pop(key, None) or (None, self._map.tile(level, number, split))
@@ -109,8 +131,7 @@ class LabelAtlas(MixWidget):
         self._tiles[key] = tile, coming
         while len(self._tiles) > max(8, TILE_BYTES // (8 * TILE_ROWS * max(1, len(self.data.chosen)))):
             self._tiles.pop(next(iter(self._tiles)))
-        columns = self._map.tasks
-        low, high = self._low[columns], self._high[columns]
+        low, high = self._resolved
         share = np.where(tile.share > 0, np.maximum(1, np.rint(tile.share * 65535)), 0).astype(np.uint16)
         mean = 1 + np.rint(65534 * np.clip((tile.mean - low) / (high - low), 0, 1))
         mean = np.where(np.isfinite(tile.mean), mean, 0).astype(np.uint16)
@@ -142,11 +163,23 @@ class LabelAtlas(MixWidget):
         return {"rows": self.data.audit().summary.to_dict("records")}
 
     def answer_select(self, tasks: Sequence[str], start: int, stop: int, every: bool, split: str | None = None) -> dict:
-        """Select the molecules between two rows of the picture that have a label for any (or `every`) of these tasks."""
+        """Select the molecules between two rows of the picture that have a label for any (or `every`) of these tasks.
+
+        If there is none, the selection stays.
+        """
         numbers = [self.data.task_number(task) for task in tasks]
         molecules = self._map.labelled(start, stop, numbers, every, split) if numbers else np.zeros(0, np.int32)
-        self.selection = Selection(molecules, tuple(tasks))
-        return self.chosen
+        if len(molecules):
+            self.selection = Selection(molecules, tuple(tasks))
+        return {"found": len(molecules)}
+
+    def answer_row(self, row: int, task: str) -> dict:
+        """Return what is known about the molecule in one row of the picture, and its exact label of a task."""
+        one = self._map.order[[row]]
+        [smiles], [name] = self._lookup.smiles(one), self._lookup.names(one)
+        value = float(self._lookup.values(one)[0, self.data.task_number(task)])
+        facts = {"molecule": int(one[0]), "smiles": smiles, "name": name, "svg": draw_smiles(smiles, *_DRAWING)}
+        return facts | {"value": float(f"{value:.6g}") if np.isfinite(value) else None}
 
     # ------------------------------------------------------------------------------------------------------ without a kernel
 

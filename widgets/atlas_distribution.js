@@ -19,8 +19,8 @@ function distributionChart(task, found) {
   for (const value of ticks(0, top, 3))
     parts.push(h("svg:text", { x: box.x - 4, y: y(value) + 4, "text-anchor": "end" }, `${Math.round(value * 1000) / 10}%`));
   for (const value of classes ? found.edges.slice(0, -1).map((edge) => edge + 0.5) : ticks(low, high, 4))
-    parts.push(h("svg:text", { x: x(value), y: y(0) + 14, "text-anchor": "middle" }, number(value)));
-  parts.push(h("svg:text", { x: box.x + box.width / 2, y: height - 4, "text-anchor": "middle" }, classes ? "class" : task.unit || "value"));
+    parts.push(h("svg:text", { x: x(value), y: y(0) + 14, "text-anchor": "middle" }, classes ? task.classes[value] : number(value)));
+  parts.push(h("svg:text", { x: box.x + box.width / 2, y: height - 4, "text-anchor": "middle" }, classes ? "" : task.unit || "value"));
   splits.forEach((split, place) => {
     const [stroke, dash, opacity] = SPLIT_STYLE[split];
     if (classes) for (let bin = 0; bin < bins; bin++) {
@@ -39,7 +39,7 @@ function distributionChart(task, found) {
       "stroke-dasharray": classes ? "" : dash, opacity: classes ? opacity : 1 });
     return h("span", { className: "molfm-key" }, h("svg:svg", { width: 22, height: 8, "aria-hidden": "true" }, line), `${split} ${number(total[split])}`);
   });
-  const bin = (i) => (classes ? String(found.edges[i] + 0.5) : `${number(found.edges[i])} to ${number(found.edges[i + 1])}`);
+  const bin = (i) => (classes ? task.classes[i] : `${number(found.edges[i])} to ${number(found.edges[i + 1])}`);
   const columns = [classes ? "class" : `from, to${task.unit ? ` (${task.unit})` : ""}`, ...splits];
   const rows = Array.from({ length: bins }, (_, i) => [bin(i), ...splits.map((split) => number(found.counts[split][i]))]);
   return [

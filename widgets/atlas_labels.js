@@ -5,11 +5,11 @@ export function levelFor(molecules, pixels, levels) {
   return clamp(levels - 1 - Math.ceil(Math.log2(Math.max(1, molecules / Math.max(1, pixels)))), 0, levels - 1);
 }
 
-/** Place a tile's mean on the task's colour scale, 0 to 1. A tile covers 6 standard deviations on each side, the colours 2. */
-export const colorPosition = (kind, mean) => (kind === "regression" ? clamp(((mean - 1) / 65534 - 0.5) * 3 + 0.5, 0, 1) : (mean - 1) / 65534);
+/** Place a tile's mean on the task's colour scale, 0 to 1. For numbers, the colours span the middle third of what a tile resolves. */
+export const colorPosition = (kind, mean) => (kind === "regression" ? clamp(((mean - 1) / 65534) * 3 - 1, 0, 1) : (mean - 1) / 65534);
 
 /** Convert a tile's mean to the task's unit. */
-export const decoded = (mean, { low, high }) => (mean ? low + ((mean - 1) / 65534) * (high - low) : NaN);
+export const decoded = (mean, { least, most }) => (mean ? least + ((mean - 1) / 65534) * (most - least) : NaN);
 
 /** Return `shade(kind, position, share, palette)`, a cached `cellColor`. Rounding keeps the colours of a million cells few. */
 function shades() {
@@ -25,9 +25,9 @@ function shades() {
 
 /**
  * moved(cell, content): called when the cursor moves; the content is null until the cell's tile is loaded.
- * chosen(rectangle): called when a rectangle is marked.
+ * chosen(rectangle): called when a rectangle is marked. header(column): called when the pointer is over the header of a column.
  */
-function labelPicture(ui, about, { view, moved, chosen }) {
+function labelPicture(ui, about, { view, moved, chosen, header }) {
   const shade = shades();
   const tiles = tileStore(ui, about, {
     split: () => view().split || null,
@@ -55,7 +55,7 @@ function labelPicture(ui, about, { view, moved, chosen }) {
       const place = line * share.shape[1] + column, task = about.tasks[column];
       const first = start + line * size, molecules = Math.min(size, about.n - first), part = share[place] / 65535;
       return { first, molecules, share: part, labelled: Math.round(part * molecules) || (share[place] ? 1 : 0),
-        mean: decoded(mean[place], task), position: colorPosition(task.kind, mean[place]) };
+        mean: decoded(mean[place], task), clipped: task.kind === "regression" ? { 1: "≤", 65535: "≥" }[mean[place]] ?? "" : "", position: colorPosition(task.kind, mean[place]) };
     }
     return null;
   }
@@ -112,15 +112,15 @@ function labelPicture(ui, about, { view, moved, chosen }) {
 
   const matrix = new Matrix(ui, {
     label: `Labels of ${number(about.n)} molecules (rows) for ${about.tasks.length} tasks (columns). Move with the arrow keys, ` +
-      "mark a region with Shift and the arrow keys, select its molecules with Enter, zoom with plus and minus, show everything with 0. " +
+      "mark a region with Shift and the arrow keys, select its molecules with Enter, let go with Escape, undo with Ctrl+Z, zoom with plus and minus, show everything with 0. " +
       "The tab Task table lists the label counts.",
-    rows: about.n, columns: about.tasks.length, left: 62, top: HEADER_HEIGHT, least: { rows: 16, columns: Math.min(about.tasks.length, 24) },
+    rows: about.n, columns: about.tasks.length, left: 62, least: { rows: 16, columns: Math.min(about.tasks.length, 24) },
     step: () => perRow(shownLevel()),
     moved: (cell) => moved(cell, at(cell.row, cell.column)), chosen,
     changed: ({ rows, columns }) => { tiles.retry(); ui.remember({ window: [...rows, ...columns].map((value) => Math.round(value * 100) / 100) }); },
-    paint,
+    paint, header,
     paintAxes: (context, palette) => {
-      columnHeader(context, palette, matrix, about.tasks, about.colors);
+      columnHeader(context, palette, matrix, about.tasks);
       rowTicks(context, palette, matrix, "molecules");
     },
   });

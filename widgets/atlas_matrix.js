@@ -1,6 +1,6 @@
 // A canvas that shows a part of a large matrix: zoom, pan, a cursor and a rectangle, by pointer and by keyboard.
 
-const CELL_HINT = "Hover over a cell or use the arrow keys.";
+const CELL_HINT = "Hover over a cell or use the arrow keys. The wheel zooms, dragging selects, Escape lets go.";
 const MARGIN = { right: 8, bottom: 8 }; // px beside the plot
 
 /** Zoom a window [start, end] around a fixed place. The window stays within 0 to `most` and spans at least `least`. */
@@ -18,14 +18,15 @@ function shifted([start, end], by, most) {
 
 class Matrix {
   /**
-   * label: accessible name. rows, columns: size of the matrix. left, top: space for names beside and above the plot, in px.
+   * label: accessible name. rows, columns: size of the matrix. left: space for names beside the plot, in px; above it, the columns
+   * have their header. header(column): called when the pointer is over the header.
    * least: the smallest numbers of rows and columns that a zoom shows. step(): number of rows that are drawn as one.
    * paint(context, palette) draws inside the plot, paintAxes(context, palette) beside it.
    * moved(cell): called when the cursor moves. chosen(rectangle): called when a rectangle is marked.
    * changed(window): called after zooming or panning.
    */
-  constructor(ui, { label, rows, columns, left, top, least, step, paint, paintAxes, moved, chosen, changed }) {
-    Object.assign(this, { ui, rows, columns, left, top, least, step, paintInside: paint, paintAxes, moved, chosen, changed });
+  constructor(ui, { label, rows, columns, left, least, step, paint, paintAxes, moved, chosen, changed, header = null }) {
+    Object.assign(this, { ui, rows, columns, left, least, step, paintInside: paint, paintAxes, moved, chosen, changed, header });
     this.window = { rows: [0, rows], columns: [0, columns] };
     this.cursor = null;
     this.rectangle = null;
@@ -40,16 +41,18 @@ class Matrix {
   }
 
   get plot() {
-    const { canvas: { clientWidth, clientHeight }, left: x, top: y } = this;
-    return { x, y, width: clientWidth - x - MARGIN.right, height: clientHeight - y - MARGIN.bottom };
+    const { canvas: { clientWidth, clientHeight }, left: x, window: { columns: [a, b] } } = this, width = clientWidth - x - MARGIN.right;
+    const y = headerHeight(width / Math.max(1, b - a));
+    return { x, y, width, height: clientHeight - y - MARGIN.bottom };
   }
   x(column) { const { x, width } = this.plot, [a, b] = this.window.columns; return x + ((column - a) / (b - a)) * width; }
   y(row) { const { y, height } = this.plot, [a, b] = this.window.rows; return y + ((row - a) / (b - a)) * height; }
+  columnAt(x) { const { x: x0, width } = this.plot, [a, b] = this.window.columns; return clamp(Math.floor(a + ((x - x0) / width) * (b - a)), 0, this.columns - 1); }
   cell(x, y) { // the row and column under a point, or null
-    const { x: x0, y: y0, width, height } = this.plot, { rows, columns } = this.window;
+    const { x: x0, y: y0, width, height } = this.plot, { rows } = this.window;
     if (x < x0 || y < y0 || x > x0 + width || y > y0 + height) return null;
-    const row = rows[0] + ((y - y0) / height) * (rows[1] - rows[0]), column = columns[0] + ((x - x0) / width) * (columns[1] - columns[0]);
-    return { row: clamp(Math.floor(row), 0, this.rows - 1), column: clamp(Math.floor(column), 0, this.columns - 1) };
+    const row = rows[0] + ((y - y0) / height) * (rows[1] - rows[0]);
+    return { row: clamp(Math.floor(row), 0, this.rows - 1), column: this.columnAt(x) };
   }
 
   show(window) {
@@ -93,34 +96,38 @@ class Matrix {
 
   listenToPointer() {
     const { canvas, ui } = this, on = (event, callback) => canvas.addEventListener(event, ui.guarded(callback));
-    let pressed = null;
     on("pointerdown", (event) => {
       canvas.focus();
-      pressed = this.cell(event.offsetX, event.offsetY);
-      if (pressed) canvas.setPointerCapture(event.pointerId);
+      this.pressed = this.cell(event.offsetX, event.offsetY);
+      if (this.pressed) canvas.setPointerCapture(event.pointerId);
     });
     on("pointermove", (event) => {
       const cell = this.cell(event.offsetX, event.offsetY);
+      if (!cell && !this.pressed && event.offsetX >= this.left && event.offsetY < this.plot.y) this.header?.(this.columnAt(event.offsetX));
       if (!cell) return;
-      if (pressed) this.rectangle = this.between(pressed, cell);
+      if (this.pressed) this.rectangle = this.between(this.pressed, cell);
       this.anchor = null;
       this.cursor = cell;
       this.moved(cell);
       this.draw();
     });
     on("pointerup", () => {
-      if (!pressed) return;
-      this.rectangle ??= this.between(pressed, pressed);
-      if (this.cursor) this.rectangle = this.between(pressed, this.cursor);
-      pressed = null;
+      if (!this.pressed) return;
+      this.rectangle = this.between(this.pressed, this.cursor ?? this.pressed);
+      this.pressed = null;
       this.draw();
       return this.chosen(this.rectangle);
     });
-    canvas.addEventListener("wheel", (event) => { // zooms only while the picture has the focus; otherwise the page scrolls
-      if (document.activeElement !== canvas && canvas.getRootNode().activeElement !== canvas) return;
-      event.preventDefault();
+    canvas.addEventListener("wheel", (event) => { // where nothing is left to zoom or to move, the page scrolls
+      const { rows: [r0, r1], columns: [c0, c1] } = this.window, whole = r1 - r0 >= this.rows && c1 - c0 >= this.columns;
+      const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY), by = event.deltaX || event.deltaY;
       const at = this.cell(event.offsetX, event.offsetY);
-      if (at) this.zoom(event.deltaY < 0 ? 1.3 : 1 / 1.3, at);
+      if (!at || (whole && (sideways || event.deltaY > 0))) return;
+      event.preventDefault();
+      if (sideways) this.pan(0, (Math.sign(by) * (c1 - c0)) / 10);
+      else this.zoom(Math.exp(-clamp(event.deltaY, -200, 200) * 0.003), { row: at.row + 0.5, column: at.column + 0.5 });
+      const now = this.cell(event.offsetX, event.offsetY);
+      if (now) this.moveTo(now, false);
     }, { passive: false });
   }
 
@@ -130,7 +137,7 @@ class Matrix {
     const keys = {
       "+": () => this.zoom(2), "=": () => this.zoom(2), "-": () => this.zoom(0.5), 0: () => this.whole(),
       PageDown: () => this.pan(half(), 0), PageUp: () => this.pan(-half(), 0),
-      Escape: () => { this.rectangle = this.anchor = null; this.draw(); },
+      Escape: () => { this.rectangle = this.anchor = this.pressed = null; this.draw(); },
       Enter: () => {
         this.rectangle ??= this.between(this.cursor, this.cursor);
         this.draw();
@@ -166,18 +173,18 @@ class Matrix {
     context.fillStyle = rgb(palette.missing);
     context.fillRect(x, y, width, height);
     this.paintInside(context, palette);
-    if (this.rectangle) this.outline(context, palette, this.rectangle, 2);
-    if (this.cursor) this.outline(context, palette, this.between(this.cursor, this.cursor), 1);
+    if (this.rectangle) this.outline(context, palette, this.rectangle, 2, palette.focus);
+    if (this.cursor) this.outline(context, palette, this.between(this.cursor, this.cursor), 1, palette.text);
     context.restore();
     this.paintAxes(context, palette);
     context.strokeStyle = rgb(palette.line);
     context.lineWidth = 1;
     context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
   }
-  outline(context, palette, { rows, columns }, lineWidth) {
+  outline(context, palette, { rows, columns }, lineWidth, line) {
     const [left, top] = [this.x(columns[0]), this.y(rows[0])];
     const box = [left, top, this.x(columns[1]) - left, Math.max(2, this.y(rows[1]) - top)];
-    for (const [color, width] of [[palette.paper, lineWidth + 2], [palette.text, lineWidth]]) { // two strokes are visible on any colour
+    for (const [color, width] of [[palette.paper, lineWidth + 2], [line, lineWidth]]) { // two strokes are visible on any colour
       context.lineWidth = width;
       context.strokeStyle = rgb(color);
       context.strokeRect(...box);

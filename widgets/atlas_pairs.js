@@ -57,7 +57,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
     const matrix = new Matrix(ui, {
       label: `${measure.selectedOptions[0].textContent} for ${t} × ${t} tasks. Move with the arrow keys, select the molecules with both labels with Enter. ` +
         "The table below lists the pairs.",
-      rows: t, columns: t, left: 150, top: HEADER_HEIGHT, least: { rows: Math.min(t, 8), columns: Math.min(t, 8) }, step: () => 1,
+      rows: t, columns: t, left: 150, least: { rows: Math.min(t, 8), columns: Math.min(t, 8) }, step: () => 1,
       moved: ({ row, column }) => { hover.textContent = describe(row, column); },
       chosen: ({ rows, columns }) => chosen([...new Set([...tasks.slice(...rows), ...tasks.slice(...columns)].map(({ task }) => task))]),
       paint: (context, palette) => {
@@ -67,7 +67,7 @@ function pairsPanel(ui, about, { view, shownTasks, chosen }) {
         context.drawImage(image.cells, c0, r0, c1 - c0, r1 - r0, x, y, width, height);
       },
       paintAxes: (context, palette) => {
-        columnHeader(context, palette, matrix, tasks, about.colors);
+        columnHeader(context, palette, matrix, tasks);
         rowNames(context, palette, matrix, tasks);
       },
     });

@@ -1,6 +1,6 @@
 // The grid of molecule cards. Only the cards in view exist; their content is requested page by page.
 
-const CARD = { width: 196, height: 246 }; // minimum width and height in px, with the gap; see browser.css
+const CARD = { width: 168, height: 184 }; // minimum width and height in px, with the gap; see browser.css
 const PAGES_KEPT = 30;
 
 /** Return the rows that a virtual scroll shows and the offset of the first. A browser cannot scroll further than `most` pixels. */
@@ -13,9 +13,13 @@ export function scrollWindow(scrollTop, viewHeight, rowHeight, nRows, most = 8e6
   return { height, first, last, top: scrollTop - (at - first * rowHeight) };
 }
 
-/** A card's `place` is its position in the search results. chips(): tasks whose labels the cards show. open(molecule): called on a click. */
-function cardGrid(ui, about, { chips, open }) {
-  const still = Boolean(ui.recorded), unitOf = Object.fromEntries(about.tasks.map(({ task, unit }) => [task, unit]));
+/**
+ * A card's `place` is its position in the search results. chips(): tasks whose labels the cards show. open(molecule): called on a
+ * click. rows(start): the rows of a page, as a promise.
+ */
+function cardGrid(ui, about, { chips, open, rows }) {
+  const still = Boolean(ui.recorded);
+  const factsOf = Object.fromEntries([...about.predicted, ...about.tasks].map((facts) => [facts.task, facts]));
   const layer = h("div", { className: "molfm-layer", role: "list", ariaLabel: "Molecules" });
   const spacer = h("div", { className: "molfm-spacer" }, layer);
   const grid = h("div", { className: "molfm-grid", tabIndex: 0, role: "region", ariaLabel: "Search results" }, spacer);
@@ -27,8 +31,7 @@ function cardGrid(ui, about, { chips, open }) {
   const pageOf = (place) => Math.floor(place / about.page);
   function page(index) {
     if (pages.has(index)) return pages.get(index);
-    const mine = pages, start = index * about.page;
-    const promise = ui.ask("page", { start, stop: start + about.page, tasks: chips() }).then((answer) => answer.rows);
+    const mine = pages, promise = rows(index * about.page);
     mine.set(index, promise);
     promise.catch(() => mine.delete(index));
     if (mine.size > PAGES_KEPT) mine.delete(mine.keys().next().value);
@@ -37,10 +40,15 @@ function cardGrid(ui, about, { chips, open }) {
   const rowAt = async (place) => (await page(pageOf(place)))[place % about.page];
 
   function chip(task, value, predicted) {
-    const there = value !== null, measured = number(value, unitOf[task]);
-    const parts = [there || predicted === null ? measured : "", predicted === null ? "" : `predicted ${number(predicted)}`];
-    return h("span", { className: there ? "molfm-chip" : "molfm-chip missing", title: `${task}: ${measured}` },
-      `${shortName(task)}: ${parts.filter(Boolean).join(", ")}`);
+    const there = value !== null, text = chipText(factsOf[task], task, value, predicted);
+    return h("span", { className: there || predicted !== null ? "molfm-chip" : "molfm-chip missing" }, text);
+  }
+  function texts(row) {
+    const { of, what } = about.counted;
+    return [
+      row.similarity === null ? null : h("span", { className: "molfm-chip" }, `similarity ${row.similarity.toFixed(2)}`),
+      ...chips().map((task, i) => chip(task, row.labels[i], row.predicted[i])),
+      h("span", { className: "molfm-chip count" }, `${number(row.counted)} of ${number(of)} ${what}`)].filter(Boolean);
   }
 
   function fill(card, row, place) {
@@ -52,13 +60,13 @@ function cardGrid(ui, about, { chips, open }) {
         return ui.ask("select", { on: row.selected, molecules: [row.molecule] });
       }) });
     const button = h("button", { className: "molfm-open", ariaLabel: `Show ${name}, molecule ${row.molecule}`, tabIndex,
-      onclick: ui.guarded(() => choose(place)) }, svg(row.svg), h("span", { className: "molfm-name" }, name));
+      onclick: ui.guarded(() => choose(place)) }, row.svg ? svg(row.svg) : h("span", { className: "molfm-undrawn" }, row.smiles),
+      h("span", { className: "molfm-name" }, name));
+    const lines = row.labels ? texts(row) : [];
+    card.title = [name, row.smiles, ...lines.map((line) => line.textContent)].join("\n");
     card.classList.toggle("selected", row.selected);
     card.classList.toggle("open", row.molecule === opened);
-    card.replaceChildren(button, box, h("div", { className: "molfm-chips" },
-      row.similarity === null ? null : h("span", { className: "molfm-chip" }, `Tanimoto ${row.similarity.toFixed(2)}`),
-      chips().map((task, i) => chip(task, row.labels[i], row.predicted[i])),
-      h("span", { className: "molfm-chip count" }, `${row.n_labels} ${row.n_labels === 1 ? "label" : "labels"}`)));
+    card.replaceChildren(button, box, h("div", { className: "molfm-chips" }, lines));
   }
 
   // ---- position
@@ -122,7 +130,7 @@ function cardGrid(ui, about, { chips, open }) {
 
   function refresh() { // same molecules, other labels
     pages = new Map();
-    cards.forEach((card) => card.remove());
+    layer.replaceChildren();
     cards.clear();
     draw();
   }
@@ -140,9 +148,9 @@ function cardGrid(ui, about, { chips, open }) {
     const visible = new Set([...cards.keys()].map(pageOf));
     for (const index of pages.keys()) if (!visible.has(index)) pages.delete(index);
     for (const index of visible) {
-      const rows = await page(index);
-      const { marks } = await ui.ask("marks", { molecules: rows.map((row) => row.molecule) });
-      rows.forEach((row, i) => { row.selected = marks[i]; });
+      const found = await page(index);
+      const { marks } = await ui.ask("marks", { molecules: found.map((row) => row.molecule) });
+      found.forEach((row, i) => { row.selected = marks[i]; });
     }
     for (const [place, card] of cards) {
       const selected = Boolean((await rowAt(place))?.selected), box = card.querySelector("input");
@@ -150,5 +158,6 @@ function cardGrid(ui, about, { chips, open }) {
       if (box) box.checked = selected;
     }
   }
-  return { root: grid, show, refresh, markOpened, markSelected };
+  const empty = (...nodes) => { layer.replaceChildren(); cards.clear(); layer.append(h("div", { className: "molfm-empty", role: "listitem" }, nodes)); };
+  return { root: grid, show, empty, refresh, markOpened, markSelected };
 }

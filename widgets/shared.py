@@ -19,6 +19,7 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from IPython.display import display
 
 from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
@@ -41,6 +42,7 @@ SHARED = {  # the files that are joined before the files of every widget, in thi
         "shared_kernel",
         "shared_static",
         "shared_frame",
+        "shared_selection",
     ),
     "css": ("shared",),
 }
@@ -121,14 +123,14 @@ class MixWidget(anywidget.AnyWidget):
 
     Attributes:
         view: the state of the display, restored when the page is reloaded; a small dict of plain values.
-        chosen: the number of selected molecules, the selected tasks, and a checksum, so the browser notices when other
-            molecules are selected.
+        chosen: the number of selected molecules, the selected tasks, a checksum, so the browser notices when other
+            molecules are selected, and the number of earlier selections that can be brought back.
         selection: the selected molecules and tasks. Set it, or make it one with another widget's: `link(atlas, browser)`.
         errors: errors in the browser and in Python, latest last.
     """
 
     view = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Dict({"molecules": 0, "tasks": [], "checksum": 0}).tag(sync=True)
+    chosen = traitlets.Dict({"molecules": 0, "tasks": [], "checksum": 0, "earlier": 0}).tag(sync=True)
     selection = traitlets.Instance(Selection, ())
 
     def __init__(self, data: Mix, unknown: dict):
@@ -160,10 +162,14 @@ class MixWidget(anywidget.AnyWidget):
 
     @traitlets.observe("selection")
     def _tell_selection(self, change: dict) -> None:
-        molecules, tasks = change.new.molecules, change.new.tasks
-        before = change.old if isinstance(change.old, Selection) else Selection()  # at first, the trait has no value
+        before = change.old if isinstance(change.old, Selection) else Selection()  # undefined before the first
         self._earlier = [*self._earlier, before][-MAX_UNDONE:]
-        self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": zlib.crc32(molecules)}
+        self._tell()
+
+    def _tell(self) -> None:
+        molecules, tasks = self.selection.molecules, self.selection.tasks
+        checksum, earlier = zlib.crc32(molecules), len(self._earlier)
+        self.chosen = {"molecules": len(molecules), "tasks": list(tasks), "checksum": checksum, "earlier": earlier}
 
     def answer_undo(self) -> dict:
         """Bring back the selection before the last change, if there was one."""
@@ -171,6 +177,7 @@ class MixWidget(anywidget.AnyWidget):
             *earlier, before = self._earlier
             self.selection = before
             self._earlier = earlier  # without the undoing itself
+            self._tell()
         return self.chosen
 
     def _asked(self, _: object, message: dict, __: list) -> None:
@@ -193,13 +200,20 @@ class MixWidget(anywidget.AnyWidget):
     def _note(self, error: str) -> None:
         self.errors = [*self.errors, error][-MAX_ERRORS:]
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        """Add the HTML that a notebook shows without a running kernel."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return data | {"text/html": self.sketch()}, metadata
+    def _ipython_display_(self, **kwargs: object) -> None:
+        """Show the widget and, in an output of its own, a form without scripts, which the widget hides while it works.
+
+        In one output, JupyterLab and nbconvert would prefer the widget and show nothing where it cannot run: in a saved
+        notebook without a kernel, or in a page without a network.
+        """
+        name = f"{type(self).__name__} of {self.data.name}"
+        data, metadata = self._repr_mimebundle_(**kwargs)
+        display(data | {"text/plain": name}, metadata=metadata, raw=True)
+        form = f"<div class='molfm-still'>{self.sketch()}</div>"
+        display({"text/html": form, "text/plain": f"{name}, without a kernel"}, raw=True)
 
     def sketch(self) -> str:
-        """Return a small HTML version without JavaScript, for saved notebooks."""
+        """Return a small HTML version without JavaScript, for saved notebooks and pages without a kernel."""
         raise NotImplementedError
 
     def questions(self) -> Iterable[tuple[str, dict]]:

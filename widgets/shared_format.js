@@ -20,6 +20,9 @@ const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 /** A task's name without its dataset: "b3db/logBB" becomes "logBB". */
 const shortName = (task) => task.slice(task.indexOf("/") + 1);
 
+/** Return a name as nodes that break only after "/", "_" and "-", never inside a word. */
+const breakable = (name) => name.split(/(?<=[/_-])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+
 /** Return round numbers for an axis, at most `count` of them. */
 export function ticks(low, high, count) {
   const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));

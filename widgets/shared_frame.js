@@ -18,7 +18,12 @@ function frame({ model, el }, name) {
   const news = h("p", { className: "molfm-news", role: "status", ariaLive: "polite" });
   const errors = h("div", { className: "molfm-errors", role: "alert" });
   const root = h("section", { className: `molfm molfm-${name.toLowerCase()}`, ariaLabel: name });
+  const kernel = h("p", { className: "molfm-kernel", role: "status", hidden: true });
+  root.append(kernel);
   el.append(root);
+  // Python puts a form without scripts into the same output, for pages without a kernel. It is hidden while the widget works.
+  const still = (hidden) => el.closest(".jp-OutputArea, .output")?.querySelectorAll(".molfm-still").forEach((node) => { node.hidden = hidden; });
+  const note = (text) => { kernel.textContent = text; kernel.hidden = !text; };
   const themed = () => root.classList.toggle("dark", isDark(root.parentElement));
   const listeners = new Set();
   const rethemed = () => { themed(); listeners.forEach((listener) => listener()); };
@@ -29,15 +34,32 @@ function frame({ model, el }, name) {
   abort.signal.addEventListener("abort", () => observer.disconnect());
   requestAnimationFrame(rethemed); // styles apply once the element is in the page
 
+  let ended = false;
+  const gone = () => {
+    ended = true;
+    errors.replaceChildren();
+    note(GONE);
+    still(false);
+  };
+  const waiting = (on) => {
+    if (ended) return;
+    note(on ? "No answer from the kernel so far: it is busy with a cell, or this page has no kernel." : "");
+    still(!on);
+  };
+  const reach = (send) => { // what talks to the kernel throws once the kernel is gone
+    try { send(); } catch { gone(); }
+  };
   const fail = (error, inBrowser = true) => {
+    if (ended) return;
     const text = error?.message ?? String(error);
     errors.replaceChildren(h("p", {}, text, " ", h("button", { onclick: () => errors.replaceChildren() }, "Dismiss")));
-    if (inBrowser) model.send({ failed: error?.stack ?? text });
+    if (inBrowser) reach(() => model.send({ failed: error?.stack ?? text }));
   };
-  const asked = connect(model, abort.signal);
+  const asked = connect(model, abort.signal, { waiting, gone });
+  requestAnimationFrame(() => { if (!ended) still(true); });
   const ask = (question, args) =>
     asked(question, args).catch((error) => {
-      fail(error, false); // the kernel knows already
+      if (!error.gone) fail(error, false); // the kernel knows already
       throw Object.assign(error, { told: true });
     });
   const guarded = (callback) => async (...args) => {
@@ -54,7 +76,7 @@ function frame({ model, el }, name) {
   };
   const remember = (change) => {
     model.set("view", { ...model.get("view"), ...change });
-    model.save_changes();
+    reach(() => model.save_changes());
   };
   const palette = () => PALETTES[root.classList.contains("dark") ? "dark" : "light"];
   const say = (text) => { if (news.textContent !== text) news.textContent = text; };

@@ -39,7 +39,7 @@ export function scaleOf(values) {
 }
 
 /**
- * Draw a molecule on a new canvas. Dragging and the arrow keys rotate it; plus and minus zoom.
+ * Draw a molecule on a new canvas. Dragging and the arrow keys rotate it; the wheel and plus and minus zoom.
  *
  * shape: { elements (n), xyz (3n), bonds (2m, pairs of atoms), orders (m) }. label: accessible name of the canvas.
  * palette(): the colours of the current theme. hovered(atom): called with the atom under the pointer, or -1.
@@ -133,6 +133,11 @@ export function viewer3d(shape, { label, palette, hovered }) {
     last = [event.clientX, event.clientY];
     draw();
   });
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom = clamp(zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 0.3, 5);
+    draw();
+  }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
     const turn = { ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[event.key];
     if (turn) rotation = turned(rotation, ...turn);

@@ -201,6 +201,8 @@ def _about(task: Task) -> str:
     facts = [f"{task.level} level", task.domain, task.unit and f"in {task.unit}"]
     if task.classes:
         facts.append(f"classes 0 to {task.classes - 1} in order")
+    if task.class_names:
+        facts.append("; ".join(f"{number}: {name}" for number, name in enumerate(task.class_names)))
     return f"{task.description or task.name} ({', '.join(fact for fact in facts if fact)})"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from molfm.base.names import listed
 from molfm.catalog.schema import DOMAINS, KINDS, LEVELS, SPLIT_METHODS, Atomization, CardError, DataCard, Source, Task
 
 
@@ -41,6 +42,7 @@ def make_task(name: str, dataset: str, facts: dict | None, where: str) -> Task:
     facts = dict(_known(facts or {}, Task, f"{where}: task {name}", ("name", "dataset")))
     if (twin := facts.get("same_as")) is not None and "/" not in str(twin):
         facts["same_as"] = f"{dataset}/{twin}"
+    facts["class_names"] = _strings(facts.get("class_names", ()), f"{where}: class_names of task {name}")
     task = Task(name=str(name), dataset=dataset, **facts)
     _check(task.level, LEVELS, f"{where}: level of task {name}")
     _check(task.kind, KINDS, f"{where}: kind of task {name}")
@@ -49,6 +51,14 @@ def make_task(name: str, dataset: str, facts: dict | None, where: str) -> Task:
     if (task.kind == "ordinal") != (task.classes is not None):
         raise CardError(f"{where}: task {name}: kind ordinal needs `classes`, and no other kind has it.")
     _check_number(task.classes, 2, f"{where}: classes of task {name}")
+    named, n_classes = task.class_names, {"binary": 2, "ordinal": task.classes}.get(task.kind, 0)
+    if named and len(set(named)) != n_classes:
+        raise CardError(
+            f"{where}: task {name}: expected {n_classes or 'no'} different `class_names` for kind {task.kind}, "
+            f"found {listed(named)}."
+        )
+    if task.computed not in (None, True, False):
+        raise CardError(f"{where}: task {name}: computed: expected true or false, found {task.computed!r}.")
     _check_number(task.count, 1, f"{where}: count of task {name}")
     if task.count is not None and "*" not in task.name:
         raise CardError(f"{where}: task {name}: `count` needs a name with a `*`; it is the number of matching columns.")
@@ -106,13 +116,20 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
         facts = yaml.safe_load(parts[1]) or {}
     except yaml.YAMLError as error:
         raise CardError(f"{where}: the front matter is not valid YAML: {error}") from error
-    facts = dict(_known(facts, DataCard, where, ("text", "folder", "left_out")))
+    facts = dict(_known(facts, DataCard, where, ("text", "folder", "left_out"), ("class_names",)))
+    class_names = facts.pop("class_names", None)
     name = str(facts.get("name", ""))
     if not name or not name.replace("_", "").replace("-", "").isalnum():
         raise CardError(f"{where}: expected a name of letters, digits, '-' and '_', found {name!r}.")
     entries = facts.get("tasks") or {}
     if not isinstance(entries, dict):
         raise CardError(f"{where}: tasks: expected names and their facts, found {entries!r}.")
+    if class_names is not None:
+        names = {"class_names": class_names}
+        entries = {
+            key: names | entry if isinstance(entry, dict) and entry.get("kind") == "binary" else entry
+            for key, entry in entries.items()
+        }
     tasks = tuple(make_task(key, name, entry, where) for key, entry in entries.items())
     for task in tasks:
         in_this_card = str(task.same_as).startswith(f"{name}/")

@@ -35,7 +35,15 @@ class Task:
     description: str = ""
     same_as: str | None = None  # id of the task that is the same measurement; within a card, its name is enough
     classes: int | None = None  # number of classes of an ordinal task: labels 0, 1, … classes - 1, in this order
+    class_names: tuple[str, ...] = ()  # of class 0, 1, …; a card may give them once for all of its binary tasks
+    computed: bool | None = None  # whether labels are calculated; None: those of quantum tasks are
     count: int | None = None  # number of columns that a name with a `*` stands for
+
+    @property
+    def obtained(self) -> str:
+        """How the labels came about: "computed" or "measured"."""
+        computed = self.domain == "quantum" if self.computed is None else self.computed
+        return "computed" if computed else "measured"
 
     @property
     def id(self) -> str:

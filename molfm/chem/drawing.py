@@ -10,12 +10,16 @@ from rdkit.Chem.Draw import rdMolDraw2D
 from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
 
-_MATCH = (0.34, 0.71, 0.91, 0.45)  # highlights the atoms and bonds that a search found
 _BLACK = "#000000"
+_BOND = 0.17  # length of a bond, divided by the height of the drawing; a molecule that does not fit is drawn smaller
 
 
 def _color(color: str) -> tuple[float, ...]:
     return tuple(part / 255 for part in rgb(color))
+
+
+_POLES = THEMES["light"]  # the drawings of figures have a white background
+_MATCH = (*_color(THEMES["light"]["focus"]), 0.35)  # highlights the atoms and bonds that a search found
 
 
 def draw(
@@ -26,7 +30,7 @@ def draw(
     bonds: Mapping[int, tuple] | None = None,
     palette: bool = True,
 ) -> str:
-    """Return a molecule as an SVG element with a transparent background.
+    """Return a molecule as an SVG element with a transparent background; drawings of one size have one bond length.
 
     Args:
         mol: the molecule to draw.
@@ -38,6 +42,8 @@ def draw(
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawer.drawOptions()
     options.clearBackground = False
+    options.fixedBondLength = _BOND * height
+    options.bondLineWidth = 1.4
     options.useBWAtomPalette()
     if palette:
         options.updateAtomPalette({number: _color(color) for number, color in ELEMENTS.items() if number > 6})
@@ -95,7 +101,9 @@ def draw_values(
 
 
 def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int = 380, height: int = 280) -> str:
-    """Return a molecule as HTML; each atom shows its value as a colour (red: negative, blue: positive) and a number.
+    """Return a molecule as HTML; each atom shows its value as a number and a colour, which a bar below explains.
+
+    Red stands for negative values, white for zero and blue for positive ones, as in the widgets.
 
     Args:
         smiles: the molecule.
@@ -116,13 +124,16 @@ def atom_values(smiles: str, values: Sequence[float], unit: str = "", width: int
     for atom, value in zip(mol.GetAtoms(), values.tolist(), strict=True):
         if np.isfinite(value):
             atom.SetProp("atomNote", f"{value:+.2f}")
-            pole, share = (
-                np.array(_color(THEMES["light"]["positive" if value > 0 else "negative"])),
-                abs(value) / largest,
-            )
-            colors[atom.GetIdx()] = tuple(1 - share * (1 - pole))
+            pole = np.array(_color(_POLES["positive" if value > 0 else "negative"]))
+            colors[atom.GetIdx()] = tuple(1 - abs(value) / largest * (1 - pole))
     svg = draw(mol, width, height, colors, palette=False)
-    return _drawing(svg, smiles, f"{smiles}\nunit: {unit or 'none'}", width)
+    ramp = ",".join(_POLES[end] for end in ("negative", "zero", "positive"))
+    bar = (
+        "<div style='display:flex;gap:8px;align-items:center;font-size:12px'>"
+        f"<span>{-largest:.2f}</span><span style='flex:1;height:10px;border:1px solid {_POLES['line']};"
+        f"background:linear-gradient(to right,{ramp})'></span><span>{html.escape(f'{largest:.2f} {unit}'.strip())}</span></div>"
+    )
+    return _drawing(svg + bar.replace(">-", ">−"), smiles, smiles, width)
 
 
 def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:

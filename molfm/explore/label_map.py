@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from molfm.catalog.schema import DOMAINS
+from molfm.catalog.schema import DOMAINS, Task
 from molfm.data.mix import Mix
 from molfm.data.splits import SPLITS, uniform
 from molfm.explore.lookup import Lookup
 
 BLOCK_CELLS = 8_000_000  # cells of the table in a block: no more labels are held at once
 TILE_ROWS = 256  # rows of a tile; each stands for one molecule or for many
+MAX_SAMPLED = 3_000  # molecules of each dataset that the quantiles of its tasks come from
 MAX_PAIRED = 200_000  # molecules on which pairs of tasks are counted; of a larger mix, a random sample
 _PATTERN_BITS = 62
 _BINS = 40
@@ -48,6 +49,17 @@ class Distribution(NamedTuple):
     beyond: int  # labels outside the edges, which span only the middle 99.8% if a tail is long
 
 
+def bin_edges(task: Task, value: np.ndarray) -> np.ndarray:
+    """Return the edges of a histogram of a task's labels: half-integers around classes, otherwise equal bins."""
+    if task.kind != "regression":
+        return np.arange((task.classes or 2) + 1) - 0.5
+    low, high = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
+    whole = (value.min(), value.max()) if len(value) else (low, high)
+    if whole[1] - whole[0] < 1.5 * (high - low):
+        low, high = whole
+    return np.linspace(low, high if high > low else low + 1, _BINS + 1)
+
+
 class LabelMap:
     """The label table of a mix, read in parts.
 
@@ -62,10 +74,39 @@ class LabelMap:
 
     @cached_property
     def tasks(self) -> np.ndarray:
-        """(n_tasks,) tasks, sorted by domain and dataset: the columns of the picture."""
+        """(n_tasks,) tasks, sorted by domain, dataset and family: the columns of the picture."""
         domains, names = [*DOMAINS, None], [card.name for card in self.mix.cards]
-        keys = [(domains.index(task.domain), names.index(task.dataset)) for task in self.mix.chosen]
+        families = {key: i for i, key in enumerate(dict.fromkeys((t.dataset, t.family) for t in self.mix.chosen))}
+        keys = [
+            (domains.index(task.domain), names.index(task.dataset), families[task.dataset, task.family])
+            for task in self.mix.chosen
+        ]
         return np.array(sorted(range(len(keys)), key=lambda i: (*keys[i], i)), int)
+
+    @cached_property
+    def quantiles(self) -> np.ndarray:
+        """(n_tasks, 2) the 5% and 95% quantiles of each regression task's labels; NaN for classes and without labels.
+
+        They are those of molecules (for atoms and bonds, of their mean), in a random sample of at most MAX_SAMPLED
+        molecules per dataset.
+        """
+        mix, out = self.mix, np.full((len(self.mix.chosen), 2), np.nan)
+        for dataset, card in enumerate(mix.cards):
+            mine = [i for i, t in enumerate(mix.chosen) if t.dataset == card.name and t.kind == "regression"]
+            if not mine:
+                continue
+            molecules = np.unique(mix.rows.molecule[mix.rows.dataset == dataset])
+            if len(molecules) > MAX_SAMPLED:
+                molecules = np.sort(molecules[np.argsort(uniform(mix.key[molecules], 0))[:MAX_SAMPLED]])
+            found = [(np.zeros(0, int), np.zeros(0, np.float32))]
+            for part in self._blocks(molecules):
+                _, task, value = self.lookup.cells(molecules[part])
+                wanted = np.isin(task, mine)
+                found.append((task[wanted], value[wanted]))
+            task, value = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            for number in np.unique(task):
+                out[number] = np.quantile(value[task == number], (0.05, 0.95))
+        return out
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -199,15 +240,7 @@ class LabelMap:
     def distribution(self, task: int) -> Distribution:
         """Return the distribution of the labels of one task (its number in the mix) in each split."""
         _, _, split, value = self.mix.label_triples(task)
-        facts = self.mix.chosen[task]
-        if facts.kind == "regression":
-            low, high = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
-            whole = (value.min(), value.max()) if len(value) else (low, high)
-            if whole[1] - whole[0] < 1.5 * (high - low):
-                low, high = whole
-            edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-        else:
-            edges = np.arange((facts.classes or 2) + 1) - 0.5
+        edges = bin_edges(self.mix.chosen[task], value)
         counts = {name: np.histogram(value[split == code], edges)[0] for code, name in enumerate(SPLITS)}
         counts = {name: found for name, found in counts.items() if found.any() or name != "test_seen"}
         return Distribution(edges, counts, int(len(value) - sum(found.sum() for found in counts.values())))

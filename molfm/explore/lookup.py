@@ -4,6 +4,7 @@
 a dataset of millions opens as quickly as a small one.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -117,21 +118,30 @@ class Lookup:
         out[place, task] = value
         return out
 
-    def items(self, molecule: int, level: str) -> dict[int, np.ndarray]:
+    def items(self, molecule: int, level: str, split: str | None = None) -> dict[int, np.ndarray]:
         """Return one molecule's labels at "node" or "edge" level: task number -> (n_items,) float32; NaN if unmeasured.
 
-        The atoms or bonds are in the order of `Chem.MolFromSmiles` of the molecule's SMILES.
+        The atoms or bonds are in the order of `Chem.MolFromSmiles` of the molecule's SMILES. `split` is as for `cells`.
         """
         mix = self.mix
         row, _ = self._rows(np.array([molecule]))
         first = mix.shards[mix.rows.shard[row[0]]]
         ptr, local = first.atom_ptr if level == "node" else first.bond_ptr, mix.rows.local[row[0]]
-        _, item, task, value = mix.row_labels(level, row[mix.rows.split[row] != UNUSED])
+        where = mix.rows.split[row]
+        used = where != UNUSED if split is None else where == SPLITS.index(split)
+        _, item, task, value = mix.row_labels(level, row[used])
         out = {}
         for number in np.unique(task).tolist():
             mine = task == number
             out[number] = np.full(int(ptr[local + 1] - ptr[local]), np.nan, np.float32)
             out[number][item[mine][::-1]] = value[mine][::-1]
+        return out
+
+    def counts(self, numbers: Sequence[int]) -> np.ndarray:
+        """Return how many of these tasks each molecule has a label of, (n_molecules,) int32."""
+        out = np.zeros(len(self.mix), np.int32)
+        for _, molecule, item, _, _ in self.mix.label_blocks(numbers):
+            out += np.bincount(molecule[item == 0], minlength=len(out)).astype(np.int32)
         return out
 
     def _column(self, number: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from molfm.explore.lookup import Lookup
 
 WAYS = ("text", "substructure", "similarity")
 CHUNK = 2_000
+MAX_NEAR = 5  # names that are suggested when nothing was found
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
 _NEEDS_ALL = set("^@/\\")  # they ask for hybridization or stereo, which trusted SMILES are parsed without
 
@@ -40,6 +41,43 @@ def smarts(text: str) -> Chem.Mol:
     if pattern is None or not pattern.GetNumAtoms():
         raise InputError(f"{text!r} is not a valid SMARTS. Expected a pattern such as c1ccccc1 or [NX3;H2].")
     return pattern
+
+
+def way_of(text: str) -> str:
+    """Return the way to search that a text asks for by its form.
+
+    A SMILES asks for this molecule and a pattern that only SMARTS can write for a substructure; everything else is a
+    name, an id or `#` and a number. The answer is one of `WAYS`.
+    """
+    text = text.strip()
+    with rdBase.BlockLogs():
+        if text.isalnum() or (set("*~").isdisjoint(text) and Chem.MolFromSmiles(text) is not None):
+            return "text"
+        return "substructure" if Chem.MolFromSmarts(text) else "text"  # "" and "#12" are no patterns
+
+
+def near_names(lookup: Lookup, text: str) -> Iterator[list[str]]:
+    """Find the names of molecules that are most like a text, a chunk at a time.
+
+    Yields:
+        After each chunk, the best names so far, at most `MAX_NEAR`, most similar first. Similarity is that of the sets
+        of three neighbouring letters (Jaccard); names below 0.25 do not count.
+    """
+    wanted, best = _triples(text), {}
+    for start in range(0, len(lookup.mix), CHUNK):
+        for name in lookup.names(np.arange(start, min(start + CHUNK, len(lookup.mix)))):
+            for one in name.split(" / "):
+                own = _triples(one)
+                likeness = len(own & wanted) / len(own | wanted)
+                if likeness >= 0.25:
+                    best[one] = likeness
+        best = dict(sorted(best.items(), key=lambda item: -item[1])[:MAX_NEAR])
+        yield list(best)
+
+
+def _triples(text: str) -> set[str]:
+    padded = f"  {text.lower()} "
+    return {padded[i : i + 3] for i in range(len(padded) - 2)}
 
 
 def search(
