@@ -120,7 +120,7 @@ async function build(ui, model) {
 
   ui.root.append(
     h("div", { className: "molfm-row molfm-head" }, h("strong", {}, "Training lab"), h("span", { className: "molfm-small" }, `${about.name} · ${number(about.n)} molecules`), ui.news,
-      status, stop, resume, fork, start),
+      selectionCount(ui, model), status, stop, resume, fork, start),
     ui.errors, problem,
     h("div", { className: "molfm-lab" }, plan.root,
       h("div", { className: "molfm-centre" }, curves.root, h("label", { className: "molfm-small molfm-first" }, guessFirst, "Guess first: hide the curve of a new run until you have guessed."), worst.root), watch.root),

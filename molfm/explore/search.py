@@ -51,7 +51,9 @@ def way_of(text: str) -> str:
     """
     text = text.strip()
     with rdBase.BlockLogs():
-        if text.isalnum() or (set("*~").isdisjoint(text) and Chem.MolFromSmiles(text) is not None):
+        # RDKit reads "[#8]" as a SMILES too, but only patterns are written so.
+        pattern = "[#" in text or not set("*~").isdisjoint(text)
+        if text.isalnum() or (not pattern and Chem.MolFromSmiles(text) is not None):
             return "text"
         return "substructure" if Chem.MolFromSmarts(text) else "text"  # "" and "#12" are no patterns
 

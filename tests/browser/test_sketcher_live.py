@@ -60,7 +60,7 @@ def test_a_drawing_becomes_a_substructure_or_a_similarity_search(page, toy, live
     page.get_by_label("SMILES", exact=True).fill("OCC")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Find similar molecules").click()
-    page.get_by_text("Tanimoto 1.00").first.wait_for()
+    page.get_by_text("similarity 1.00").first.wait_for()
     assert (browser.view["way"], browser.view["query"]) == ("similarity", "OCC")
     assert asked.count("editor") == 1
 
@@ -87,7 +87,7 @@ def test_without_a_network_the_dialog_says_why_and_the_rest_works(page, toy, liv
     page.get_by_text("The editor is not available. Could not get openchemlib. Place by hand.").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_label("Search by").select_option("substructure")
-    page.get_by_label("Query", exact=True).fill("c1ccccc1")
+    page.get_by_label("Search", exact=True).fill("c1ccccc1")
     page.keyboard.press("Enter")
     page.get_by_text("7 of 42 molecules").wait_for()
     assert browser.errors == []
