@@ -1,11 +1,12 @@
 """Custom JupyterLab widgets (anywidget ES modules, no build step).
 
-The prefix of a file names its widget: atlas, browser, or shared by all. Files without a prefix are parts for any widget.
+The prefix of a file names its widget: atlas, browser, transfer, or shared by all. Files without a prefix are parts for any widget.
 """
 
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.molecule3d import Molecule3D
 from molfm.widgets.shared import Selection, link
+from molfm.widgets.transfer import TransferExplorer
 
-__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "link"]
+__all__ = ["LabelAtlas", "Molecule3D", "MoleculeBrowser", "Selection", "TransferExplorer", "link"]

@@ -19,8 +19,11 @@ training data.
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 from time import time
+
+import numpy as np
 
 from molfm.base.errors import InputError
 from molfm.base.files import write_text
@@ -118,7 +121,7 @@ def transfer(
         ValueError: a regime is unknown, a target is ordinal or not at graph level, a source is the target's own
             measurement or has no other tasks, there are fewer than 2 seeds, or a number is below 1.
     """
-    start = time()
+    start, asked = time(), _request(locals())
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     budget = Budget(seeds, steps, target_batch, steps if pretrain_steps is None else pretrain_steps, source_batch)
     request = check_request(mix, targets, regimes, n_labels, budget, held_out, finetune or {}, settings)
@@ -133,10 +136,10 @@ def transfer(
             tqdm.write(str(budget), file=sys.stderr)
         run_all(study.jobs, progress)
         runs, seeds = study.runs(), request.budget.seeds
-        table, values = compare(mix, runs, study.cells, study.seen)
+        table, values, pairs = compare(mix, runs, study.cells, study.seen)
         given = {"held_out": held_out, "precision": precision, "finetune": finetune, **settings}
         chosen = asdict(request.budget) | {name: value for name, value in given.items() if value is not None}
-        result = TransferResult(table, runs.assign(value=values), mix, chosen, time() - start)
+        result = TransferResult(table, runs.assign(value=values), pairs, mix, chosen, asked, time() - start)
         # At most twice as many at a time, because few seeds say little about their own scatter.
         more = 0 if precision is None else int(min(result.seeds_for(precision), 2 * seeds, max_seeds))
         if more <= seeds:
@@ -144,3 +147,23 @@ def transfer(
         if progress:
             tqdm.write(f"After {seeds} seeds, intervals are wider than ±{precision:g}: {more} seeds.", file=sys.stderr)
         request = replace(request, budget=replace(request.budget, seeds=more))
+
+
+def _request(given: dict) -> dict:
+    """Return the arguments of a call of `transfer` as plain values, without the data and without defaults."""
+    defaults = {name: of.default for name, of in signature(transfer).parameters.items()}
+    given = {name: value for name, value in given.items() if name not in ("data", "progress", "settings")} | given[
+        "settings"
+    ]
+    return {name: _plain(value) for name, value in given.items() if name not in defaults or value != defaults[name]}
+
+
+def _plain(value: object) -> object:
+    """Return a setting as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(of) for name, of in value.items()}
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, Sequence):
+        return [_plain(of) for of in value]
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,8 +1,11 @@
 """The findings of a study in sentences."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from molfm.base.names import UnknownName, listed
+from molfm.data.mix import Mix
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.study.comparison import Comparison
 from molfm.study.label_efficiency import LabelEfficiency
@@ -141,3 +144,41 @@ def probe_finding(result: LabelEfficiency, arm: str, baseline: str) -> str:
         f"{first.target}, {arm} compared with {baseline}: {'; '.join(verdicts)} training labels. {' '.join(ends)} "
         f"{first.draws} draws of split and training labels, about {first.n_test} test labels each."
     )
+
+
+def arm_words(source: str, regime: str) -> str:
+    """Return what was done to the target, such as "trained together with xtb"."""
+    forms = {"cotrain": "trained together with {}", "finetune": "trained after {}", "probe": "a probe on frozen {}"}
+    return forms[regime].format(source)
+
+
+def history(verdicts: Mapping[int, str]) -> str:
+    """Describe how the verdict of a comparison would have changed with the number of pairs.
+
+    Args:
+        verdicts: number of pairs -> verdict, in order.
+    """
+    if not verdicts:
+        return ""
+    spans: list[list] = []  # verdict, first and last number of pairs
+    for n, verdict in verdicts.items():
+        if spans and spans[-1][0] == verdict:
+            spans[-1][2] = n
+        else:
+            spans.append([verdict, n, n])
+    if len(spans) == 1:
+        verdict, a, b = spans[0]
+        return f"With any number of pairs from {a} to {b}, the study would have said “{verdict}”."
+    said = [f"“{verdict}” with {a}" + (f" to {b}" if b > a else "") for verdict, a, b in spans]
+    return f"By number of pairs, the study would have said {', '.join(said[:-1])} and {said[-1]}."
+
+
+def request_code(mix: Mix, request: Mapping) -> list[str]:
+    """Return the lines of code that make a study again. Finished runs are reused."""
+    origin = {name: value for name, value in mix.origin.items() if value not in (None, 0) or name == "data"}
+    data = origin.pop("data", "…")
+    given = ", ".join([repr(data), *(f"{name}={value!r}" for name, value in origin.items())])
+    arguments = ",\n    ".join(
+        [f"molfm.load({given})" if origin else given, *(f"{k}={v!r}" for k, v in request.items())]
+    )
+    return [f"result = molfm.transfer(\n    {arguments},\n)"]
