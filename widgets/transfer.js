@@ -54,9 +54,10 @@ async function build(ui, model) {
     work = answered;
     about.counts = answered.counts;
     bar.mirror();
-    bar.tell(work, work.blocks.filter((one) => one.count === count()));
+    bar.tell(work, count());
     if (JSON.stringify(before.blocks) !== JSON.stringify(work.blocks)) {
       matrix.draw();
+      hover.textContent = " "; // it may tell what is no longer so
       const open = view().open;
       if (open && cell(open[0], open[1]).state === CELL.missing) return show();
     }

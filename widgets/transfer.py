@@ -204,7 +204,8 @@ class TransferExplorer(MixWidget):
                 }
             )
         busy = not planned or computing or bool(live.runner.queue)
-        return {"blocks": blocks, "planned": planned, "busy": busy, "version": live.version, "counts": live.counts}
+        facts = {"planned": planned, "busy": busy, "version": live.version, "counts": list(live.counts)}
+        return {"blocks": blocks, "left": [math.ceil(live.left(count)) for count in facts["counts"]], **facts}
 
     def answer_run(self, blocks: list[int]) -> dict:
         """Run blocks in the background, one after the other."""

@@ -22,24 +22,25 @@ function transferBar(ui, about, { view, changed, run, stop }) {
     counts.hidden = about.counts.length < 2;
   }
 
-  /** Say what runs and what is left. `blocks`: those of the number of labels that is shown. */
-  function tell({ blocks, planned, busy }, here) {
+  /** Say what runs and what is left. `shown`: the place of the number of labels that is shown. */
+  function tell({ blocks, left, planned, busy }, shown) {
+    const here = blocks.filter((one) => one.count === shown), nameOf = ({ group, column }) => `${about.rows.find((row) => row.group === group).label} ${about.columns[column].words}`;
     const of = (...states) => blocks.filter(({ state }) => states.includes(state));
     const [running] = of("running"), open = here.filter(({ state }) => state === "open" || state === "failed"), failed = of("failed");
     const parts = [];
     if (!planned) parts.push(h("span", {}, "Planning the runs …"));
     if (running) {
-      const { words } = about.columns[running.column], waiting = of("waiting").length;
+      const waiting = of("waiting").length;
       parts.push(h("progress", { value: running.done, max: 1, ariaLabel: "Progress of the block that runs" }),
-        h("span", {}, `Running ${words}: ${percent(running.done, 0)}${waiting ? `, ${waiting} waiting` : ""}`), h("button", { onclick: ui.guarded(stop) }, "Stop"));
+        h("span", {}, `Running ${nameOf(running)}: ${percent(running.done, 0)}${waiting ? `, ${waiting} waiting` : ""}`), h("button", { onclick: ui.guarded(stop) }, "Stop"));
     } else if (planned && of("done").length && busy) parts.push(h("span", {}, "Computing the verdicts …"));
     const queued = running ? [] : open;
     if (queued.length && !ui.recorded) {
-      const seconds = queued.reduce((sum, { seconds: one }) => sum + one, 0);
+      const seconds = left[shown];
       parts.push(h("button", { onclick: ui.guarded(() => run(queued.map(({ block }) => block))) },
         queued.length === 1 ? `Run the empty cell (about ${duration(seconds)})` : `Run all ${queued.length} empty cells (about ${duration(seconds)})`));
     }
-    for (const { column, why } of failed) parts.push(h("p", { className: "molfm-failure", role: "alert" }, `${about.columns[column].words} failed: ${why}`));
+    for (const block of failed) parts.push(h("p", { className: "molfm-failure", role: "alert" }, `${nameOf(block)} failed: ${block.why}`));
     work.hidden = !parts.length;
     work.replaceChildren(...parts);
   }

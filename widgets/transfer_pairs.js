@@ -2,6 +2,12 @@
 
 const PAIR_WIDTH = 340;
 
+/** Return round numbers for an axis with their texts, all with as many decimals as their step needs. */
+function axisTexts(low, high, count) {
+  const at = ticks(low, high, count), step = at.length > 1 ? at[1] - at[0] : 1;
+  return at.map((value) => [value, value.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))).replace("-", "−")]);
+}
+
 /** Draw one line per pair, from the target alone (open) to with the source (filled). Pairs beyond `used` are pale. */
 function pairDots({ baseline, value }, used, metric) {
   const n = baseline.length, step = clamp(150 / n, 8, 18), height = 12 + n * step + 34;
@@ -15,7 +21,7 @@ function pairDots({ baseline, value }, used, metric) {
   }
   const bottom = 12 + n * step;
   parts.push(h("svg:line", { x1: 16, x2: PAIR_WIDTH - 16, y1: bottom, y2: bottom, class: "axis" }));
-  for (const at of ticks(low, high, 5)) parts.push(h("svg:text", { x: x(at), y: bottom + 14, "text-anchor": "middle" }, number(at)));
+  for (const [at, text] of axisTexts(low, high, 5)) parts.push(h("svg:text", { x: x(at), y: bottom + 14, "text-anchor": "middle" }, text));
   parts.push(h("svg:text", { x: PAIR_WIDTH / 2, y: bottom + 29, "text-anchor": "middle", class: "quiet" }, `${metric} on test: ○ alone, ● with the source`));
   return h("svg:svg", { viewBox: `0 0 ${PAIR_WIDTH} ${height}`, class: "molfm-chart", role: "img",
     "aria-label": `${n} pairs of runs: ${metric} alone and with the source` }, parts);
@@ -34,7 +40,7 @@ function intervalBars(steps, used, verdict) {
       h("svg:circle", { cx: x(of.difference), cy: y, r: chosen ? 4 : 2.5, style: { fill: color } })));
     if (step >= 11 || i % Math.ceil(11 / step) === 0) parts.push(h("svg:text", { x: 18, y: y + 4, "text-anchor": "end", class: chosen ? "" : "quiet" }, String(of.seeds)));
   });
-  for (const at of ticks(low, high, 4)) parts.push(h("svg:text", { x: x(at), y: bottom + 14, "text-anchor": "middle" }, signed(at)));
+  for (const [at, text] of axisTexts(low, high, 4)) parts.push(h("svg:text", { x: x(at), y: bottom + 14, "text-anchor": "middle" }, at > 0 ? `+${text}` : text));
   parts.push(h("svg:text", { x: width / 2, y: bottom + 29, "text-anchor": "middle", class: "quiet" }, "difference with its 95% interval, by number of pairs"));
   return h("svg:svg", { viewBox: `0 0 ${width} ${bottom + 34}`, class: "molfm-chart", role: "img", "aria-label": "Interval of the difference by number of pairs" }, parts);
 }

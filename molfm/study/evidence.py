@@ -159,6 +159,8 @@ def simple_baselines(
     """
     columns = ["target", "n_labels", "seed", "value"]
     return {
-        name: pd.DataFrame(reference_values(mix, target, runs, of), columns=columns).drop(columns="target")
+        name: pd.DataFrame(reference_values(mix, target, runs, of, progress=False), columns=columns).drop(
+            columns="target"
+        )
         for name, of in features.items()
     }

@@ -16,7 +16,7 @@ from molfm.study.jobs import Job, run_all, seconds_of, share_done
 from molfm.study.pairs import Cell, compare
 from molfm.study.plan import Budget, Study, check_request
 from molfm.study.sources import TransferSource, fit_source, read_sources
-from molfm.study.transfer import TransferResult, transfer
+from molfm.study.transfer import TransferResult, plain_request, transfer
 
 _CHECKPOINT = "A checkpoint cannot be cotrained: its training data is not here."
 
@@ -73,8 +73,7 @@ class StudyGrid:
 
     def __init__(self, mix: Mix, targets: object, sources: object, **settings: object):
         bound = signature(transfer).bind(mix, targets, sources, **settings)
-        self.asked = {name: value for name, value in bound.arguments.items() if name not in ("data", "settings")}
-        self.asked |= bound.arguments.get("settings", {})
+        self.asked = plain_request(bound.arguments)
         bound.apply_defaults()
         given = bound.arguments
         steps, before = given["steps"], given["pretrain_steps"]
@@ -142,8 +141,9 @@ class StudyGrid:
             arms = {("", "alone"), *((block.source, block.regime) for block in mine)}
             runs = runs[[arm in arms for arm in zip(runs.source, runs.regime, strict=True)]].reset_index(drop=True)
             table, values, pairs = compare(self.mix, runs, cells, study.seen)
-            request = {name: value for name, value in self.asked.items() if name != "progress"}
-            parts.append(TransferResult(table, runs.assign(value=values), pairs, self.mix, self.settings, request, 0.0))
+            parts.append(
+                TransferResult(table, runs.assign(value=values), pairs, self.mix, self.settings, self.asked, 0.0)
+            )
         return joined(parts)
 
 

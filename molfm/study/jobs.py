@@ -20,6 +20,7 @@ from molfm.training.status import ALIVE
 
 IDLE_SECONDS = 60  # a worker process without work ends after this time
 _START_SECONDS = 5.0  # to start worker processes
+_RUN_SECONDS = 5.0  # to start and test one run, by the rough rule
 _STEP_SECONDS = 0.01  # per layer, for a narrow network, with batches of a hundred molecules
 _SHAPE = {"hidden_channels": 96, "num_layers": 4}  # sets the size of a network; with its defaults
 _RECENT = 40  # finished runs that tell the time per step
@@ -171,13 +172,17 @@ def seconds_of(jobs: Mapping[str, Job]) -> float:
     steps = [job.settings["steps"] for job in jobs.values() if not _is_finished(job.name)]
     if not steps:
         return 0.0
-    shape = next(iter(jobs.values())).settings
-    pace = _pace(tuple(shape.get(name, default) for name, default in _SHAPE.items()))
-    return sum(steps) * pace / min(len(steps), loky.cpu_count()) + _START_SECONDS
+    settings = next(iter(jobs.values())).settings  # fine-tuning takes the network of the run before it, which is first
+    channels, layers = (settings.get(name, default) for name, default in _SHAPE.items())
+    if (pace := _pace((channels, layers))) is not None:
+        seconds = sum(steps) * pace
+    else:
+        seconds = sum(steps) * _STEP_SECONDS * layers * (1 + channels / 64) + len(steps) * _RUN_SECONDS
+    return seconds / min(len(steps), loky.cpu_count()) + _START_SECONDS
 
 
-def _pace(shape: tuple[int, int]) -> float:
-    """Return seconds per step of a network with these numbers of channels and layers."""
+def _pace(shape: tuple[int, int]) -> float | None:
+    """Return the seconds per step of finished runs with these numbers of channels and layers; None if there are none."""
     found = []
     folders = sorted((home() / "runs" / "transfer").glob("*/results.parquet"), key=os.path.getmtime)
     for run in (Run(path.parent) for path in folders[-_RECENT:]):
@@ -185,4 +190,4 @@ def _pace(shape: tuple[int, int]) -> float:
         if status["state"] == "finished" and tuple(config[name] for name in _SHAPE) == shape:
             seconds = status["updated"] - os.path.getmtime(run.folder / "config.json")
             found.append(seconds / max(1, config["steps"]))
-    return float(np.median(found)) if found else _STEP_SECONDS * shape[1] * (1 + shape[0] / 64)
+    return float(np.median(found)) if found else None

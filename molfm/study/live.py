@@ -10,6 +10,7 @@ from molfm.base.errors import InputError
 from molfm.data.mix import Mix
 from molfm.study.comparison import joined
 from molfm.study.grid import Block, Runner, StudyGrid
+from molfm.study.jobs import seconds_of
 from molfm.study.transfer import TransferResult
 
 _KEPT = 256  # answers of background work; the oldest are dropped
@@ -129,6 +130,11 @@ class LiveStudy:
     def seconds(self, block: Block) -> float:
         """Return about how long the unfinished runs of a block take."""
         return self._seconds.get(block, 0.0)
+
+    def left(self, count: int | None) -> float:
+        """Return about how long all unfinished runs with one number of labels take; a shared run counts once."""
+        blocks = [block for block in self.blocks if block.count == count and self.seconds(block)]
+        return seconds_of({name: job for block in blocks for name, job in block.jobs.items()})
 
     def start(self, block: Block) -> None:
         """Run a block in the background.

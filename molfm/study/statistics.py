@@ -242,6 +242,8 @@ def after(table: pd.DataFrame, pairs: pd.DataFrame, n: int) -> pd.DataFrame:
     """
     if n < 2:
         raise InputError(f"An interval over seeds needs at least two, found {n}.")
+    if table.p.isna().all():
+        return table
     keys = list(KEYS)
     first = pairs.sort_values("seed", kind="stable").groupby(keys, sort=False).head(n)
     first = first.assign(by_seed=first.value - first.baseline).groupby(keys, sort=False)

@@ -17,7 +17,7 @@ training data.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
@@ -121,7 +121,7 @@ def transfer(
         ValueError: a regime is unknown, a target is ordinal or not at graph level, a source is the target's own
             measurement or has no other tasks, there are fewer than 2 seeds, or a number is below 1.
     """
-    start, asked = time(), _request(locals())
+    start, asked = time(), plain_request(locals())
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     budget = Budget(seeds, steps, target_batch, steps if pretrain_steps is None else pretrain_steps, source_batch)
     request = check_request(mix, targets, regimes, n_labels, budget, held_out, finetune or {}, settings)
@@ -149,21 +149,19 @@ def transfer(
         request = replace(request, budget=replace(request.budget, seeds=more))
 
 
-def _request(given: dict) -> dict:
-    """Return the arguments of a call of `transfer` as plain values, without the data and without defaults."""
-    defaults = {name: of.default for name, of in signature(transfer).parameters.items()}
-    given = {name: value for name, value in given.items() if name not in ("data", "progress", "settings")} | given[
-        "settings"
-    ]
-    return {name: _plain(value) for name, value in given.items() if name not in defaults or value != defaults[name]}
+def plain_request(given: Mapping) -> dict:
+    """Return the arguments of a call of `transfer` as JSON can hold them, without the data and without defaults."""
+    defaults = {name: _plain(of.default) for name, of in signature(transfer).parameters.items()}
+    named = {name: value for name, value in given.items() if name not in ("data", "progress", "settings")}
+    named = {name: _plain(value) for name, value in (named | given.get("settings", {})).items()}
+    return {name: value for name, value in named.items() if name not in defaults or value != defaults[name]}
 
 
 def _plain(value: object) -> object:
-    """Return a setting as JSON can hold it."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _plain(of) for name, of in value.items()}
-    if isinstance(value, str | int | float | None):
+    if value is None or isinstance(value, str | int | float):
         return value
-    if isinstance(value, Sequence):
-        return [_plain(of) for of in value]
-    return value.item() if isinstance(value, np.generic) else str(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(of) for of in value] if isinstance(value, Sequence) else str(value)
