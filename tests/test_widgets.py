@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import traitlets
-from molfm.widgets import LabelAtlas, Molecule3D, MoleculeBrowser, Selection, molecule3d
+from molfm.widgets import LabelAtlas, Molecule3D, MoleculeBrowser, Selection, TransferExplorer, molecule3d
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
+from molfm.widgets import transfer as transfer_module
 from molfm.widgets.shared import SHARED, packed
 from rdkit import Chem
 
@@ -83,7 +84,7 @@ def test_little_is_synced(toy, widget):
     assert synced == {"view", "chosen", "layout", "tabbable", "tooltip"}
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, TransferExplorer])
 def test_a_module_declares_every_name_once_and_imports_nothing(widget):
     module = str(widget._esm)
     names = re.findall(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", module, re.MULTILINE)
@@ -96,7 +97,8 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
-    assert set(scripts) == {*SHARED["js"], *atlas_module.SCRIPTS, *browser_module.SCRIPTS, *molecule3d.SCRIPTS}
+    modules = (atlas_module, browser_module, molecule3d, transfer_module)
+    assert set(scripts) == {*SHARED["js"], *(name for module in modules for name in module.SCRIPTS)}
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name

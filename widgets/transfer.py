@@ -19,7 +19,7 @@ from molfm.plots.transfer import transfer_differences
 from molfm.study.live import LiveStudy
 from molfm.study.matrix import Matrix, rows_of
 from molfm.study.transfer import TransferResult
-from molfm.study.wording import arm_words, compact, finding, findings, history, request_code
+from molfm.study.wording import arm_words, compact, finding, findings, history, study_code
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -184,7 +184,7 @@ class TransferExplorer(MixWidget):
     def answer_blocks(self) -> dict:
         """Return what can be run, what runs and what failed. `busy`: ask again in a moment."""
         live = self.live
-        planned = (live.complete() and not live.blocks) or live.planned()
+        planned = live.complete() or live.planned()
         computing = live.update()
         columns = {arm: number for number, arm in enumerate(self._arms)}
         blocks = []
@@ -280,8 +280,10 @@ class TransferExplorer(MixWidget):
         return self.chosen
 
     def answer_write(self, row: int, column: int, count: int) -> dict:
-        """Return the paragraph, and the code of a cell that makes the study and the figure."""
-        return {"text": self._text((row, column, count)), "code": self._code((row, column, count))}
+        """Return a paragraph, and the code of a figure. Repeat the question until `done` is true."""
+        at = row, column, count
+        found = self.live.soon.get(("write", self.live.version, at), lambda: (self._text(at), self._code(at)))
+        return {"done": False} if found is None else {"done": True, "text": found[0], "code": found[1]}
 
     # ------------------------------------------------------------------------------------------------------ in Python
 
@@ -309,13 +311,15 @@ class TransferExplorer(MixWidget):
         return " ".join(filter(None, [*finding(self._row(*at)), told]))
 
     def _code(self, at: tuple[int, int, int] | None) -> str:
-        lines = ["import molfm", *request_code(self.data, self.live.request)]
+        if self.result is None:
+            return ""
+        lines = study_code(self.result, self.live.saved())
         if at is None:
             return "\n".join([*lines, "result.figure()"])
         row, table = self._row(*at), ("table", "means", "by_family")[self._matrix()[1][at][0]]
         keys = {"target": row.target, "source": row.source, "regime": row.regime, "n_labels": int(row.n_labels)}
         chosen = " & ".join(f"(rows.{key} == {value!r})" for key, value in keys.items())
-        lines[1:1] = ["from molfm.plots.transfer import transfer_differences\n"]
+        lines[1:1] = ["from molfm.plots.transfer import transfer_differences"]
         return "\n".join([*lines, f"rows = result.{table}", f"transfer_differences(rows[{chosen}], result.by_seed)"])
 
     def figure(self) -> "go.Figure":
@@ -347,10 +351,9 @@ class TransferExplorer(MixWidget):
         yield from self._finished([("blocks", {})], "planned")
         for at in list(self._opened)[:_OPENED]:
             cell = dict(zip(("row", "column", "count"), at, strict=True))
-            asked = ["history", "curves", "efficiency"]
+            asked = ["write", "history", "curves", "efficiency"]
             asked += ["molecules"] if self._rows[at[0]].kind == "target" else []
             yield "cell", cell
-            yield "write", cell
             yield from self._finished([(ask, cell) for ask in asked], "done")
         for at in self._matrix()[1]:
             if at not in self._opened:

@@ -7,6 +7,8 @@ const CLEAR = 0.05; // p-value of a clear verdict, see LEVEL in molfm/study/stat
 /** Write a difference with its sign. */
 export const signed = (value) => `${value > 0 ? "+" : ""}${value.toFixed(3)}`.replace("-", "−").replace(/^[+−](0\.0*)$/, "$1");
 
+const plainNumber = (value) => value.toFixed(3).replace("-", "−").replace(/^−(0\.0*)$/, "$1");
+
 /** Return "helps", "hurts" or "cannot tell". With an error metric, less is better. */
 export function verdictFor(difference, p, lessIsBetter) {
   if (!(p <= CLEAR)) return "cannot tell";
@@ -45,7 +47,7 @@ function verdictMark(cell, palette) {
 function cellSentence(name, words, cell, block, metric) {
   const where = `${name}, ${words}`;
   if (cell.state === CELL.tested)
-    return `${where}: ${cell.verdict}. ${metric} ${cell.baseline.toFixed(3)} alone, ${cell.value.toFixed(3)} with the source; difference ${signed(cell.difference)} ` +
+    return `${where}: ${cell.verdict}. ${metric} ${plainNumber(cell.baseline)} alone, ${plainNumber(cell.value)} with the source; difference ${signed(cell.difference)} ` +
       `(${signed(cell.low)} to ${signed(cell.high)}); p ${number(Number(cell.p.toPrecision(2)))}, corrected ${number(Number(cell.p_adjusted.toPrecision(2)))}`;
   if (cell.state === CELL.undefined) return `${where}: ${cell.reason}`;
   if (!block) return `${where}: not part of this study`;

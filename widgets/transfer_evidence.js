@@ -8,7 +8,7 @@ export function meanCurve(seeds, steps, values) {
   return { points: sorted.map(([step, of]) => [step, of.reduce((a, b) => a + b, 0) / of.length]), band: sorted.map(([step, of]) => [step, Math.min(...of), Math.max(...of)]) };
 }
 
-const section = (title, ...content) => h("div", { className: "molfm-section" }, h("h4", {}, title), content);
+const section = (title, ...content) => h("div", { className: "molfm-section" }, h("h4", {}, title), content.flat(2));
 const note = (text) => h("p", { className: "molfm-small" }, text);
 
 /** The learning curves of both arms. */

@@ -15,7 +15,7 @@ function pairDots({ baseline, value }, used, metric) {
   const parts = [];
   for (let i = 0; i < n; i++) {
     const y = 12 + i * step, opacity = i < used ? 1 : 0.3;
-    parts.push(h("svg:g", { opacity }, h("svg:title", {}, `seed ${i}: ${baseline[i].toFixed(3)} alone, ${value[i].toFixed(3)} with the source`),
+    parts.push(h("svg:g", { opacity }, h("svg:title", {}, `seed ${i}: ${plainNumber(baseline[i])} alone, ${plainNumber(value[i])} with the source`),
       h("svg:line", { x1: x(baseline[i]), x2: x(value[i]), y1: y, y2: y, stroke: "currentColor", "stroke-width": 1 }),
       h("svg:circle", { cx: x(baseline[i]), cy: y, r: 4, class: "open" }), h("svg:circle", { cx: x(value[i]), cy: y, r: 4, fill: "currentColor" })));
   }

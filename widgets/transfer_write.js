@@ -26,9 +26,9 @@ async function copyText(text) {
 /** The button and what it wrote. `asked`: a comparison as { row, column, count }. */
 function writeSection(ui, model, about, asked) {
   const shown = h("div", {}), told = h("p", { role: "status" });
-  const box = (label, text) => h("label", { className: "molfm-written" }, h("span", { className: "molfm-small" }, label), h("textarea", { readOnly: true, rows: Math.min(12, text.split("\n").length + 1), value: text, spellcheck: false }));
+  const box = (label, text) => h("label", { className: "molfm-written" }, h("span", { className: "molfm-small" }, label), h("textarea", { readOnly: true, rows: clamp(text.split("\n").length + 1, 5, 12), value: text, spellcheck: false }));
   async function write() {
-    const { text, code } = await ui.ask("write", asked);
+    const { text, code } = await complete(ui, "write", asked, () => !ui.signal.aborted);
     const cell = (cell_type, source) => ({ cell_type, source, metadata: {}, ...(cell_type === "code" ? { outputs: [], execution_count: null } : {}) });
     const inserted = !ui.recorded && insertBelow(model.widget_manager, about.model, [cell("markdown", text), cell("code", code)]);
     const copied = !inserted && (await copyText(`${text}\n\n${code}`));

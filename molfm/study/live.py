@@ -1,17 +1,21 @@
 """A study while it is looked at and filled: its result so far, and its blocks that run in the background."""
 
+import json
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from hashlib import sha256
 from itertools import product
+from pathlib import Path
 from threading import Lock
 
 from molfm.base.errors import InputError
+from molfm.base.files import home
 from molfm.data.mix import Mix
 from molfm.study.comparison import joined
 from molfm.study.grid import Block, Runner, StudyGrid
 from molfm.study.jobs import seconds_of
-from molfm.study.transfer import TransferResult
+from molfm.study.transfer import TransferResult, plain_request
 
 _KEPT = 256  # answers of background work; the oldest are dropped
 _WORKERS = 2  # threads for background work, so that a long answer does not hold up a short one
@@ -58,11 +62,12 @@ class LiveStudy:
     """
 
     def __init__(self, mix: Mix, request: dict, result: TransferResult | None = None):
-        self.mix, self.request, self.result = mix, request, result
-        targets = request["targets"]
+        self.mix, self.request, self.result = mix, plain_request(request), result
+        self._given = result
+        targets = self.request["targets"]
         self.groups = [tuple(mix.expand(target)) for target in ([targets] if isinstance(targets, str) else targets)]
-        counts = request.get("n_labels")
-        self.counts: list[int | None] = list(counts) if isinstance(counts, list | tuple) else [counts]
+        counts = self.request.get("n_labels")
+        self.counts: list[int | None] = list(counts) if isinstance(counts, list) else [counts]
         self.blocks: list[Block] = []
         self.runner, self.soon, self.version = Runner(), Soon(), 0
         self._grid: StudyGrid | None = None
@@ -109,11 +114,8 @@ class LiveStudy:
         }
 
     def complete(self) -> bool:
-        """Return whether the result has all comparisons of the request, so that nothing needs to be planned."""
-        if self.result is None:
-            return False
-        asked = {name: of for name, of in self.request.items() if name in ("targets", "sources", "regimes", "n_labels")}
-        return all(self.result.request.get(name) == of for name, of in asked.items())
+        """Return whether the request is that of a finished study, so that nothing needs to be planned."""
+        return self._given is not None and self._given.request == self.request
 
     def measure(self, group: tuple[str, ...], counts: list[int]) -> bool:
         """Plan further numbers of labels for a group in the background. Returns whether that is done."""
@@ -161,6 +163,19 @@ class LiveStudy:
     def computed(self, block: Block) -> bool:
         """Return whether the comparisons of a finished block are part of the result, or are being computed."""
         return block in self._taken
+
+    def saved(self) -> Path | None:
+        """Save the comparisons that were run, and return the folder; None if `molfm.transfer` gives the same study.
+
+        Raises:
+            ValueError: the mix was not made by `molfm.load`, so it could not be reopened.
+        """
+        if self.complete() and not self.blocks:
+            return None
+        digest = sha256(json.dumps([self.mix.origin, self.request], sort_keys=True).encode()).hexdigest()[:12]
+        folder = home() / "studies" / f"{self.mix.name}-{digest}"
+        self.result.save(folder)
+        return folder
 
     def _join(self, blocks: tuple[Block, ...]) -> bool:
         found = self.grid().result(blocks)

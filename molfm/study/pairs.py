@@ -132,7 +132,6 @@ def compare(
                 rows[number].append(row)
     table = add_verdicts(pd.DataFrame([row for of in rows.values() for row in of]).reindex(columns=COLUMNS))
     table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
-    table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
     return table, [values[run.folder, run.target] for run in runs.itertuples()], _joined(pairs)
 
 

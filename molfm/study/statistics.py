@@ -226,6 +226,7 @@ def add_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     )
     found = np.where(table.difference > 0, "helps", "hurts")
     table.loc[defined, "verdict"] = np.where(table.p_adjusted <= LEVEL, found, "cannot tell")[defined]
+    table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
     return table
 
 

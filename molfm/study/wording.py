@@ -1,11 +1,11 @@
 """The findings of a study in sentences."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
 from molfm.base.names import UnknownName, listed
-from molfm.data.mix import Mix
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.study.comparison import Comparison
 from molfm.study.label_efficiency import LabelEfficiency
@@ -158,7 +158,7 @@ def history(verdicts: Mapping[int, str]) -> str:
     Args:
         verdicts: number of pairs -> verdict, in order.
     """
-    if not verdicts:
+    if len(verdicts) < 2:
         return ""
     spans: list[list] = []  # verdict, first and last number of pairs
     for n, verdict in verdicts.items():
@@ -173,12 +173,18 @@ def history(verdicts: Mapping[int, str]) -> str:
     return f"By number of pairs, the study would have said {', '.join(said[:-1])} and {said[-1]}."
 
 
-def request_code(mix: Mix, request: Mapping) -> list[str]:
-    """Return the lines of code that make a study again. Finished runs are reused."""
-    origin = {name: value for name, value in mix.origin.items() if value not in (None, 0) or name == "data"}
-    data = origin.pop("data", "…")
-    given = ", ".join([repr(data), *(f"{name}={value!r}" for name, value in origin.items())])
-    arguments = ",\n    ".join(
-        [f"molfm.load({given})" if origin else given, *(f"{k}={v!r}" for k, v in request.items())]
-    )
-    return [f"result = molfm.transfer(\n    {arguments},\n)"]
+def study_code(result: Comparison, folder: Path | None = None) -> list[str]:
+    """Return the lines of code that give a study again.
+
+    Args:
+        result: the study.
+        folder: where it was saved; None to call `molfm.transfer`, which reuses finished runs.
+    """
+    if folder is not None:
+        return ["import molfm", "", f"result = molfm.TransferResult.load({str(folder)!r})"]
+    origin = {name: value for name, value in result.mix.origin.items() if value not in (None, 0)}
+    data = repr(origin.pop("data"))
+    if origin:
+        data = f"molfm.load({', '.join([data, *(f'{name}={value!r}' for name, value in origin.items())])})"
+    arguments = ",\n    ".join([data, *(f"{name}={value!r}" for name, value in result.request.items())])
+    return ["import molfm", "", f"result = molfm.transfer(\n    {arguments},\n)"]
