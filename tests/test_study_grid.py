@@ -163,9 +163,9 @@ def test_every_comparison_stands_in_its_cell(study):
 # ---------------------------------------------------------------------------------------------------------- the evidence
 
 
-def worth(n, gain, verdict="helps", counts=(100, 200, 400), alone=(0.5, 0.6, 0.7)):
+def worth(n, gain, verdict="helps", counts=(100, 200, 400), alone=(0.5, 0.6, 0.7), metric="auroc"):
     row = SimpleNamespace(
-        n_labels=n, baseline=alone[counts.index(n)], difference=gain, low=gain - 0.05, high=gain + 0.05
+        metric=metric, n_labels=n, baseline=alone[counts.index(n)], difference=gain, low=gain - 0.05, high=gain + 0.05
     )
     row.verdict = verdict
     return labels_worth(counts, alone, row)
@@ -173,6 +173,8 @@ def worth(n, gain, verdict="helps", counts=(100, 200, 400), alone=(0.5, 0.6, 0.7
 
 def test_a_source_is_worth_the_labels_that_give_the_target_alone_as_much():
     assert worth(100, 0.1)[:3] == pytest.approx((100, 100 * (2**0.5 - 1), 100 * (2**1.5 - 1)))
+    of_an_error = worth(100, -0.1, alone=(0.7, 0.6, 0.5), metric="mae")  # less is better
+    assert of_an_error[:3] == pytest.approx(worth(100, 0.1)[:3])
     assert worth(200, 0.06).high != worth(200, 0.06).high  # beyond what was measured: not a number
 
 

@@ -26,14 +26,28 @@ async function build(ui, model) {
 
   // ---- what happens
 
+  let last = view();
+  async function follow() { // the view was changed here, in Python, or in another view of this widget
+    const before = last, now = view(), changed = (...names) => names.some((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
+    last = now;
+    bar.mirror();
+    if (changed("count")) { await load(); took(work); }
+    matrix.draw();
+    if (changed("open", "count", "p")) await show();
+  }
+  function remember(change) {
+    ui.remember(change);
+    return ui.recorded ? follow() : null; // a saved page has no model that tells of the change
+  }
+
   const hover = h("p", { className: "molfm-hover" }, " ");
-  const bar = transferBar(ui, about, { view, changed: () => {}, run, stop: async () => { took(await ui.ask("stop")); } });
+  const bar = transferBar(ui, about, { view, set: remember, run, stop: async () => { took(await ui.ask("stop")); } });
   const matrix = transferMatrix(ui, about, { shown, cell, block, unfolded, metric: () => answer.metrics.join(" or "),
     opened: () => view().open, sorted: () => (view().sort === "difference" ? view().column ?? 0 : -1),
-    open: (row, column) => ui.remember({ open: [row, column, count()] }),
-    fold: (row) => ui.remember({ unfolded: unfolded().includes(row) ? unfolded().filter((one) => one !== row) : [...unfolded(), row] }),
-    sortBy: (column) => ui.remember({ sort: "difference", column }), hovered: (text) => { hover.textContent = text; } });
-  const panel = transferPanel(ui, model, about, { view, run, members, openRow: (row, column) => ui.remember({ open: [row, column, count()] }),
+    open: (row, column) => remember({ open: [row, column, count()] }),
+    fold: (row) => remember({ unfolded: unfolded().includes(row) ? unfolded().filter((one) => one !== row) : [...unfolded(), row] }),
+    sortBy: (column) => remember({ sort: "difference", column }), hovered: (text) => { hover.textContent = text; } });
+  const panel = transferPanel(ui, model, about, { view, run, members, openRow: (row, column) => remember({ open: [row, column, count()] }),
     measure: async (row, counts) => {
       for (;;) {
         const planned = await ui.ask("measure", { row, counts });
@@ -99,15 +113,7 @@ async function build(ui, model) {
   await load();
   bar.mirror();
   matrix.draw();
-  let last = view();
-  ui.listen("change:view", async () => {
-    const before = last, now = view(), changed = (...names) => names.some((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
-    last = now;
-    bar.mirror();
-    if (changed("count")) { await load(); took(work); }
-    matrix.draw();
-    if (changed("open", "count", "p")) await show();
-  });
+  ui.listen("change:view", follow);
   if (!ui.recorded || ui.recorded.has("blocks", {})) ui.guarded(watch)();
   await show();
 }

@@ -18,6 +18,7 @@ from molfm.plots.style import METRIC_NAMES
 from molfm.plots.transfer import transfer_differences
 from molfm.study.live import LiveStudy
 from molfm.study.matrix import Matrix, rows_of
+from molfm.study.statistics import LESS_IS_BETTER
 from molfm.study.transfer import TransferResult
 from molfm.study.wording import arm_words, compact, finding, findings, history, study_code
 
@@ -35,7 +36,6 @@ SCRIPTS = (  # joined in this order
     "transfer_write",
     "transfer",
 )
-ERROR_METRICS = ("mae",)  # less is better
 _OPENED = 200  # panels that a saved page may contain
 _SKETCHED = 20  # comparisons in a saved notebook without a kernel
 
@@ -176,7 +176,7 @@ class TransferExplorer(MixWidget):
         metrics = {row.metric for table in tables for row in table.drop_duplicates("metric").itertuples()}
         return self._matrix()[0].arrays(tables, count) | {
             "metrics": [METRIC_NAMES[metric] for metric in sorted(metrics)],
-            "lessIsBetter": bool(metrics) and metrics <= set(ERROR_METRICS),
+            "lessIsBetter": bool(metrics) and metrics <= set(LESS_IS_BETTER),
             "version": self.live.version,
             "means": len(tables) != 1,
         }
@@ -238,7 +238,7 @@ class TransferExplorer(MixWidget):
             "detail": detail,
             "seen": [finding(of)[0] for _, of in seen.iterrows()],
             "metric": METRIC_NAMES[found.metric],
-            "lessIsBetter": found.metric in ERROR_METRICS,
+            "lessIsBetter": found.metric in LESS_IS_BETTER,
             "verdict": found.verdict,
             "nTest": int(found.n_test) if pd.notna(found.n_test) else 0,
             "nLabels": int(found.n_labels),

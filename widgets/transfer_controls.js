@@ -2,9 +2,8 @@
 
 const ORDERS = [["", "order of the study"], ["name", "name"], ["difference", "difference"], ["alone", "metric alone"], ["labels", "number of labels"]];
 
-/** changed(): called when the view has changed. run(blocks), stop(): start blocks, stop all. */
-function transferBar(ui, about, { view, changed, run, stop }) {
-  const set = (change) => { ui.remember(change); return changed(); };
+/** set(change): changes the view. run(blocks), stop(): start blocks, stop all. */
+function transferBar(ui, about, { view, set, run, stop }) {
   const judged = segmented(ui, "p-values", [["p_adjusted", "corrected p"], ["p", "raw p"]], view().p ?? "p_adjusted", (p) => set({ p }));
   const order = h("select", { onchange: ui.guarded(() => set({ sort: order.value })) }, options(ORDERS, view().sort ?? ""));
   const search = h("input", { type: "search", placeholder: "Find a target", ariaLabel: "Find a target", value: view().search ?? "", oninput: ui.guarded(() => set({ search: search.value })) });

@@ -17,8 +17,8 @@ export function visibleRows(rows, { search = "", unfolded = [], value = null, do
     return order(found);
   }
   const children = new Map();
-  rows.forEach((row, i) => children.set(row.parent, [...(children.get(row.parent) ?? []), i]));
-  const walk = (i) => [i, ...(unfolded.includes(i) ? order(children.get(i) ?? []).flatMap(walk) : [])];
+  rows.forEach(({ parent }, i) => (children.has(parent) ? children.get(parent).push(i) : children.set(parent, [i])));
+  const out = new Set(unfolded), walk = (i) => [i, ...(out.has(i) ? order(children.get(i) ?? []).flatMap(walk) : [])];
   return order(children.get(-1) ?? []).flatMap(walk);
 }
 

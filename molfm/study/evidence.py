@@ -11,6 +11,7 @@ from molfm.data.mix import Mix
 from molfm.study.comparison import Comparison
 from molfm.study.pairs import tested_tables
 from molfm.study.simple_models import descriptors, labelled, morgan, reference_values
+from molfm.study.statistics import LESS_IS_BETTER
 from molfm.training.curves import read_metrics
 from molfm.training.metrics import PRIMARY, auroc
 
@@ -53,10 +54,12 @@ def labels_worth(counts: Sequence[int], alone: Sequence[float], row: pd.Series) 
     here = int(np.searchsorted(counts, row.n_labels))
     if here == len(counts) - 1:
         return no(f"nothing was measured with more than {row.n_labels:,} labels")
-    later = np.asarray(alone[here:], float)
+    up = -1 if row.metric in LESS_IS_BETTER else 1
+    later = up * np.asarray(alone[here:], float)
     if later.max() <= later[0]:
         return no("with more labels, the target alone is not better")
-    found = [_labels_for(row.baseline + gain, counts[here:], later) for gain in (row.difference, row.low, row.high)]
+    ends = sorted([row.low, row.high], key=lambda gain: up * gain)
+    found = [_labels_for(up * (row.baseline + gain), counts[here:], later) for gain in (row.difference, *ends)]
     if np.isnan(found[0]):
         return no(f"it is worth more than {counts[-1] - row.n_labels:,} labels, the most that was measured")
     return Worth(*(n - row.n_labels for n in found), "")

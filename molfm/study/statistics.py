@@ -28,6 +28,7 @@ from molfm.base.errors import InputError
 from molfm.training.metrics import COMPARED
 
 LEVEL = 0.05  # significance level of the intervals, and the share of false discoveries among clear verdicts
+LESS_IS_BETTER = ("mae",)  # error metrics
 FEWEST = 10  # constitutions that a verdict needs, of each class for a binary task
 _SMALLEST_P = 1e-12
 _HALVINGS = 48  # of the logarithm of a p-value: as exact as its double precision allows
@@ -224,7 +225,10 @@ def add_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     table.loc[defined, "p_adjusted"] = (
         false_discovery_control(table.p[defined].to_numpy(float)) if defined.any() else []
     )
-    found = np.where(table.difference > 0, "helps", "hurts")
+    better = table.difference > 0
+    if "metric" in table:
+        better ^= table.metric.isin(LESS_IS_BETTER)
+    found = np.where(better, "helps", "hurts")
     table.loc[defined, "verdict"] = np.where(table.p_adjusted <= LEVEL, found, "cannot tell")[defined]
     table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
     return table

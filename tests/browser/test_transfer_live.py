@@ -71,14 +71,15 @@ def test_a_saved_page_works_with_the_network_off_and_is_accessible(page, study, 
     page.get_by_text("Predicted better, and worse").wait_for()
     assert page.locator(".molfm-molecules svg").count() > 3
     page.get_by_role("button", name="raw p").click()
-    page.get_by_role("gridcell").last.get_by_role("button").click()
+    page.locator(".molfm-cell.tested").last.click()
     page.get_by_text("This saved page has the details of").wait_for()
     assert not page.locator(".molfm-errors p").count()
     assert violations(page) == []
     shoot(page, f"static-TransferExplorer-{scheme}")
 
 
-def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, study, notebook):
+def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, notebook):
+    molfm.load("minimix", progress=False)  # prepared once, so that the notebook's kernel only has to open it
     notebook("transfer", [CODE, "1 + 1", "len(explorer.result.table), explorer.errors, explorer.live.runner.failed"])
     refused = page.get_by_role("button", name="logBB, trained together with b3db: refused")
     refused.wait_for(timeout=120_000)
