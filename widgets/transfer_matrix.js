@@ -45,7 +45,14 @@ function transferMatrix(ui, about, { shown, cell, block, opened, unfolded, sorte
       h("div", { role: "columnheader", className: "molfm-name" }, "target"), names));
   }
 
+  const drawn = new Map(); // what a row shows -> its element, so that a redraw keeps what is under the pointer
   function rowElement(i, at) {
+    const facts = columns.map((_, j) => [cell(i, j), block(i, j)]);
+    const key = JSON.stringify([i, at, at === place[0] && place[1], opened()?.[0] === i && opened()[1], unfolded().includes(i), ui.root.classList.contains("dark"), facts]);
+    if (!drawn.has(key)) drawn.set(key, newRow(i, at));
+    return [key, drawn.get(key)];
+  }
+  function newRow(i, at) {
     const row = rows[i], folds = row.kind !== "target", out = unfolded().includes(i), palette = ui.palette();
     const title = folds ? h("button", { className: "molfm-plain", ariaExpanded: String(out), onclick: ui.guarded(() => fold(i)), tabIndex: at === place[0] ? 0 : -1 },
       `${out ? "▾" : "▸"} ${row.kind === "family" ? `${row.label} (${row.n})` : row.label}`) : h("span", {}, row.label);
@@ -65,7 +72,9 @@ function transferMatrix(ui, about, { shown, cell, block, opened, unfolded, sorte
     const first = Math.max(0, Math.floor(root.scrollTop / ROW_HEIGHT) - 2), last = Math.min(list.length, first + Math.ceil((root.clientHeight || 600) / ROW_HEIGHT) + 4);
     const focused = layer.contains(document.activeElement) || (root.getRootNode() !== document && layer.contains(root.getRootNode().activeElement));
     layer.style.transform = `translateY(${first * ROW_HEIGHT}px)`;
-    layer.replaceChildren(...list.slice(first, last).map((i, k) => rowElement(i, first + k)));
+    const wanted = new Map(list.slice(first, last).map((i, k) => rowElement(i, first + k)));
+    for (const [key, element] of drawn) if (!wanted.has(key)) { element.remove(); drawn.delete(key); }
+    [...wanted.values()].forEach((element, k) => { if (layer.children[k] !== element) layer.insertBefore(element, layer.children[k] ?? null); });
     if (focused) layer.querySelector(".molfm-cell[tabindex='0']")?.focus({ preventScroll: true });
   }
   function draw() {
