@@ -4,13 +4,14 @@ const ORDERS = [["", "order of the study"], ["name", "name"], ["difference", "di
 
 /** set(change): changes the view. run(blocks), stop(): start blocks, stop all. */
 function transferBar(ui, about, { view, set, run, stop }) {
+  const targets = about.rows.filter(({ kind }) => kind === "target").length;
   const judged = segmented(ui, "p-values", [["p_adjusted", "corrected p"], ["p", "raw p"]], view().p ?? "p_adjusted", (p) => set({ p }));
   const order = h("select", { onchange: ui.guarded(() => set({ sort: order.value })) }, options(ORDERS, view().sort ?? ""));
   const search = h("input", { type: "search", placeholder: "Find a target", ariaLabel: "Find a target", value: view().search ?? "", oninput: ui.guarded(() => set({ search: search.value })) });
   const count = h("select", { onchange: ui.guarded(() => set({ count: Number(count.value), open: null })) });
   const counts = field("Labels of each target", count), work = h("div", { className: "molfm-row molfm-work" });
   const root = h("div", {}, h("div", { className: "molfm-row" }, h("strong", { className: "molfm-count" },
-    `${number(about.rows.filter(({ kind }) => kind === "target").length)} targets × ${about.columns.length} ways to use a source · ${about.seeds} paired seeds`), ui.news),
+    `${targets === 1 ? "1 target" : `${number(targets)} targets`} × ${about.columns.length} ways to use a source · ${about.seeds} paired seeds`), ui.news),
   h("div", { className: "molfm-row" }, counts, judged.root, field("Sort by", order), search), work);
 
   function mirror() {

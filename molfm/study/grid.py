@@ -7,7 +7,7 @@ of `molfm.transfer` with the same settings, so each finds what the other has tra
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from inspect import signature
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from molfm.base.errors import InputError
 from molfm.data.mix import Mix
@@ -157,7 +157,7 @@ class Runner:
     def __init__(self):
         self.failed: dict[Block, str] = {}
         self._queue: list[Block] = []
-        self._stop, self._thread = Event(), None
+        self._stop, self._lock, self._thread = Event(), Lock(), None
 
     @property
     def queue(self) -> tuple[Block, ...]:
@@ -166,30 +166,37 @@ class Runner:
 
     def start(self, block: Block) -> None:
         """Add a block to the queue. What an earlier attempt has trained is not trained again."""
-        self.failed.pop(block, None)
-        if block not in self._queue:
-            self._queue.append(block)
-        if self._thread is None or not self._thread.is_alive():
-            self._stop = Event()
-            self._thread = Thread(target=self._work, args=(self._stop,), daemon=True, name="molfm study")
-            self._thread.start()
+        with self._lock:
+            self.failed.pop(block, None)
+            if block not in self._queue:
+                self._queue.append(block)
+            if self._thread is None:
+                self._thread = Thread(target=self._work, daemon=True, name="molfm study")
+                self._thread.start()
 
     def stop(self) -> None:
         """Stop all runs within a second and empty the queue. Checkpoints remain, so a run continues when it is started again."""
-        self._stop.set()
-        self._queue.clear()
+        with self._lock:
+            self._stop.set()
+            self._queue.clear()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the queue is empty, at most `timeout` seconds."""
-        if self._thread is not None:
-            self._thread.join(timeout)
+        if (thread := self._thread) is not None:
+            thread.join(timeout)
 
-    def _work(self, stop: Event) -> None:
-        while self._queue and not stop.is_set():
-            block = self._queue[0]
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._stop.clear()  # what is in the queue now was added after a stop
+                if not self._queue:
+                    self._thread = None
+                    return
+                block = self._queue[0]
             try:
-                run_all(dict(block.jobs), progress=False, stop=stop.is_set)
+                run_all(dict(block.jobs), progress=False, stop=self._stop.is_set)
             except Exception as error:  # told to the user: `failed`
                 self.failed[block] = f"{type(error).__name__}: {error}"
-            if block in self._queue:
-                self._queue.remove(block)
+            with self._lock:
+                if not self._stop.is_set():
+                    self._queue.remove(block)
