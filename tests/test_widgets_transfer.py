@@ -131,6 +131,18 @@ def test_means_come_before_their_families_and_targets(two_datasets):  # noqa: F8
     assert states == [0, 1, 1, 2]  # their metrics differ, so they have no mean; the last is undefined
 
 
+def test_a_mean_that_is_computed_later_can_be_opened(two_datasets, monkeypatch):  # noqa: F811
+    mixed = molfm.transfer(two_datasets, [["activity", "active"]], ["help"], ["cotrain"], n_labels=30, **FEW)
+    mean = mixed.table.iloc[[0]].assign(target="mean of 2 tasks of aim", n_targets=2, spread=0.1, n_labels=60)
+    mean["members"] = [(("aim/activity", 30), ("aim/active", 30))]
+    explorer = TransferExplorer(mixed)  # the targets' metrics differ, so the mean is made up here
+    monkeypatch.setattr(explorer.live.soon, "get", lambda *_: None)
+    assert answer(explorer, "matrix", count=0)["state"][:, 0].tolist() == [0, 1, 1]
+    monkeypatch.setattr(explorer.live.soon, "get", lambda *_: (mean, mean[:0]))
+    assert answer(explorer, "matrix", count=0)["state"][:, 0].tolist() == [1, 1, 1]
+    assert "mean R² of 2 tasks of aim" in answer(explorer, "cell", row=0, column=0, count=0)["answer"]
+
+
 def test_wrong_arguments_say_what_to_do(two_datasets, study):  # noqa: F811
     with pytest.raises(ValueError, match=r"needs targets and sources, as molfm\.transfer does"):
         TransferExplorer(two_datasets)

@@ -104,11 +104,12 @@ class TransferExplorer(MixWidget):
 
     def _matrix(self) -> tuple[Matrix, dict]:
         """Return the matrix of the study so far, and (row, column, count) -> (number of a table, label of its row)."""
-        version = self.live.version, len(self.live.counts)
+        tables = self._tables()
+        version = self.live.version, len(self.live.counts), len(tables)  # the means come later
         if self._built[0] != version:
             matrix = Matrix(self.data, self._rows, self._arms, tuple(self.live.counts))
             places = {}
-            for number, table in enumerate(self._tables()):
+            for number, table in enumerate(tables):
                 for label, row in zip(table.index, table.itertuples(), strict=True):
                     if row.split == "test" and (at := matrix.place(row)):
                         places[at] = number, label

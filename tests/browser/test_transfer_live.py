@@ -72,7 +72,6 @@ def test_a_saved_page_works_with_the_network_off_and_is_accessible(page, study, 
     assert page.locator(".molfm-molecules svg").count() > 3
     page.get_by_role("button", name="raw p").click()
     page.locator(".molfm-cell.tested").last.click()
-    shoot(page, f"static-TransferExplorer-{scheme}-last")
     page.get_by_text("This saved page has the details of").wait_for()
     assert not page.locator(".molfm-errors p").count()
     assert violations(page) == []
