@@ -2,7 +2,7 @@
 
 import pytest
 from molfm.widgets import TransferExplorer
-from test_widgets_live import SCHEMES, live, run_cell, save, shoot, violations  # noqa: F401
+from test_widgets_live import SCHEMES, live, minimix, run_cell, save, shoot, violations  # noqa: F401
 
 import molfm
 
@@ -78,8 +78,7 @@ def test_a_saved_page_works_with_the_network_off_and_is_accessible(page, study, 
     shoot(page, f"static-TransferExplorer-{scheme}")
 
 
-def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, notebook):
-    molfm.load("minimix", progress=False)  # prepared once, so that the notebook's kernel only has to open it
+def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, minimix, notebook):  # noqa: F811
     notebook("transfer", [CODE, "1 + 1", "len(explorer.result.table), explorer.errors, explorer.live.runner.failed"])
     refused = page.get_by_role("button", name="logBB, trained together with b3db: refused")
     refused.wait_for(timeout=120_000)
@@ -91,11 +90,10 @@ def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jup
     assert run_cell(page, 1) == "2"  # the kernel is free
     save(page)
     page.reload(wait_until="domcontentloaded")
-    cell = page.get_by_role("button", name="logBB, trained together with xtb: cannot tell")
-    cell.wait_for(timeout=180_000)
+    page.locator(".molfm-cell.tested").wait_for(timeout=180_000)
     page.get_by_role("button", name="Write into the notebook").click()
     page.get_by_text("Inserted below this cell").wait_for()
-    page.locator(".jp-MarkdownCell").get_by_text("Adding xtb to the training changed the R²").wait_for()
+    page.locator(".jp-MarkdownCell p").get_by_text("Adding xtb to the training changed the R²").wait_for()
     shoot(page, "lab-TransferExplorer")
     assert violations(page) == []
     assert "TransferResult.load" in page.locator(".jp-CodeCell").nth(1).inner_text()
