@@ -79,7 +79,10 @@ def test_an_invalid_search_is_an_error_at_once(lookup, text, way, message):
     ("text", "way"),
     [
         *[(text, "text") for text in ("aspirin", "#12", "CCO", "c1ccncc1", "1,2-dichloroethane", "50-00-0", "coc", "")],
-        *[(text, "substructure") for text in ("[NX3;H2]", "c1ccc[n,o]c1", "*C(=O)O", "C~C", "[r5]", "n1cncc1!@C")],
+        *[
+            (text, "substructure")
+            for text in ("[NX3;H2]", "[#8]", "c1ccc[n,o]c1", "*C(=O)O", "C~C", "[r5]", "n1cncc1!@C")
+        ],
     ],
 )
 def test_the_form_of_a_text_says_how_to_search(text, way):

@@ -134,7 +134,7 @@ def test_p_is_the_level_whose_interval_just_reaches_zero():
     # Without variation over test sets, p is that of Student's t test over the seeds.
     differences = np.array([0.1, 0.3, 0.2, 0.25])
     expected = ttest_1samp(differences, 0).pvalue
-    found = statistics._p_value(differences.mean(), differences.std(ddof=1) / 2, 0.0, 4)
+    found = statistics._p_values(differences.mean(), differences.std(ddof=1) / 2, 0.0, 4)
     assert found == pytest.approx(expected, rel=1e-6)
 
 

@@ -14,11 +14,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import traitlets
-from molfm.widgets import EmbeddingMap, LabelAtlas, Molecule3D, MoleculeBrowser, Selection, link, molecule3d
+from molfm.widgets import (
+    EmbeddingMap,
+    LabelAtlas,
+    Molecule3D,
+    MoleculeBrowser,
+    Selection,
+    TrainingLab,
+    TransferExplorer,
+    link,
+    molecule3d,
+)
 from molfm.widgets import atlas as atlas_module
 from molfm.widgets import browser as browser_module
 from molfm.widgets import lab as lab_module
 from molfm.widgets import map as map_module
+from molfm.widgets import transfer as transfer_module
 from molfm.widgets.shared import SHARED, packed
 from rdkit import Chem
 
@@ -86,7 +97,7 @@ def test_little_is_synced(toy, widget):
     assert synced == {"view", "chosen", "layout", "tabbable", "tooltip"}
 
 
-@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, EmbeddingMap])
+@pytest.mark.parametrize("widget", [MoleculeBrowser, LabelAtlas, TrainingLab, EmbeddingMap, TransferExplorer])
 def test_a_module_declares_every_name_once_and_imports_nothing(widget):
     module = str(widget._esm)
     names = re.findall(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", module, re.MULTILINE)
@@ -99,8 +110,8 @@ def test_a_module_declares_every_name_once_and_imports_nothing(widget):
 
 def test_every_script_is_part_of_a_widget_says_what_it_is_for_and_is_short():
     scripts = {path.name.removesuffix(".js"): path for path in files("molfm.widgets").iterdir() if path.suffix == ".js"}
-    parts = [widget.SCRIPTS for widget in (atlas_module, browser_module, lab_module, map_module, molecule3d)]
-    assert set(scripts) == {*SHARED["js"], *(name for group in parts for name in group)}
+    parts = (atlas_module, browser_module, lab_module, map_module, molecule3d, transfer_module)
+    assert set(scripts) == {*SHARED["js"], *(name for part in parts for name in part.SCRIPTS)}
     for name, path in scripts.items():
         lines = path.read_text("utf-8").splitlines()
         assert lines[0].startswith("// "), name

@@ -1,7 +1,7 @@
 """The tables of a study, made from its finished runs: paired differences, intervals and verdicts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,14 @@ from molfm.data.reopen import check_origin, read_mix, write_mix
 from molfm.plots.transfer import transfer_curves, transfer_differences, transfer_matrix, transfer_strip
 from molfm.study.pairs import mean_rows, tested_tables
 from molfm.study.simple_models import reference_values
-from molfm.study.statistics import seeds_for
+from molfm.study.statistics import add_verdicts, after, seeds_for
 from molfm.training.curves import read_metrics
 from molfm.training.metrics import PRIMARY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+_TABLES, _MEANS = ("table", "runs", "pairs"), ("means", "by_family", "mean_pairs")  # what `save` writes
 MOST_IN_MATRIX = 20  # targets; more are shown as strips
 
 
@@ -39,15 +40,20 @@ class Comparison:
             whole table), detectable, and verdict: "helps", "hurts", "cannot tell" or "undefined: …".
         runs: one row per target and run that saw it: target, source ("" for alone), regime, n_labels, seed, folder,
             value (test metric).
+        pairs: one row per defined comparison of `table` and seed: its keys (target, source, regime, n_labels, split),
+            seed, baseline, value, and test_error, the standard error over test sets after this pair.
         mix: the data.
         settings: the budget and every setting that was given.
+        request: the arguments of `molfm.transfer` that made the study, without the data; defaults are left out.
         seconds: wall time of the study; reused runs take none.
     """
 
     table: pd.DataFrame
     runs: pd.DataFrame
+    pairs: pd.DataFrame
     mix: Mix
     settings: dict
+    request: dict
     seconds: float
 
     def _repr_html_(self) -> str:
@@ -146,7 +152,7 @@ class Comparison:
         others["difference"] = others.value - others.alone
         return others[["target", "source", "regime", "n_labels", "seed", "difference"]].reset_index(drop=True)
 
-    @cached_property
+    @property
     def means(self) -> pd.DataFrame:
         """The mean metric of targets that were trained together, per source, regime and number of labels.
 
@@ -157,6 +163,10 @@ class Comparison:
         difference over seeds) and members (each target with its number of training labels); n_labels and n_test are
         sums.
         """
+        return self._means[0]
+
+    @cached_property
+    def _means(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         return mean_rows(self.mix, self.runs)
 
     def means_on(self, tested: Mix) -> pd.DataFrame:
@@ -165,12 +175,26 @@ class Comparison:
         Args:
             tested: a view of `mix`.
         """
-        return mean_rows(self.mix, self.runs, tested=tested)
+        return mean_rows(self.mix, self.runs, tested=tested)[0]
 
-    @cached_property
+    @property
     def by_family(self) -> pd.DataFrame:
         """As `means`, for each family of the targets that were trained together (see `Task.family`), two or more."""
-        return mean_rows(self.mix, self.runs, by_family=True)
+        return self._means[1]
+
+    @property
+    def mean_pairs(self) -> pd.DataFrame:
+        """The pairs of `means` and `by_family`, as `pairs`."""
+        return self._means[2]
+
+    def after(self, n: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Return `table`, `means` and `by_family` as they would be after the first `n` pairs of runs.
+
+        Raises:
+            ValueError: `n` is below 2.
+        """
+        means, families, pairs = self._means
+        return after(self.table, self.pairs, n), after(means, pairs, n), after(families, pairs, n)
 
     @cached_property
     def main(self) -> pd.DataFrame:
@@ -252,10 +276,13 @@ class Comparison:
         """
         check_origin(self.mix.origin)
         folder = Path(folder)
-        for name, table in (("table", self.table), ("runs", self.runs)):
+        for name in _TABLES:
             with whole(folder / f"{name}.parquet") as temporary:
-                table.to_parquet(temporary)
-        facts = {"settings": self.settings, "seconds": self.seconds}
+                getattr(self, name).to_parquet(temporary)
+        for name, means in zip(_MEANS, self._means, strict=True):  # reading all predictions again takes long
+            with whole(folder / f"{name}.parquet") as temporary:
+                _with_members(means, json.dumps).to_parquet(temporary)
+        facts = {"settings": self.settings, "request": self.request, "seconds": self.seconds}
         write_json(folder / "study.json", facts | write_mix(folder, self.mix))
 
     @classmethod
@@ -268,5 +295,34 @@ class Comparison:
         """
         folder = Path(folder)
         facts = json.loads((folder / "study.json").read_text("utf-8"))
-        tables = (pd.read_parquet(folder / f"{name}.parquet") for name in ("table", "runs"))
-        return cls(*tables, read_mix(folder, facts), facts["settings"], facts["seconds"])
+        tables = (pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
+        result = cls(*tables, read_mix(folder, facts), facts["settings"], facts["request"], facts["seconds"])
+        means = (_with_members(pd.read_parquet(folder / f"{name}.parquet"), _members) for name in _MEANS)
+        result.__dict__["_means"] = tuple(means)
+        return result
+
+
+def _with_members(table: pd.DataFrame, change: Callable) -> pd.DataFrame:
+    return table.assign(members=table.members.map(change)) if "members" in table else table
+
+
+def _members(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple((target, n) for target, n in json.loads(text))
+
+
+def joined(results: Sequence[Comparison]) -> Comparison:
+    """Return studies of the same mix as one; verdicts are corrected over all of their comparisons.
+
+    The settings and the request are those of the first.
+    """
+    first = results[0]
+    if len(results) == 1:
+        return first
+    table, pairs = (pd.concat([getattr(of, name) for of in results], ignore_index=True) for name in ("table", "pairs"))
+    runs = pd.concat([of.runs for of in results]).drop_duplicates(["target", "folder", "n_labels"], ignore_index=True)
+    seconds = sum(of.seconds for of in results)
+    found = type(first)(add_verdicts(table), runs, pairs, first.mix, first.settings, first.request, seconds)
+    parts = (pd.concat(tables, ignore_index=True) for tables in zip(*(of._means for of in results), strict=True))
+    *means, mean_pairs = parts
+    found.__dict__["_means"] = *map(add_verdicts, means), mean_pairs
+    return found

@@ -4,10 +4,12 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from threading import Thread
 
+import numpy as np
 from filelock import FileLock
 
 from molfm.base.files import home
@@ -17,6 +19,11 @@ from molfm.training.run import Run
 from molfm.training.status import ALIVE
 
 IDLE_SECONDS = 60  # a worker process without work ends after this time
+_START_SECONDS = 5.0  # to start worker processes
+_RUN_SECONDS = 5.0  # to start and test one run, by the rough rule
+_STEP_SECONDS = 0.01  # per layer, for a narrow network, with batches of a hundred molecules
+_SHAPE = {"hidden_channels": 96, "num_layers": 4}  # sets the size of a network; with its defaults
+_RECENT = 40  # finished runs that tell the time per step
 SILENCE_SECONDS = 600  # a run on another machine counts as dead after this time without an update
 
 
@@ -98,12 +105,13 @@ def _train(job: Job) -> None:
         raise RuntimeError(f"{Run(folder)!r} was asked to stop, which ends the study. Start the study again to resume.")
 
 
-def run_all(jobs: dict[str, Job], progress: bool) -> None:
+def run_all(jobs: dict[str, Job], progress: bool, stop: Callable[[], bool] = lambda: False) -> None:
     """Train every unfinished job in worker processes and wait for all of them.
 
     Args:
         jobs: name -> job, including the jobs that others need.
         progress: show a progress bar with the time left.
+        stop: asked twice per second; when it returns True, all runs end and keep their last checkpoints.
 
     Raises:
         Exception: the error of the first run that fails.
@@ -124,7 +132,7 @@ def run_all(jobs: dict[str, Job], progress: bool) -> None:
     text = f"Training {len(waiting)} networks"
     try:
         with tqdm(total=total, desc=text, unit=" molecules", unit_scale=True, disable=not progress) as bar:
-            while waiting or running:
+            while (waiting or running) and not stop():
                 unfinished = waiting.keys() | {job.name for job in running.values()}
                 for name in [name for name, job in waiting.items() if job.needs not in unfinished]:
                     job = waiting.pop(name)
@@ -140,3 +148,46 @@ def run_all(jobs: dict[str, Job], progress: bool) -> None:
 def _taken(job: Job) -> int:
     """Return how many molecules a run has seen so far."""
     return (_status(job.name) or {}).get("step", 0) * job.step_size
+
+
+def share_done(jobs: Mapping[str, Job]) -> float:
+    """Return the share of all molecules of some jobs that their runs have seen; 1 when all runs are finished."""
+    total, done, finished = 0, 0, True
+    for job in jobs.values():
+        status = _status(job.name) or {}
+        ended = status.get("state") == "finished"
+        total, finished = total + job.size, finished and ended
+        done += job.size if ended else status.get("step", 0) * job.step_size
+    return 1.0 if finished else min(done / total, 0.99)
+
+
+def seconds_of(jobs: Mapping[str, Job]) -> float:
+    """Estimate how many seconds the unfinished runs of some jobs take on this machine.
+
+    The measure is the time per step of finished runs of studies with a network of the same size. Without such runs it is
+    a rough rule, which can be wrong by a factor of three.
+    """
+    import loky
+
+    steps = [job.settings["steps"] for job in jobs.values() if not _is_finished(job.name)]
+    if not steps:
+        return 0.0
+    settings = next(iter(jobs.values())).settings  # fine-tuning takes the network of the run before it, which is first
+    channels, layers = (settings.get(name, default) for name, default in _SHAPE.items())
+    if (pace := _pace((channels, layers))) is not None:
+        seconds = sum(steps) * pace
+    else:
+        seconds = sum(steps) * _STEP_SECONDS * layers * (1 + channels / 64) + len(steps) * _RUN_SECONDS
+    return seconds / min(len(steps), loky.cpu_count()) + _START_SECONDS
+
+
+def _pace(shape: tuple[int, int]) -> float | None:
+    """Return the seconds per step of finished runs with these numbers of channels and layers; None if there are none."""
+    found = []
+    folders = sorted((home() / "runs" / "transfer").glob("*/results.parquet"), key=os.path.getmtime)
+    for run in (Run(path.parent) for path in folders[-_RECENT:]):
+        config, status = run.config, run.status
+        if status["state"] == "finished" and tuple(config[name] for name in _SHAPE) == shape:
+            seconds = status["updated"] - os.path.getmtime(run.folder / "config.json")
+            found.append(seconds / max(1, config["steps"]))
+    return float(np.median(found)) if found else None

@@ -23,7 +23,7 @@ from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
 from molfm.plots.label_efficiency import label_efficiency_curves
 from molfm.study.simple_models import BASELINE, FOLDS, METRICS, Arm
-from molfm.study.statistics import paired_difference
+from molfm.study.statistics import LESS_IS_BETTER, paired_difference
 from molfm.training.metrics import score, undefined
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _check_baseline(baseline: str, arms: Iterable[str]) -> None:
 
 def _verdict(metric: str, cell: dict[str, float]) -> str:
     higher, lower = cell["low"] > 0, cell["high"] < 0
-    better, worse = (lower, higher) if metric == "mae" else (higher, lower)
+    better, worse = (lower, higher) if metric in LESS_IS_BETTER else (higher, lower)
     return "better" if better else "worse" if worse else "cannot tell"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from molfm.base.names import counted
 from molfm.data.mix import Mix
 from molfm.study.sources import TransferSource
-from molfm.study.statistics import Difference, add_verdicts, mean_of, paired_difference, too_few
+from molfm.study.statistics import KEYS, Difference, add_verdicts, mean_of, paired_difference, too_few
 from molfm.training.metrics import PRIMARY, score, undefined
 from molfm.training.run import Run
 
@@ -17,6 +17,9 @@ COLUMNS = (
     *("target", "source", "regime", "metric", "split", "n_labels", "n_source", "n_test", "seeds", "baseline", "value"),
     *("difference", "low", "high", "p", "p_adjusted", "detectable", "verdict"),
 )
+
+_ALL = ""  # stands for all targets of a network, in place of a family
+PAIR_COLUMNS = (*KEYS, "seed", "baseline", "value", "test_error")
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def _difference(
 
 def compare(
     mix: Mix, runs: pd.DataFrame, cells: Sequence[Cell], seen: Mapping[tuple, np.ndarray]
-) -> tuple[pd.DataFrame, list[float]]:
-    """Return the table of a study, one row per cell and split, and the test metric of every run.
+) -> tuple[pd.DataFrame, list[float], pd.DataFrame]:
+    """Return the table of a study (one row per cell and split), the test metric of every run, and `Comparison.pairs`.
 
     The runs of one arm are read together, and each run once per arm, so memory does not grow with the number of arms.
 
@@ -99,6 +102,7 @@ def compare(
         by_arm.setdefault(folders, []).append(number)
     targets_of = runs.groupby("folder").target.agg(list)
     values: dict[tuple, float] = {}
+    pairs: list[pd.DataFrame] = []
 
     def read(folders: tuple[str, ...]) -> list[dict[str, pd.DataFrame]]:
         tables = [tested_tables(folder, targets_of[folder]) for folder in folders]
@@ -122,12 +126,21 @@ def compare(
                 if reason := _too_few(kind, first, here):
                     row["verdict"] = f"undefined: {reason} in {split}"
                 else:
-                    row |= _difference(facts["metric"], before, after, cell.target, here).interval()
+                    found = _difference(facts["metric"], before, after, cell.target, here)
+                    row |= found.interval()
+                    pairs.append(_pairs(row, found))
                 rows[number].append(row)
     table = add_verdicts(pd.DataFrame([row for of in rows.values() for row in of]).reindex(columns=COLUMNS))
     table = table.astype(dict.fromkeys(["n_labels", "n_source", "n_test", "seeds"], "Int64"))
-    table["verdict"] = table.verdict.tolist()  # the dtype of plain texts, which a saved table has when it is read again
-    return table, [values[run.folder, run.target] for run in runs.itertuples()]
+    return table, [values[run.folder, run.target] for run in runs.itertuples()], _joined(pairs)
+
+
+def _pairs(row: Mapping, difference: Difference) -> pd.DataFrame:
+    return pd.DataFrame({key: row[key] for key in KEYS} | {"seed": range(len(difference))} | difference.pairs())
+
+
+def _joined(pairs: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=PAIR_COLUMNS)
 
 
 def _splits(table: pd.DataFrame, seen: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -143,42 +156,47 @@ def _value(table: pd.DataFrame, metric: str) -> float:
     return score(metric, table.preds.to_numpy(), table.measured.to_numpy())
 
 
-def mean_rows(mix: Mix, runs: pd.DataFrame, by_family: bool = False, tested: Mix | None = None) -> pd.DataFrame:
-    """Return the table of means over targets that were trained together; see `Comparison.means`.
+def mean_rows(
+    mix: Mix, runs: pd.DataFrame, tested: Mix | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return `Comparison.means`, `Comparison.by_family` and the pairs of both; each run is read once per arm.
 
     Args:
         mix: the data.
         runs: `Comparison.runs`, which lists only targets whose comparison is defined.
-        by_family: one mean for each family of targets instead of one for all.
         tested: a view of the data whose test labels are scored; None for all.
     """
     kept: dict[str, np.ndarray] = {}  # molecules whose test labels are scored
     arms: dict[tuple, dict[int, str]] = {}  # (targets with their numbers of labels, source, regime) -> seed -> folder
     for (source, regime, folder, seed), of in runs.groupby(["source", "regime", "folder", "seed"], sort=False):
         arms.setdefault((tuple(zip(of.target, of.n_labels, strict=True)), source, regime), {})[seed] = folder
-    rows = []
+    rows, pairs = [], []
     for (labels, source, regime), folders in arms.items():
-        groups: dict[str | None, list[str]] = {}
+        groups: dict[str | None, list[str]] = {_ALL: [target for target, _ in labels]}
         for target, _ in labels:
-            groups.setdefault(mix.task(target).family if by_family else "", []).append(target)
+            groups.setdefault(mix.task(target).family, []).append(target)
         groups = {name: of for name, of in groups.items() if len(of) > 1 and name is not None and _metric(mix, of)}
         if regime == "alone" or not groups:
             continue
-        wanted = [target for of in groups.values() for target in of]
+        wanted = [target for target, _ in labels]
         before, after = (
             [tested_tables(folder, wanted) for _, folder in sorted(of.items())]
             for of in (arms[labels, "", "alone"], folders)
         )
-        for targets in groups.values():
+        known: dict[str, Difference] = {}
+        for name, targets in groups.items():
             metric = _metric(mix, targets)
             here = {target: (before[0][target].split == "test").to_numpy() for target in targets}
             if tested is not None:
                 kept |= {target: tested.members("test", [target]) for target in targets if target not in kept}
-                here = {name: at & np.isin(before[0][name].mol_id, kept[name]) for name, at in here.items()}
-                targets = [name for name in targets if not _too_few(mix.task(name).kind, before[0][name], here[name])]
+                here = {of: at & np.isin(before[0][of].mol_id, kept[of]) for of, at in here.items()}
+                targets = [of for of in targets if not _too_few(mix.task(of).kind, before[0][of], here[of])]
                 if len(targets) < 2:
                     continue
-            found = [_difference(metric, before, after, target, here[target]) for target in targets]
+            for target in targets:
+                if target not in known:
+                    known[target] = _difference(metric, before, after, target, here[target])
+            found = [known[target] for target in targets]
             mean = mean_of(found)
             rows.append(
                 {
@@ -189,10 +207,15 @@ def mean_rows(mix: Mix, runs: pd.DataFrame, by_family: bool = False, tested: Mix
                     "spread": (mean.value - mean.baseline).std(ddof=1),
                     "members": tuple((target, n) for target, n in labels if target in targets),
                     **mean.interval(),
+                    "family": name,
                 }
             )
+            pairs.append(_pairs(rows[-1], mean))
     columns = ["target", "n_targets", *(name for name in COLUMNS[1:] if name != "n_source"), "spread", "members"]
-    return add_verdicts(pd.DataFrame(rows).reindex(columns=columns))
+    table = pd.DataFrame(rows).reindex(columns=[*columns, "family"])
+    of_all = table.family == _ALL
+    parts = (table[mine].reset_index(drop=True)[columns] for mine in (of_all, ~of_all))
+    return *map(add_verdicts, parts), _joined(pairs)
 
 
 def _too_few(kind: str, table: pd.DataFrame, here: np.ndarray) -> str | None:

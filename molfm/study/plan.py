@@ -229,6 +229,7 @@ class Study:
         self._names: dict[tuple, str] = {}
         # The same, with the group in place of the target: targets that are trained together share a run.
         self._of_groups: dict[tuple, str] = {}
+        self._n_trained: dict[tuple[str, ...], dict[str, int]] = {}  # group -> training molecules of each target
         n_train = dict(zip(self.mix.tasks.task, self.mix.tasks.n_train, strict=True))
         for group in request.groups:
             # None and a count of all labels mean the same runs.
@@ -318,13 +319,25 @@ class Study:
         """Return how many training labels each target keeps; a target that has fewer keeps all and is not judged."""
         if not cell.count:
             return None
-        n = {target: len(self.mix.members("train", [target])) for target in cell.group}
-        return {target: cell.count for target in cell.group if n[target] >= cell.count}
+        if cell.group not in self._n_trained:
+            train = SPLITS.index("train")
+            labels = _labels_by_task(self.mix, cell.group)
+            counts = {target: len(np.unique(of[split == train])) for target, (of, split, _) in labels.items()}
+            self._n_trained[cell.group] = counts
+        return {target: cell.count for target, n in self._n_trained[cell.group].items() if n >= cell.count}
 
     def _job(self, mix: Mix, label: str, settings: dict, needs: str | None = None) -> str:
         name = _run_name(mix, label, settings)
         self.jobs[name] = Job(name, mix, settings, needs)
         return name
+
+    def jobs_of(self, cell: Cell) -> dict[str, Job]:
+        """Return the runs that a comparison needs, by name: both arms of each pair, and what they start from."""
+        arms = ((None, "alone"), (cell.source, cell.regime))
+        keys = ((cell.group, *arm, cell.count, seed) for arm in arms for seed in range(self.budget.seeds))
+        names = [self._of_groups[key] for key in keys] if not cell.reason else []
+        needed = [self.jobs[name].needs for name in names]
+        return {name: self.jobs[name] for name in dict.fromkeys([*filter(None, needed), *names])}
 
     def runs(self) -> pd.DataFrame:
         """Return `TransferResult.runs` without the values: one row per target and run that sees it."""

@@ -117,19 +117,23 @@ def forest(mix: Mix, task: str, features: pd.DataFrame, trees: int = 500) -> Arm
     return arm
 
 
-def reference_values(mix: Mix, task: str, runs: Sequence[tuple[int, int]]) -> list[tuple[str, int, int, float]]:
-    """Train a random forest on Morgan fingerprints for each run: (task, n_labels, seed, test metric).
+def reference_values(
+    mix: Mix, task: str, runs: Sequence[tuple[int, int]], features: pd.DataFrame | None = None, progress: bool = True
+) -> list[tuple[str, int, int, float]]:
+    """Train a random forest for each run: (task, n_labels, seed, test metric).
 
     Args:
         mix: the data.
         task: name of a graph task.
         runs: (n_labels, seed) of each run; `Mix.limit` chooses the training labels, as in a study.
+        features: (n, d), indexed by molecule number; None for Morgan fingerprints.
+        progress: show a progress bar.
     """
     number, n_train = mix.task_number(task), len(mix.members("train", [task]))
     metric, name = METRICS[_kind(mix, task)][0], mix.chosen[number].name
-    arm = forest(mix, task, morgan(labelled(mix, task)))
+    arm = forest(mix, task, morgan(labelled(mix, task)) if features is None else features)
     values: dict[tuple[int, int], float] = {}
-    for n, seed in tqdm(runs, desc=f"Random forests of {name}", unit=" fits", leave=False):
+    for n, seed in tqdm(runs, desc=f"Random forests of {name}", unit=" fits", leave=False, disable=not progress):
         drawn = (n, seed if n < n_train else 0)  # with all labels, there is only one draw
         if drawn not in values:
             # One row per label: a molecule may be listed twice, even in training and in the test set.

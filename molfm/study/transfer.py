@@ -17,10 +17,13 @@ training data.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 from time import time
+
+import numpy as np
 
 from molfm.base.errors import InputError
 from molfm.base.files import write_text
@@ -118,7 +121,7 @@ def transfer(
         ValueError: a regime is unknown, a target is ordinal or not at graph level, a source is the target's own
             measurement or has no other tasks, there are fewer than 2 seeds, or a number is below 1.
     """
-    start = time()
+    start, asked = time(), plain_request(locals())
     mix = data if isinstance(data, Mix) else load(data, progress=progress)
     budget = Budget(seeds, steps, target_batch, steps if pretrain_steps is None else pretrain_steps, source_batch)
     request = check_request(mix, targets, regimes, n_labels, budget, held_out, finetune or {}, settings)
@@ -133,10 +136,10 @@ def transfer(
             tqdm.write(str(budget), file=sys.stderr)
         run_all(study.jobs, progress)
         runs, seeds = study.runs(), request.budget.seeds
-        table, values = compare(mix, runs, study.cells, study.seen)
+        table, values, pairs = compare(mix, runs, study.cells, study.seen)
         given = {"held_out": held_out, "precision": precision, "finetune": finetune, **settings}
         chosen = asdict(request.budget) | {name: value for name, value in given.items() if value is not None}
-        result = TransferResult(table, runs.assign(value=values), mix, chosen, time() - start)
+        result = TransferResult(table, runs.assign(value=values), pairs, mix, chosen, asked, time() - start)
         # At most twice as many at a time, because few seeds say little about their own scatter.
         more = 0 if precision is None else int(min(result.seeds_for(precision), 2 * seeds, max_seeds))
         if more <= seeds:
@@ -144,3 +147,21 @@ def transfer(
         if progress:
             tqdm.write(f"After {seeds} seeds, intervals are wider than ±{precision:g}: {more} seeds.", file=sys.stderr)
         request = replace(request, budget=replace(request.budget, seeds=more))
+
+
+def plain_request(given: Mapping) -> dict:
+    """Return the arguments of a call of `transfer` as JSON can hold them, without the data and without defaults."""
+    defaults = {name: _plain(of.default) for name, of in signature(transfer).parameters.items()}
+    named = {name: value for name, value in given.items() if name not in ("data", "progress", "settings")}
+    named = {name: _plain(value) for name, value in (named | given.get("settings", {})).items()}
+    return {name: value for name, value in named.items() if name not in defaults or value != defaults[name]}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _plain(of) for name, of in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(of) for of in value] if isinstance(value, Sequence) else str(value)

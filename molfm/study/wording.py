@@ -1,5 +1,8 @@
 """The findings of a study in sentences."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pandas as pd
 
 from molfm.base.names import UnknownName, listed
@@ -141,3 +144,47 @@ def probe_finding(result: LabelEfficiency, arm: str, baseline: str) -> str:
         f"{first.target}, {arm} compared with {baseline}: {'; '.join(verdicts)} training labels. {' '.join(ends)} "
         f"{first.draws} draws of split and training labels, about {first.n_test} test labels each."
     )
+
+
+def arm_words(source: str, regime: str) -> str:
+    """Return what was done to the target, such as "trained together with xtb"."""
+    forms = {"cotrain": "trained together with {}", "finetune": "trained after {}", "probe": "a probe on frozen {}"}
+    return forms[regime].format(source)
+
+
+def history(verdicts: Mapping[int, str]) -> str:
+    """Describe how the verdict of a comparison would have changed with the number of pairs.
+
+    Args:
+        verdicts: number of pairs -> verdict, in order.
+    """
+    if len(verdicts) < 2:
+        return ""
+    spans: list[list] = []  # verdict, first and last number of pairs
+    for n, verdict in verdicts.items():
+        if spans and spans[-1][0] == verdict:
+            spans[-1][2] = n
+        else:
+            spans.append([verdict, n, n])
+    if len(spans) == 1:
+        verdict, a, b = spans[0]
+        return f"With any number of pairs from {a} to {b}, the study would have said “{verdict}”."
+    said = [f"“{verdict}” with {a}" + (f" to {b}" if b > a else "") for verdict, a, b in spans]
+    return f"By number of pairs, the study would have said {', '.join(said[:-1])} and {said[-1]}."
+
+
+def study_code(result: Comparison, folder: Path | None = None) -> list[str]:
+    """Return the lines of code that give a study again.
+
+    Args:
+        result: the study.
+        folder: where it was saved; None to call `molfm.transfer`, which reuses finished runs.
+    """
+    if folder is not None:
+        return ["import molfm", "", f"result = molfm.TransferResult.load({str(folder)!r})"]
+    origin = {name: value for name, value in result.mix.origin.items() if value not in (None, 0)}
+    data = repr(origin.pop("data"))
+    if origin:
+        data = f"molfm.load({', '.join([data, *(f'{name}={value!r}' for name, value in origin.items())])})"
+    arguments = ",\n    ".join([data, *(f"{name}={value!r}" for name, value in result.request.items())])
+    return ["import molfm", "", f"result = molfm.transfer(\n    {arguments},\n)"]
