@@ -372,7 +372,7 @@ class TrainingLab(MixWidget):
         yield "about", {}
         run = self.run
         focus = self.view.get("focus") or (self._recipes.target_of(self._view_of(run).config) if run else None)
-        shown = [run.folder.name] if run else []
+        shown = list(dict.fromkeys([run.folder.name, *self.view.get("compared", [])])) if run else []
         yield "poll", {"focus": focus, "shown": shown}
         if run is None:
             return
