@@ -107,10 +107,10 @@ def test_the_installed_command_lists_the_cards(installed, tmp_path):
 def test_the_installed_widgets_show_a_mix(installed, tmp_path):
     code = """
 import molfm
-from molfm.widgets import LabelAtlas, MoleculeBrowser
+from molfm.widgets import EmbeddingMap, LabelAtlas, MoleculeBrowser, TrainingLab
 data = molfm.load("table.csv", progress=False)
-for widget in (LabelAtlas(data), MoleculeBrowser(data)):
-    assert "text/html" in widget._repr_mimebundle_()[0]
+for widget in (LabelAtlas(data), MoleculeBrowser(data), EmbeddingMap(data), TrainingLab(data)):
+    assert "<" in widget.sketch()
     assert all(part in widget.to_html() for part in ("function unpacked", "export default { render }", ".molfm-table"))
 """
     (tmp_path / "table.csv").write_text("smiles,y\nCO,1.5\nCC,2.5\n")

@@ -5,7 +5,6 @@ import pytest
 from molfm.widgets import EmbeddingMap, Selection, link
 from molfm.widgets import map as map_module
 
-import molfm
 from molfm.explore.lookup import Lookup
 from molfm.nn.config import ModelConfig
 from molfm.nn.multitask import MultiTaskModel
@@ -60,7 +59,7 @@ def test_a_label_colours_the_points_it_was_measured_for(shown, toy):
     assert answer["text"].startswith(f"{np.isfinite(heavy).sum()} of 42 points are measured.")
     classes = shown.answer_color(["pca"], ["label", "toy/oxygen"])
     assert (classes["kind"], classes["low"], classes["high"]) == ("class", 0, 1)
-    assert classes["names"] == ["not: there is an oxygen", "there is an oxygen"]  # from the task's description
+    assert classes["names"] == ["0", "1"]  # the card of this task does not name its classes
     atoms = shown.answer_color(["pca"], ["label", "toy/element"])
     assert atoms["kind"] == "number"
 
@@ -151,8 +150,3 @@ def test_a_sample_of_a_large_mix_is_said(shown, toy, monkeypatch):
     about = shown.answer_about()
     assert (about["n"], about["shown"]) == (42, 10)
     assert len(finished(EmbeddingMap(toy).answer_points, layout=["pca"])["molecules"]) == 10
-
-
-def test_classes_have_the_names_of_the_tasks_description():
-    task = molfm.card("b3db").tasks[0]
-    assert map_module.class_names(task) == ["does not (BBB-)", "crosses the blood-brain barrier (BBB+)"]

@@ -6,7 +6,7 @@ import ipywidgets
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.map import EmbeddingMap, opened
-from molfm.widgets.shared import Selection, link, static_page
+from molfm.widgets.shared import Selection, display_twice, link, static_page
 
 from molfm.base.files import write_text
 from molfm.data.mix import Mix
@@ -64,11 +64,10 @@ class Explorer(ipywidgets.VBox):
         """Show what is selected, or everything while nothing is."""
         self.browser.view = self.browser.view | {"selected": len(change.new) > 0}
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | dict:
-        """Add the HTML that a notebook shows without a running kernel."""
-        made = super()._repr_mimebundle_(**kwargs)
-        data, metadata = made if isinstance(made, tuple) else (made, {})
-        return data | {"text/html": "".join(part.sketch() for part in self._parts)}, metadata
+    def _ipython_display_(self, **kwargs: object) -> None:
+        """Show the panel, and a form without scripts."""
+        sketch = "".join(part.sketch() for part in self._parts)
+        display_twice(f"Parts of {self.atlas.data.name}", self._repr_mimebundle_(**kwargs), sketch)
 
     def to_html(self, path: str | Path | None = None, max_bytes: int = 30_000_000) -> str | Path:
         """Return the parts as one HTML page that needs no kernel and no network, or write it to `path` and return that path.

@@ -359,13 +359,16 @@ class TrainingLab(MixWidget):
     # ------------------------------------------------------------------------------------------------------ without a kernel
 
     def sketch(self) -> str:
-        """Return the runs as a table."""
-        rows = [self._row(run, []) for run in self.runs]
+        """Return the runs as a table, and the code of the recipe."""
+        code = f"<pre>{html.escape(self.code)}</pre>"
+        if not (rows := [self._row(run, []) for run in self.runs]):
+            return f"<p>{html.escape(repr(self.data))}. No run yet; the first one would be:</p>{code}"
         cells = "".join(
             f"<tr><td>{html.escape(row['name'])}</td><td>{row['state']}</td><td>{html.escape(row['learned'])}</td></tr>"
             for row in rows
         )
-        return f"<p>{html.escape(repr(self.data))}</p><table><tr><th>run</th><th>state</th><th>learned from</th></tr>{cells}</table>"
+        head = "<tr><th>run</th><th>state</th><th>learned from</th></tr>"
+        return f"<p>{html.escape(repr(self.data))}</p><table>{head}{cells}</table>{code}"
 
     def questions(self) -> Iterator[tuple[str, dict]]:
         """Yield the questions of the static page: the run that is shown, its last step first, then earlier ones."""

@@ -1,7 +1,6 @@
 """EmbeddingMap: the molecules of a mix as points, laid out by a model's embeddings, by fingerprints, or by two tasks."""
 
 import html
-import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from molfm.widgets.shared import MixWidget, Selection, source
 
-from molfm.catalog.schema import Task
 from molfm.chem.drawing import draw_smiles
 from molfm.data.mix import Mix
 from molfm.explore import embedding
@@ -35,13 +33,6 @@ def opened(model: object) -> object:
 
         return pretrained(model)
     return model.model if isinstance(model, Run) else model
-
-
-def class_names(task: Task) -> list[str]:
-    """Return what the classes of a binary task mean, from its description ("1: crosses, 0: does not") if that says so."""
-    said = dict(re.findall(r"\b([01]): ([^,;.]+)", task.description))
-    plain = ("inactive", "active") if task.domain == "biological" else ("negative", "positive")
-    return [said.get(str(i), f"not: {said['1']}" if i == 0 and "1" in said else plain[i]) for i in (0, 1)]
 
 
 class EmbeddingMap(MixWidget):
@@ -189,7 +180,7 @@ class EmbeddingMap(MixWidget):
             seen = self._lookup.members(None, "train")[molecules][np.isfinite(values)].mean() if len(known) else 0
             text += f" {100 * seen:.0f}% of them are training molecules of this mix, where a model that learned from it errs less."
         if classes:
-            names = class_names(task) if task.kind == "binary" else []
+            names = list(task.class_names or ("0", "1")) if task.kind == "binary" else []
             return _color(values, "class", ends, names, text)
         return _color(
             values, "number", ends, text=f"{text} The scale runs from the 5% to the 95% quantile.", unit=task.unit or ""

@@ -118,6 +118,23 @@ def link(*widgets: "MixWidget") -> None:
         traitlets.link((first, "selection"), (other, "selection"))
 
 
+def display_twice(name: str, made: tuple[dict, dict] | dict, sketch: str) -> None:
+    """Display a widget and, in an output of its own, a form without scripts, which the widget hides while it works.
+
+    In one output, JupyterLab and nbconvert would prefer the widget and show nothing where it cannot run: in a saved
+    notebook without a kernel, or in a page without a network.
+
+    Args:
+        name: what the widget shows.
+        made: what its `_repr_mimebundle_` returned.
+        sketch: the form, as HTML.
+    """
+    data, metadata = made if isinstance(made, tuple) else (made, {})
+    display(data | {"text/plain": name}, metadata=metadata, raw=True)
+    form = f"<div class='molfm-still'>{sketch}</div>"
+    display({"text/html": form, "text/plain": f"{name}, without a kernel"}, raw=True)
+
+
 class MixWidget(anywidget.AnyWidget):
     """A widget that shows a mix.
 
@@ -201,16 +218,8 @@ class MixWidget(anywidget.AnyWidget):
         self.errors = [*self.errors, error][-MAX_ERRORS:]
 
     def _ipython_display_(self, **kwargs: object) -> None:
-        """Show the widget and, in an output of its own, a form without scripts, which the widget hides while it works.
-
-        In one output, JupyterLab and nbconvert would prefer the widget and show nothing where it cannot run: in a saved
-        notebook without a kernel, or in a page without a network.
-        """
-        name = f"{type(self).__name__} of {self.data.name}"
-        data, metadata = self._repr_mimebundle_(**kwargs)
-        display(data | {"text/plain": name}, metadata=metadata, raw=True)
-        form = f"<div class='molfm-still'>{self.sketch()}</div>"
-        display({"text/html": form, "text/plain": f"{name}, without a kernel"}, raw=True)
+        """Show the widget, and a form without scripts."""
+        display_twice(f"{type(self).__name__} of {self.data.name}", self._repr_mimebundle_(**kwargs), self.sketch())
 
     def sketch(self) -> str:
         """Return a small HTML version without JavaScript, for saved notebooks and pages without a kernel."""
