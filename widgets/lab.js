@@ -72,7 +72,7 @@ async function build(ui, model) {
 
   function tell() {
     const now = current(), alive = now && ALIVE.includes(now.state);
-    const left = now?.rate === null || now?.rate === undefined ? "" : ` · ${duration(now.rate)} left`;
+    const left = now?.left === null || now?.left === undefined ? "" : ` · ${duration(now.left)} left`;
     const texts = { queued: "waiting for a free core", starting: "starting …", running: `step ${number(now?.step ?? 0)} of ${number(now?.total ?? 0)}${left}`,
       stopped: `stopped at step ${number(now?.step ?? 0)}`, finished: `finished, ${number(now?.total ?? 0)} steps`, failed: "failed", died: "the process ended" };
     status.textContent = now ? `${now.short}: ${texts[now.state] ?? now.state}` : "";

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from rdkit import Chem
 
 from molfm.base.errors import InputError
 from molfm.base.names import listed
+from molfm.catalog.schema import Task
 from molfm.data.mix import Mix, load
 from molfm.data.reopen import check_origin
 from molfm.nn.checkpoints import NAMES
@@ -146,23 +148,16 @@ class TrainingLab(MixWidget):
         """Return the constant facts: tasks, their groups, the knobs, and what a run can start from."""
         tasks = self.data.tasks.astype(object).where(self.data.tasks.notna(), None)
         tasks = tasks[["task", "dataset", "level", "kind", "domain", "unit", "n_train", "n_val"]]
-        groups: dict[tuple, list[int]] = {}
-        for number, task in enumerate(self.data.chosen):
-            groups.setdefault((task.domain or "", task.dataset, task.family or task.level), []).append(number)
-        per_dataset = {name: sum(key[1] == name for key in groups) for name in dict.fromkeys(key[1] for key in groups)}
+        number = self.data.task_number
+        groups = [
+            {"id": name, "domain": self.data.task(of[0]).domain or "", "tasks": [number(task) for task in of]}
+            for name, of in self._families.items()
+        ]
         return {
             "name": self.data.name,
             "n": len(self.data),
             "tasks": tasks.assign(metric=[PRIMARY[kind] for kind in tasks.kind]).to_dict("records"),
-            "groups": [
-                {
-                    "domain": domain,
-                    "dataset": dataset,
-                    "id": dataset if per_dataset[dataset] == 1 else f"{dataset}/{part}",
-                    "tasks": members,
-                }
-                for (domain, dataset, part), members in groups.items()
-            ],
+            "groups": groups,
             "knobs": KNOBS,
             "labels": LABELS,
             "models": list(LAYERS),
@@ -232,19 +227,13 @@ class TrainingLab(MixWidget):
             "total": status["total_steps"],
             "error": status["error"],
             "seconds": status["updated"] - made if status["state"] != QUEUED else 0,
-            "rate": self._left(status, made),
+            "left": _left(status, made),
             "learned": listed(short_names(self.data, config["tasks"]), 4),
             "labels": listed([f"{count} of {name}" for name, count in sizes.items()], 2) if sizes else "all",
             "target": self._recipes.target_of(config),
             "seed": config["seed"],
             "best": best,
         }
-
-    def _left(self, status: dict, made: float) -> float | None:
-        """Return the seconds that a run still needs, judged by its steps so far."""
-        if status["state"] != "running" or not status["step"]:
-            return None
-        return (time.time() - made) / status["step"] * (status["total_steps"] - status["step"])
 
     def _curves(self, run: Run, members: list[str], whole: bool) -> dict:
         view = self._view_of(run)
@@ -262,7 +251,7 @@ class TrainingLab(MixWidget):
         if not whole:
             return out
         mine = set(view.tasks)
-        tiles = {name: view.curve(of).values.astype(np.float32) for name, of in self._groups(view.tasks)}
+        tiles = {name: view.curve(of).values.astype(np.float32) for name, of in self._tiles(view.tasks).items()}
         forest = self._reference(self._reference_key(view, members))
         told = (
             alerts(
@@ -283,26 +272,34 @@ class TrainingLab(MixWidget):
         )
         return out | {"tiles": tiles, "alerts": told, "reference": forest}
 
-    def _groups(self, tasks: list[str]) -> list[tuple[str, list[str]]]:
-        """Return the tiles of a run: single tasks, and groups of tasks of one dataset and family where they are many."""
-        found: dict[str, list[str]] = {}
-        mine = set(tasks)
+    @cached_property
+    def _families(self) -> dict[str, list[str]]:
+        """The tasks by dataset and family, or level where there are no families, under names that `Mix.expand` knows."""
+        found: dict[tuple[str, str], list[Task]] = {}
         for task in self.data.chosen:
-            if task.id in mine:
-                found.setdefault(f"{task.dataset}/{task.family or task.level}", []).append(task.id)
-        out = []
-        for name, members in found.items():
-            out += [(name, members)] if len(members) > MANY else [(task, [task]) for task in members]
+            found.setdefault((task.dataset, task.family or task.level), []).append(task)
+        datasets, out = [dataset for dataset, _ in found], {}
+        for (dataset, part), tasks in found.items():
+            if len({task.domain for task in tasks}) > 1:  # no name stands for those of one domain
+                out |= {task.id: [task.id] for task in tasks}
+            else:
+                name = dataset if datasets.count(dataset) == 1 else f"{dataset}/{part}"
+                out[name] = [task.id for task in tasks]
+        return out
+
+    def _tiles(self, tasks: list[str]) -> dict[str, list[str]]:
+        """Return what has a small curve of its own: single tasks, and families where they are many."""
+        mine, out = set(tasks), {}
+        for name, family in self._families.items():
+            members = [task for task in family if task in mine]
+            out |= {name: members} if len(members) > MANY else {task: [task] for task in members}
         return out
 
     def _metric_name(self, members: list[str]) -> str:
         kinds = {self.data.task(task).kind for task in members}
         metric = {"r2": "R²", "auroc": "AUROC"}[PRIMARY[kinds.pop()]] if len(kinds) == 1 else "metric"
-        return (
-            f"{metric} of {members[0].partition('/')[2]}"
-            if len(members) == 1
-            else f"mean {metric} of {len(members)} tasks"
-        )
+        one = members[0].partition("/")[2]
+        return f"{metric} of {one}" if len(members) == 1 else f"mean {metric} of {len(members)} tasks"
 
     # ---------------------------------------------------------------------------------------------------- the baselines
 
@@ -315,7 +312,7 @@ class TrainingLab(MixWidget):
         return members[0], counts.get(members[0]), view.config["seed"]
 
     def _reference(self, key: tuple | None) -> dict:
-        """Return the metric of a random forest and of the mean, or {} as long as they are computed."""
+        """Return the metric of a random forest and of the mean where defined, `pending` while they are computed."""
         if key is None:
             return {}
         if key not in self._references:
@@ -323,7 +320,11 @@ class TrainingLab(MixWidget):
             mix = self.data if count is None else self.data.limit(task, count, seed)
             self._references[key] = self._pool.submit(validation_reference, mix, task, seed)
         done = self._references[key]
-        return done.result() if done.done() else {"pending": True}
+        if not done.done():
+            return {"pending": True}
+        if error := done.exception():
+            return {"problem": f"{type(error).__name__}: {error}"}
+        return {name: value for name, value in done.result().items() if np.isfinite(value)}
 
     # ------------------------------------------------------------------------------------------------- watch it learn
 
@@ -388,3 +389,10 @@ def _move_queue() -> None:
     while any(run.status["state"] == QUEUED for run in queue.all_runs()):
         queue.advance()
         time.sleep(_QUEUE_SECONDS)
+
+
+def _left(status: dict, made: float) -> float | None:
+    """Return the seconds that a run still needs, judged by its steps since it was made; None if that is unknown."""
+    if status["state"] != "running" or not status["step"]:
+        return None
+    return (time.time() - made) / status["step"] * (status["total_steps"] - status["step"])

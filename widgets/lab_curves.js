@@ -96,7 +96,8 @@ function curvesPanel(ui, about, { now, focus, measure, guess, at }) {
     drawTiles();
     drawChart();
     told.replaceChildren(...(now().guessing ? [] : mine?.alerts ?? []).map((text) => h("p", {}, text)),
-      ...(mine?.reference?.pending ? [h("p", { className: "molfm-small" }, "A random forest is being trained for comparison …")] : []));
+      ...(mine?.reference?.pending ? [h("p", { className: "molfm-small" }, "A random forest is being trained for comparison …")] : []),
+      ...(mine?.reference?.problem ? [h("p", { className: "molfm-small" }, `There is no random forest for comparison. ${mine.reference.problem}`)] : []));
   }
   const again = () => { drawn = ""; show(); };
   let width = 0;

@@ -11,7 +11,7 @@ function transferBar(ui, about, { view, set, run, stop }) {
   const count = h("select", { onchange: ui.guarded(() => set({ count: Number(count.value), open: null })) });
   const counts = field("Labels of each target", count), work = h("div", { className: "molfm-row molfm-work" });
   const root = h("div", {}, h("div", { className: "molfm-row" }, h("strong", { className: "molfm-count" },
-    `${targets === 1 ? "1 target" : `${number(targets)} targets`} × ${about.columns.length} ways to use a source · ${about.seeds} paired seeds`), ui.news),
+    `${targets === 1 ? "1 target" : `${number(targets)} targets`} × ${about.columns.length} ${about.columns.length === 1 ? "way" : "ways"} to use a source · ${about.seeds} paired seeds`), ui.news),
   h("div", { className: "molfm-row" }, counts, judged.root, field("Sort by", order), search), work);
 
   function mirror() {

@@ -1,7 +1,7 @@
 // The matrix of targets and sources. Only the rows in view exist; means come before the targets that are folded into them.
 
 const ROW_HEIGHT = 30; // px, also in transfer.css
-const COLUMN_WIDTH = 92;
+const COLUMN_WIDTH = 106;
 
 /** Return the rows to show, in order. `value(row)` is what they are sorted by, or null for the order of the study. */
 export function visibleRows(rows, { search = "", unfolded = [], value = null, down = true }) {
