@@ -18,6 +18,9 @@ function frame({ model, el }, name) {
   const news = h("p", { className: "molfm-news", role: "status", ariaLive: "polite" });
   const errors = h("div", { className: "molfm-errors", role: "alert" });
   const root = h("section", { className: `molfm molfm-${name.toLowerCase()}`, ariaLabel: name });
+  root.dataset.lmSuppressShortcuts = "true"; // "0 0" would restart JupyterLab's kernel
+  for (const kind of ["keydown", "keypress"]) // JupyterLab would take Enter from a field, so that nothing is submitted
+    root.addEventListener(kind, (event) => { if (event.key === "Enter" && event.target.matches("input, select, textarea")) event.stopPropagation(); });
   const kernel = h("p", { className: "molfm-kernel", role: "status", hidden: true });
   root.append(kernel);
   el.append(root);
