@@ -96,7 +96,9 @@ def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jup
     page.locator(".jp-MarkdownCell p").get_by_text("Adding xtb to the training changed the R²").wait_for()
     shoot(page, "lab-TransferExplorer")
     assert violations(page) == []
-    assert "TransferResult.load" in page.locator(".jp-CodeCell").nth(1).inner_text()
+    inserted = page.locator(".jp-CodeCell").nth(1)
+    inserted.scroll_into_view_if_needed()  # JupyterLab draws only cells in view
+    inserted.locator(".cm-line").get_by_text("TransferResult").first.wait_for()
     run_cell(page, 1)
     page.locator(".jp-CodeCell").nth(1).locator(".js-plotly-plot, .plotly-graph-div").first.wait_for(timeout=60_000)
     rows, errors, failed = eval(run_cell(page, 3))
