@@ -50,7 +50,7 @@ def test_every_python_example_of_the_readme_runs(tmp_path, monkeypatch):
             except DownloadError as error:
                 assert FROM_THE_INDEX in block
                 unavailable.append(str(error).splitlines()[0])
-        assert {path.name for path in tmp_path.iterdir()} >= {"study.html", "atlas.html"}
+        assert {path.name for path in tmp_path.iterdir()} >= {"study.html", "explore.html"}
         assert space["run"].status["state"] == "finished"
         assert molfm.Run("night").wait().status["state"] == "finished"
     finally:
