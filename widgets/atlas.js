@@ -107,10 +107,6 @@ async function build(ui, model) {
   if (about.tasks.length) await card.show(Math.max(0, remembered));
 }
 
-function render({ model, el }) {
-  const ui = frame({ model, el }, "LabelAtlas");
-  ui.guarded(build)(ui, model);
-  return ui.end;
-}
+const render = rendering("LabelAtlas", build);
 
 export default { render };

@@ -126,10 +126,6 @@ async function build(ui, model) {
   if (wanted !== undefined && n && (!still || ui.recorded.has("detail", { molecule: wanted }))) await open(wanted);
 }
 
-function render({ model, el }) {
-  const ui = frame({ model, el }, "MoleculeBrowser");
-  ui.guarded(build)(ui, model);
-  return ui.end;
-}
+const render = rendering("MoleculeBrowser", build);
 
 export default { render };

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from molfm.widgets.browser_find import Finder
 from molfm.widgets.scripts import Sketcher
-from molfm.widgets.shared import MixWidget, Selection, source
+from molfm.widgets.shared import MixWidget, Selection, opened, source
 
 from molfm.catalog.schema import LEVELS
 from molfm.chem.conformers import conformer
@@ -19,7 +19,6 @@ from molfm.data.mix import Mix
 from molfm.explore.label_map import bin_edges
 from molfm.explore.lookup import Lookup
 from molfm.nn.mix_predictions import MixPredictions
-from molfm.training.run import Run
 
 SCRIPTS = (  # joined in this order
     "viewer3d",
@@ -52,7 +51,8 @@ class MoleculeBrowser(Sketcher, MixWidget):
 
     Args:
         data: the result of `molfm.load`.
-        model: what predicts: a model (`molfm.pretrained`, `Run.model`), a run, or a list of them; None for no predictions.
+        model: what predicts: a model, a run, a name or folder that `molfm.pretrained` opens, or a list of them; None for no
+            predictions.
             Their 90% intervals are measured on validation labels of the mix (see `molfm.nn.uncertainty`).
 
     Raises:
@@ -64,8 +64,8 @@ class MoleculeBrowser(Sketcher, MixWidget):
 
     def __init__(self, data: Mix, model: object = None, **unknown: object):
         super().__init__(data, unknown)
-        models = list(model) if isinstance(model, Sequence) else [] if model is None else [model]
-        models = [item.model if isinstance(item, Run) else item for item in models]
+        several = isinstance(model, Sequence) and not isinstance(model, str)
+        models = [opened(item) for item in (model if several else [] if model is None else [model])]
         for item in models:
             if not hasattr(item, "predict"):
                 raise TypeError(f"model: expected a model, a run or a list of them, found {type(item).__name__}.")

@@ -5,8 +5,8 @@ from pathlib import Path
 import ipywidgets
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
-from molfm.widgets.map import EmbeddingMap, opened
-from molfm.widgets.shared import Selection, display_twice, link, static_page
+from molfm.widgets.map import EmbeddingMap
+from molfm.widgets.shared import Selection, display_twice, link, opened, static_page
 
 from molfm.base.files import write_text
 from molfm.data.mix import Mix

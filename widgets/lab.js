@@ -132,10 +132,6 @@ async function build(ui, model) {
   await look();
 }
 
-function render({ model, el }) {
-  const ui = frame({ model, el }, "TrainingLab");
-  ui.guarded(build)(ui, model);
-  return ui.end;
-}
+const render = rendering("TrainingLab", build);
 
 export default { render };

@@ -147,7 +147,7 @@ class TrainingLab(MixWidget):
     def answer_about(self) -> dict:
         """Return the constant facts: tasks, their groups, the knobs, and what a run can start from."""
         tasks = self.data.tasks.astype(object).where(self.data.tasks.notna(), None)
-        tasks = tasks[["task", "dataset", "level", "kind", "domain", "unit", "n_train", "n_val"]]
+        tasks = tasks[["task", "dataset", "level", "kind", "domain", "unit", "n_train"]]
         number = self.data.task_number
         groups = [
             {"id": name, "domain": self.data.task(of[0]).domain or "", "tasks": [number(task) for task in of]}
@@ -219,19 +219,19 @@ class TrainingLab(MixWidget):
         config, values = view.config, view.curve(members).values
         sizes = config["n_labels"] or {}
         best = float(np.nanmax(values)) if np.isfinite(values).any() else None
-        made = (run.folder / "config.json").stat().st_mtime
+        running = status["state"] == "running" and status["step"]
+        left = status["seconds"] / status["step"] * (status["total_steps"] - status["step"]) if running else None
         return {
             "name": run.folder.name,
             "state": status["state"],
             "step": status["step"],
             "total": status["total_steps"],
             "error": status["error"],
-            "seconds": status["updated"] - made if status["state"] != QUEUED else 0,
-            "left": _left(status, made),
+            "seconds": status["seconds"],
+            "left": left,
             "learned": listed(short_names(self.data, config["tasks"]), 4),
             "labels": listed([f"{count} of {name}" for name, count in sizes.items()], 2) if sizes else "all",
             "target": self._recipes.target_of(config),
-            "seed": config["seed"],
             "best": best,
         }
 
@@ -253,23 +253,19 @@ class TrainingLab(MixWidget):
         mine = set(view.tasks)
         tiles = {name: view.curve(of).values.astype(np.float32) for name, of in self._tiles(view.tasks).items()}
         forest = self._reference(self._reference_key(view, members))
-        told = (
-            alerts(
+        told, learned = [], [self.data.task_number(task) for task in members if task in mine]
+        if learned:
+            told = alerts(
                 curve.steps,
                 curve.values,
                 view.config["steps"],
                 name=self._metric_name(members),
-                n_val=float(
-                    self.data.tasks.n_val[[self.data.task_number(task) for task in members if task in mine]].mean() or 0
-                ),
+                n_val=float(self.data.tasks.n_val[learned].mean()),
                 val_loss=val_loss.values,
                 train_loss=train_loss.values,
                 forest=forest.get("forest"),
                 finished=run.status["state"] == "finished",
             )
-            if mine & set(members)
-            else []
-        )
         return out | {"tiles": tiles, "alerts": told, "reference": forest}
 
     @cached_property
@@ -389,10 +385,3 @@ def _move_queue() -> None:
     while any(run.status["state"] == QUEUED for run in queue.all_runs()):
         queue.advance()
         time.sleep(_QUEUE_SECONDS)
-
-
-def _left(status: dict, made: float) -> float | None:
-    """Return the seconds that a run still needs, judged by its steps since it was made; None if that is unknown."""
-    if status["state"] != "running" or not status["step"]:
-        return None
-    return (time.time() - made) / status["step"] * (status["total_steps"] - status["step"])

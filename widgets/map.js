@@ -118,10 +118,6 @@ async function build(ui, model) {
   await load(true);
 }
 
-function render({ model, el }) {
-  const ui = frame({ model, el }, "EmbeddingMap");
-  ui.guarded(build)(ui, model);
-  return ui.end;
-}
+const render = rendering("EmbeddingMap", build);
 
 export default { render };

@@ -7,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from molfm.widgets.shared import MixWidget, Selection, source
+from molfm.widgets.shared import MixWidget, Selection, opened, source
 
 from molfm.chem.drawing import draw_smiles
 from molfm.data.mix import Mix
 from molfm.explore import embedding
 from molfm.explore.embedding import SHOWN, Layout
 from molfm.explore.lookup import Lookup
-from molfm.training.run import Run
 
 SCRIPTS = ("map_points", "map_axes", "map_plot", "map_card", "map_controls", "map")  # joined in this order
 DRAWING = (190, 120)  # pixels
@@ -24,15 +23,6 @@ _KEPT = 12  # layouts and colours in memory, 1.2 MB each for 100,000 points
 _QUANTILES = (0.05, 0.95)  # numbers beyond them have the colours of the ends
 _STATIC_CARDS = 400  # molecules whose structure is in the static page
 _SKETCHED = 2_000  # points in a saved notebook without a kernel
-
-
-def opened(model: object) -> object:
-    """Return the model that a widget's argument names: a model, a run, or a name or folder for `molfm.pretrained`."""
-    if isinstance(model, str | Path):
-        from molfm.nn.checkpoints import pretrained  # imports torch
-
-        return pretrained(model)
-    return model.model if isinstance(model, Run) else model
 
 
 class EmbeddingMap(MixWidget):

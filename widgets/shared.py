@@ -26,6 +26,7 @@ from molfm.base.errors import InputError
 from molfm.base.files import write_text
 from molfm.base.names import did_you_mean
 from molfm.data.mix import Mix
+from molfm.training.run import Run
 
 MAX_ERRORS = 100  # kept; a recurring error must not fill the memory
 MAX_UNDONE = 50  # earlier selections that "undo" can bring back
@@ -66,6 +67,15 @@ def _colors(suffix: str) -> str:
     themes = {theme: {role: rgb(color) for role, color in of.items()} for theme, of in THEMES.items()}
     elements = {number: rgb(color) for number, color in ELEMENTS.items()}
     return f"export const THEMES = {json.dumps(themes)};\nconst ELEMENT_COLORS = {json.dumps(elements)};"
+
+
+def opened(model: object) -> object:
+    """Return the model that a widget's argument names: a model, a run, or a name or folder for `molfm.pretrained`."""
+    if isinstance(model, str | Path):
+        from molfm.nn.checkpoints import pretrained  # imports torch
+
+        return pretrained(model)
+    return model.model if isinstance(model, Run) else model
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,3 +86,10 @@ function frame({ model, el }, name) {
   return { root, news, errors, ask, guarded, listen, remember, palette, say, signal: abort.signal, end: () => abort.abort(),
     onTheme: (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, recorded: model.recorded ? model : null };
 }
+
+/** Return the function that anywidget calls to show a widget; `build(ui, model)` fills it. */
+const rendering = (name, build) => ({ model, el }) => {
+  const ui = frame({ model, el }, name);
+  ui.guarded(build)(ui, model);
+  return ui.end;
+};

@@ -118,10 +118,6 @@ async function build(ui, model) {
   await show();
 }
 
-function render({ model, el }) {
-  const ui = frame({ model, el }, "TransferExplorer");
-  ui.guarded(build)(ui, model);
-  return ui.end;
-}
+const render = rendering("TransferExplorer", build);
 
 export default { render };

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molfm.app.options import count_or_counts, counts, number_of_labels
 from molfm.app.terminal import (
     print_markdown,
     print_table,
@@ -193,30 +194,15 @@ def train(
         if freeze is not None and freeze.isdigit():
             settings["freeze"] = int(freeze)
         if batch_size:
-            one = len(batch_size) == 1 and batch_size[0].isdigit()
-            settings["batch_size"] = int(batch_size[0]) if one else _counts("batch-size", batch_size)
+            settings["batch_size"] = count_or_counts("batch-size", batch_size)
         if n_labels:
-            settings["n_labels"] = _counts("n-labels", n_labels)
+            settings["n_labels"] = counts("n-labels", n_labels)
         if resume is not None:
             run = training.resume(resume, progress=sys.stderr.isatty())
         else:
             run = training.train(data, **settings)
         if training.is_first_process():
             show_run(run)
-
-
-def _counts(option: str, texts: list[str]) -> dict[str, int]:
-    """Read NAME=NUMBER, as an option that is given several times."""
-    pairs = [text.rpartition("=") for text in texts]
-    if wrong := [text for text, (name, _, count) in zip(texts, pairs, strict=True) if not name or not count.isdigit()]:
-        raise InputError(f"--{option}: expected NAME=NUMBER, found {wrong[0]!r}.")
-    return {name: int(count) for name, _, count in pairs}
-
-
-def _number_of_labels(text: str) -> int | None:
-    if text != "all" and not text.isdigit():
-        raise InputError(f"Expected --n-labels as a number or all, found {text!r}.")
-    return None if text == "all" else int(text)
 
 
 @app.command()
@@ -283,7 +269,7 @@ def transfer(
             [source if source == "all" else source.split(",") for source in sources],
             regimes or REGIMES,
             seeds,
-            [_number_of_labels(text) for text in n_labels] if n_labels else None,
+            [number_of_labels(text) for text in n_labels] if n_labels else None,
             steps=steps,
             pretrain_steps=pretrain_steps,
             target_batch=target_batch,

@@ -127,7 +127,7 @@ class Mix(View):
             out = np.full(len(self), np.nan, np.float32)
             out[molecule] = value
             return pd.Series(out, name=self.chosen[number].id)
-        sizes = self._sizes(level)
+        sizes = self.sizes(level)
         ptr = pointer(sizes)
         flat = np.full(ptr[-1], np.nan, np.float32)
         flat[ptr[molecule] + item] = value

@@ -179,7 +179,7 @@ class View:
         """Return one value per molecule, (n_molecules,), from one array per shard, (n_molecules_of_shard,)."""
         return np.concatenate(list(of_shards))[self.rows.order[self.rows.ptr[:-1]]]
 
-    def _sizes(self, level: str) -> np.ndarray:
+    def sizes(self, level: str) -> np.ndarray:
         """Return the number of atoms or bonds of every molecule."""
         pointers = (shard.atom_ptr if level == "node" else shard.bond_ptr for shard in self.shards)
         return self._of_molecules(map(np.diff, pointers))

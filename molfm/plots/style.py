@@ -1,4 +1,4 @@
-"""The style of all figures. Colours never are the only cue."""
+"""The style of all figures. Colour is never the only cue."""
 
 from collections.abc import Sequence
 

@@ -18,8 +18,7 @@ from molfm.plots.transfer import transfer_curves, transfer_differences, transfer
 from molfm.study.pairs import mean_rows, tested_tables
 from molfm.study.simple_models import reference_values
 from molfm.study.statistics import add_verdicts, after, seeds_for
-from molfm.training.curves import read_metrics
-from molfm.training.metrics import PRIMARY
+from molfm.training.curves import read_metrics, task_curve
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -136,9 +135,9 @@ class Comparison:
             for run in arm.itertuples():
                 targets = self.runs.target[self.runs.folder == run.folder] if together else [self._id(target)]
                 metrics = read_metrics(Path(run.folder))
-                columns = [f"{name}/{PRIMARY[self.mix.task(name).kind]}" for name in targets]
-                if there := [name for name in columns if name in metrics]:
-                    curve = pd.DataFrame({"step": metrics.step, "value": metrics[there].mean(axis=1)})
+                values = task_curve(metrics, {name: self.mix.task(name).kind for name in targets})
+                if values.notna().any():
+                    curve = pd.DataFrame({"step": metrics.step, "value": values})
                     parts.append(curve.assign(source=source, regime=regime, seed=run.seed))
         columns = ["source", "regime", "seed", "step", "value"]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -12,8 +12,8 @@ from molfm.study.comparison import Comparison
 from molfm.study.pairs import tested_tables
 from molfm.study.simple_models import descriptors, labelled, morgan, reference_values
 from molfm.study.statistics import LESS_IS_BETTER
-from molfm.training.curves import read_metrics
-from molfm.training.metrics import PRIMARY, auroc
+from molfm.training.curves import read_metrics, task_curve
+from molfm.training.metrics import auroc
 
 SIMPLE = ("random forest, fingerprints", "random forest, descriptors")  # models that `simple_baselines` trains
 
@@ -91,12 +91,12 @@ def curves(result: Comparison, targets: Sequence[str], folders: Sequence[str]) -
 
     Columns: seed (place of the folder), step and value.
     """
-    names = [f"{target}/{PRIMARY[result.mix.task(target).kind]}" for target in targets]
-    parts = []
+    kinds, parts = {target: result.mix.task(target).kind for target in targets}, []
     for seed, folder in enumerate(folders):
         metrics = read_metrics(Path(folder))
-        if there := [name for name in names if name in metrics]:
-            parts.append(pd.DataFrame({"seed": seed, "step": metrics.step, "value": metrics[there].mean(axis=1)}))
+        values = task_curve(metrics, kinds)
+        if values.notna().any():
+            parts.append(pd.DataFrame({"seed": seed, "step": metrics.step, "value": values}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["seed", "step", "value"])
 
 

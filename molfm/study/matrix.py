@@ -11,7 +11,7 @@ from molfm.base.names import counted
 from molfm.data.mix import Mix
 
 NUMBERS = ("difference", "low", "high", "p", "p_adjusted", "baseline", "value", "detectable")
-MISSING, TESTED, UNDEFINED = 0, 1, 2  # what is known about a cell
+TESTED, UNDEFINED = 1, 2  # what is known about a cell; 0: it has not been run
 
 
 @dataclass(frozen=True)

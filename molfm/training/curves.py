@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from molfm.base.files import write_text
 from molfm.catalog.schema import LEVELS
+from molfm.training.metrics import PRIMARY
 
 FILE = "metrics.jsonl"  # in a run folder
 FIRST = ("step", "train_loss", "val_loss")  # columns that every run has
@@ -46,6 +47,17 @@ def cut_metrics(folder: Path, step: int) -> None:
 def mean_metrics(folders: Sequence[str | Path]) -> pd.DataFrame:
     """Return the learning curves of runs by step, averaged over the runs."""
     return pd.concat([read_metrics(Path(folder)) for folder in folders]).groupby("step").mean()
+
+
+def task_curve(metrics: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Series:
+    """Return the validation metric at each row of a run's learning curves, averaged over tasks.
+
+    Args:
+        metrics: from `read_metrics`.
+        kinds: id of a task -> its kind; tasks without a curve do not count, and NaN stands for none.
+    """
+    names = [f"{task}/{PRIMARY[kind]}" for task, kind in kinds.items()]
+    return metrics.reindex(columns=[name for name in names if name in metrics]).mean(axis=1)
 
 
 def head_cosines(folders: Sequence[str | Path]) -> pd.DataFrame:

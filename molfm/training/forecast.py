@@ -97,7 +97,7 @@ def forecast(mix: Mix, shape: ModelConfig, config: TrainConfig, machine: Machine
         machine: what was measured, for the same kind of layer.
     """
     n_train, atoms, n_val = {}, {}, 0.0
-    sizes = mix._sizes("node")
+    sizes = mix.sizes("node")
     passes = {}
     for name, batch in config.batch_size.items():
         tasks = [task.id for task in mix.chosen if task.dataset == name]

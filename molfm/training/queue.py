@@ -4,7 +4,6 @@ A queued run is a run folder whose status is "queued", so the queue survives a r
 process calls `advance`.
 """
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -48,8 +47,3 @@ def all_runs() -> list[Run]:
 
 def _made(folder: Path) -> float:
     return (folder / "config.json").stat().st_mtime
-
-
-def data_of(run: Run) -> str:
-    """Return the data that a run was trained on, as `molfm.load` was given it, as JSON."""
-    return json.dumps(run.config["data"], sort_keys=True, default=str)

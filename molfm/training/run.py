@@ -71,7 +71,8 @@ class Run:
 
     @property
     def status(self) -> dict:
-        """The current status: state, step, total_steps, updated (seconds since 1970), error, pid and host.
+        """The current status: state, step, total_steps, updated (seconds since 1970), seconds (of
+        training so far, without the time of a stop), error, pid and host.
 
         States: queued (it waits for a core), starting, running, stopped (it can be resumed), finished, failed (`error` has the traceback) and died:
         the process ended without an error message, for example because it was killed (`error` says what is known).

@@ -67,9 +67,9 @@ class Snapshots(Callback):
         if not (self.folder / "labels.npz").exists():
             labels = Labels(joined["split"], joined["task"], joined["mol_id"].astype(np.int32), joined["target"])
             _write(self.folder / "labels.npz", **labels._asdict())
-        levels = {level: _values(model, self.pinned, level) for level in LEVELS if (model.tasks.level == level).any()}
-        preds = joined["preds"].astype(np.float32)
-        _write(self.folder / f"{trainer.global_step}.npz", preds=preds, **(levels if self.pinned else {}))
+        learned = [level for level in LEVELS if self.pinned and (model.tasks.level == level).any()]
+        pinned = {level: _values(model, self.pinned, level) for level in learned}
+        _write(self.folder / f"{trainer.global_step}.npz", preds=joined["preds"].astype(np.float32), **pinned)
 
 
 def _sample(mix: Mix, split: str, watched: Sequence[str]) -> np.ndarray:

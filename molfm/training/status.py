@@ -1,5 +1,6 @@
 """The status of a run: status.json, and whether its process is alive."""
 
+import json
 import os
 import platform
 import time
@@ -49,6 +50,9 @@ class Reporter:
     def __init__(self, folder: Path, total_steps: int, silent: bool = False):
         self.folder, self.total_steps, self.silent = folder, total_steps, silent
         self.step, self.written = 0, 0.0
+        path = folder / "status.json"
+        self.earlier = json.loads(path.read_text()).get("seconds", 0.0) if path.exists() else 0.0  # before a stop
+        self.began: float | None = None  # when this process began to train
 
     def say(self, state: str, error: str = "", pid: int | None = None) -> None:
         """Write the status of a process; `pid` None means this one."""
@@ -57,6 +61,7 @@ class Reporter:
         self.written = time.time()
         pid = pid or os.getpid()
         facts = {"state": state, "step": self.step, "total_steps": self.total_steps, "updated": self.written}
+        facts["seconds"] = self.earlier + (0.0 if self.began is None else self.written - self.began)
         facts |= {"error": error, "pid": pid, "process_start": process_start(pid), "host": platform.node()}
         write_json(self.folder / "status.json", facts)
 
@@ -67,6 +72,7 @@ class Reporter:
             self.say("running")
 
     def __enter__(self) -> "Reporter":
+        self.began = time.time()
         self.say("running")
         return self
 

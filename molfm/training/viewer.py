@@ -9,7 +9,7 @@ import pandas as pd
 
 from molfm.catalog.schema import LEVELS
 from molfm.training import snapshots
-from molfm.training.curves import FILE, read_metrics
+from molfm.training.curves import FILE, read_metrics, task_curve
 from molfm.training.metrics import PRIMARY, score, undefined
 from molfm.training.run import Run
 
@@ -70,9 +70,7 @@ class RunView:
         """Return the validation metric, averaged over those of these tasks for which it is defined."""
         metrics = self.metrics
         if (key := tuple(tasks)) not in self._curves:
-            names = [f"{task}/{PRIMARY[self.kind[task]]}" for task in tasks if task in self.kind]
-            found = metrics[[name for name in names if name in metrics]]
-            values = found.mean(axis=1) if found.shape[1] else pd.Series(np.nan, metrics.index)
+            values = task_curve(metrics, {task: self.kind[task] for task in tasks if task in self.kind})
             self._curves[key] = Curve(metrics.step.to_numpy(np.int64), values.to_numpy(float))
         return self._curves[key]
 

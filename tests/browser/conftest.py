@@ -5,10 +5,15 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
+from pages import LIVE
+
+import molfm
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -85,3 +90,32 @@ def notebook(lab, lab_folder, page):
         return page
 
     return run
+
+
+@pytest.fixture(scope="session")
+def minimix():
+    """Prepared once, so that the notebooks' kernels only have to open it."""
+    return molfm.load("minimix", progress=False)
+
+
+@pytest.fixture
+def live(page):
+    """A function that shows a widget and answers its questions, without JupyterLab; gives the list of what was asked."""
+
+    def show(widget):
+        asked = []
+
+        def kernel(message, view):
+            sent, widget.view = [], view
+            widget.send = lambda content, buffers=(): sent.append((content, [b64encode(b).decode() for b in buffers]))
+            asked.append(message.get("ask"))
+            with suppress(Exception):  # told in the answer
+                widget._asked(widget, message, [])
+            return {"sent": sent, "chosen": widget.chosen}
+
+        page.expose_function("kernel", kernel)
+        page.set_content("<p>empty</p>")
+        page.evaluate(LIVE, [str(widget._esm), str(widget._css), widget.view, widget.chosen])
+        return asked
+
+    return show

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from molfm.widgets import EmbeddingMap, explore
-from test_widgets_live import SCHEMES, run_cell, shoot, violations
+from pages import SCHEMES, run_cell, shoot, violations
 
 import molfm
 

@@ -4,12 +4,10 @@ import os
 import re
 import signal
 import time
-from base64 import b64encode
-from contextlib import suppress
 
 import pytest
 from molfm.widgets import TrainingLab
-from test_widgets_live import LIVE, SCHEMES, run_cell, save, shoot, violations
+from pages import SCHEMES, run_cell, save, shoot, violations
 
 import molfm
 from molfm.training.run import Run
@@ -23,22 +21,13 @@ CELL = (
 
 
 @pytest.fixture
-def shown(page, toy, own_home):
+def shown(live, toy, own_home):
     """A lab in a page, without JupyterLab; its questions are answered by Python."""
     lab = TrainingLab(toy)
     tasks = [task.id for task in toy.chosen]
     lab.recipe = lab.recipe | {"tasks": tasks, "steps": 6, "batch": 8, "hidden_channels": 8, "num_layers": 1}
 
-    def kernel(message, view):
-        sent, lab.view = [], view
-        lab.send = lambda content, buffers=(): sent.append((content, [b64encode(b).decode() for b in buffers]))
-        with suppress(Exception):  # told in the answer
-            lab._asked(lab, message, [])
-        return {"sent": sent, "chosen": lab.chosen}
-
-    page.expose_function("kernel", kernel)
-    page.set_content("<p>empty</p>")
-    page.evaluate(LIVE, [str(lab._esm), str(lab._css), lab.view, lab.chosen])
+    live(lab)
     return lab
 
 

@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-import test_widgets_live
 from molfm.widgets import EmbeddingMap
-from test_widgets_live import SCHEMES, broken, shoot, violations
-
-live = test_widgets_live.live  # a fixture; imported by name, it would look unused
+from pages import SCHEMES, broken, shoot, violations
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 import hashlib
 
 import pytest
-import test_widgets_live
 from molfm.widgets import MoleculeBrowser, scripts
-from test_widgets_live import violations
+from pages import violations
 
 from molfm.catalog.http import DownloadError
-
-live = test_widgets_live.live  # a fixture; imported by name, it would look unused
 
 # Stands in for OpenChemLib: a molecule is its SMILES, and clicking the editor draws phenol.
 EDITOR = """

@@ -2,7 +2,7 @@
 
 import pytest
 from molfm.widgets import TransferExplorer
-from test_widgets_live import SCHEMES, live, minimix, run_cell, save, shoot, violations  # noqa: F401
+from pages import SCHEMES, run_cell, save, shoot, violations
 
 import molfm
 
@@ -21,7 +21,7 @@ def study():
     return molfm.transfer("minimix", targets, ["qm9_mini"], progress=False, **SETTINGS)
 
 
-def test_a_reader_finds_sorts_unfolds_and_opens_by_keyboard(page, live, study):  # noqa: F811
+def test_a_reader_finds_sorts_unfolds_and_opens_by_keyboard(page, live, study):
     live(TransferExplorer(study))
     grid = page.get_by_role("grid", name="Targets and sources")
     grid.get_by_role("button", name="OT (").click()
@@ -42,7 +42,7 @@ def test_a_reader_finds_sorts_unfolds_and_opens_by_keyboard(page, live, study): 
     page.get_by_text("trained after qm9_mini").first.wait_for()
 
 
-def test_the_verdict_by_raw_p_is_switched_in_matrix_and_panel(page, live, study):  # noqa: F811
+def test_the_verdict_by_raw_p_is_switched_in_matrix_and_panel(page, live, study):
     table = study.table[study.table.difference.notna()].copy()
     explorer = TransferExplorer(study)
     live(explorer)
@@ -78,7 +78,7 @@ def test_a_saved_page_works_with_the_network_off_and_is_accessible(page, study, 
     shoot(page, f"static-TransferExplorer-{scheme}")
 
 
-def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, minimix, notebook):  # noqa: F811
+def test_a_cell_is_run_survives_a_reload_and_is_written_into_the_notebook_in_jupyterlab(page, minimix, notebook):
     notebook("transfer", [CODE, "1 + 1", "len(explorer.result.table), explorer.errors, explorer.live.runner.failed"])
     refused = page.get_by_role("button", name="logBB, trained together with b3db: refused")
     refused.wait_for(timeout=120_000)
