@@ -19,6 +19,7 @@ ROWS = {  # table -> the sources to show, each trained together with the target
     "noise": ["noise"],
     "atg-128": ["toxcast/TOX21", "toxcast/BSK"],
     "bsk-128-together": ["toxcast/ATG"],
+    "tox21-128": ["toxcast/BSK"],
 }
 
 

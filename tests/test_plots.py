@@ -20,7 +20,8 @@ def test_drawn_molecules_are_svg_with_escaped_captions():
 
 def test_atom_values_marks_every_measured_atom():
     page = atom_values("CCO", [0.5, np.nan, -1.0], "e")
-    assert "unit: e" in page
+    assert page.count("<ellipse") == 2  # the unmeasured atom has no colour
+    assert "<span>−1.00</span>" in page and "<span>1.00 e</span>" in page  # the ends of the colour bar
     with pytest.raises(ValueError, match="2 values for 3 atoms of CCO"):
         atom_values("CCO", [1.0, 2.0])
 

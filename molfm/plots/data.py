@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from molfm.plots.style import DOMAIN_COLORS, new_figure
+from molfm.plots.style import DOMAIN_COLORS, SERIES_COLORS, new_figure
 
 _MOST_ROWS = 40  # tasks that have a row of their own; of more, those of one family share a row
 
@@ -120,14 +120,14 @@ def audit_overview(summary: pd.DataFrame) -> go.Figure:
     where = table.dataset + np.where(table.other == "", "", pair)
     figure = new_figure("What the audit found", "percent", "", height=150 + 24 * where[::-1].nunique())
     marks = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "circle-open")
-    colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+    colors = SERIES_COLORS
     for place, (check, group) in enumerate(table.groupby("check", sort=False)):
         figure.add_scatter(
             x=group.percent,
             y=where[group.index],
             mode="markers",
             name=check,
-            marker={"symbol": marks[place % 9], "color": colors[place % 8], "size": 10, "opacity": 0.85},
+            marker={"symbol": marks[place % 9], "color": colors[place % len(colors)], "size": 10, "opacity": 0.85},
             customdata=group[["count", "of", "note", "task"]],
             hovertemplate=f"{check}: %{{customdata[0]:,}} of %{{customdata[1]:,}} (%{{x:.1f}}%)"
             "<br>%{customdata[3]} %{customdata[2]}<extra>%{y}</extra>",

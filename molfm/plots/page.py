@@ -1,35 +1,57 @@
 """A self-contained HTML page of figures and tables, in light and dark mode."""
 
 import html
+import json
 from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #1b1f24; --paper: #ffffff; --soft: #f2f4f7; --line: #d5dae1; --accent: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6e9ee; --paper: #14171c; --soft: #1f242c; --line: #3a424e; --accent: #56b4e9; } }
+from molfm.base.colors import THEMES
+
+
+def _variables(theme: str) -> str:
+    return "".join(f"--{role}: {color}; " for role, color in THEMES[theme].items())
+
+
+_STYLE = (
+    f"""
+:root {{ color-scheme: light dark; {_variables("light")}}}
+@media (prefers-color-scheme: dark) {{ :root {{ {_variables("dark")}}} }}
+"""
+    + """
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--text); background: var(--paper); max-width: 62rem; margin: 0 auto;
   padding: 1.5rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
-.finding { background: var(--soft); border-left: 6px solid var(--accent); padding: .8rem 1.1rem; font-size: 1.1rem; }
+.finding { background: var(--ground); border-left: 6px solid var(--edge); padding: .8rem 1.1rem; font-size: 1.1rem; }
 .finding small { display: block; font-size: .82rem; margin-top: .35rem; opacity: .85; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
-code { background: var(--soft); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
-summary { cursor: pointer; color: var(--accent); } a { color: var(--accent); }
+code { background: var(--ground); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
+summary { cursor: pointer; color: var(--focus); } a { color: var(--focus); }
 """
-# Plotly ignores the reader's colour scheme, so this script recolours the figures.
-_DARK = """
+)
+# Plotly ignores the reader's colour scheme, so this script gives the figures the dark colours of the same roles.
+_DARK = (
+    f"""
+const ROLES = {json.dumps({color: THEMES["dark"][role] for role, color in THEMES["light"].items() if role != "paper"})};
+const INK = {json.dumps(THEMES["dark"])};
+"""
+    + """
 if (matchMedia("(prefers-color-scheme: dark)").matches)
-  for (const figure of document.querySelectorAll(".plotly-graph-div"))
+  for (const figure of document.querySelectorAll(".plotly-graph-div")) {
     Plotly.relayout(figure, Object.keys(figure.layout).filter(key => /^[xy]axis/.test(key)).reduce(
-      (changes, axis) => ({...changes, [axis + ".gridcolor"]: "#3a424e", [axis + ".zerolinecolor"]: "#59626f"}),
-      {paper_bgcolor: "#14171c", plot_bgcolor: "#14171c", "font.color": "#e6e9ee"}));
+      (changes, axis) => ({...changes, [axis + ".gridcolor"]: INK.line, [axis + ".zerolinecolor"]: INK.edge}),
+      {paper_bgcolor: INK.paper, plot_bgcolor: INK.paper, "font.color": INK.text}));
+    figure.data.forEach((trace, i) => {
+      for (const part of ["marker", "line", "error_x", "error_y"])
+        if (trace[part]?.color in ROLES) Plotly.restyle(figure, {[part + ".color"]: ROLES[trace[part].color]}, [i]);
+    });
+  }
 """
+)
 
 
 def figure_html(figure: go.Figure, label: str) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from molfm.base.colors import THEMES
 from molfm.plots.style import (
     PALE,
     SERIES_COLORS,
@@ -115,6 +116,6 @@ def conflict_matrix(cosines: pd.DataFrame, arm: str) -> go.Figure:
             hover.loc[place] = f"{value:+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
     title = f"Do gradients agree? {arm}, mean over training"
     figure = new_figure(title, "", "", 190 + (22 if many else 50) * len(names))
-    colors = [[0, "#E69F00"], [0.5, PALE], [1, "#56B4E9"]]
+    colors = [[0, THEMES["light"]["negative"]], [0.5, PALE], [1, THEMES["light"]["positive"]]]
     matrix(figure, mean, names, names, text, hover, colors, 1, "cosine")
     return figure.update_traces(textfont_size=9, xgap=1, ygap=1) if many else figure

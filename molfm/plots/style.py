@@ -6,17 +6,17 @@ import plotly.graph_objects as go
 
 from molfm.base.colors import THEMES
 
-_INK, _QUIET = THEMES["light"]["text"], THEMES["light"]["quiet"]
+INK, QUIET = THEMES["light"]["text"], THEMES["light"]["quiet"]  # a page recolours them in dark mode
 DOMAIN_COLORS = {
     name: THEMES["light"][name] for name in ("quantum", "physicochemical", "biological", "transcriptomic")
-} | {"": _QUIET}
+} | {"": QUIET}
 REGIME_STYLE = {  # colour, dash, symbol
-    "alone": (_QUIET, "dash", "circle-open"),
-    "cotrain": (_INK, "solid", "circle"),
-    "finetune": (_INK, "dashdot", "diamond"),
-    "probe": (_INK, "dot", "square"),
+    "alone": (QUIET, "dash", "circle-open"),
+    "cotrain": (INK, "solid", "circle"),
+    "finetune": (INK, "dashdot", "diamond"),
+    "probe": (INK, "dot", "square"),
 }
-REFERENCE_STYLE = (_QUIET, "dot", "x-thin-open")
+REFERENCE_STYLE = (QUIET, "dot", "x-thin-open")
 # Okabe and Ito's colours, which colour-blind people can tell apart, for lines of which only the name matters
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
@@ -67,7 +67,7 @@ def matrix(figure: go.Figure, z, x, y, text, hover, colors: list, limit: float, 
         text=text,
         customdata=hover,
         texttemplate="%{text}",
-        textfont={"color": "#1b1f24"},
+        textfont={"color": INK},
         hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>",
         hoverongaps=False,
         colorscale=colors,

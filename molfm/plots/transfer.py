@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from molfm.plots.style import (
+    INK,
     METRIC_NAMES,
     PALE,
     REFERENCE_STYLE,
@@ -116,7 +117,7 @@ def transfer_strip(table: pd.DataFrame, means: pd.DataFrame) -> go.Figure:
                 marker={
                     "size": 10 if clear else 5,
                     "symbol": mark,
-                    "color": "#1b1f24" if clear else "#999999",
+                    "color": INK if clear else "#999999",
                     "line": {"width": 1 if clear else 0, "color": "#ffffff"},  # black is seen on black, too
                 },
                 name=f"one target: {verdict}",
