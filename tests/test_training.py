@@ -184,7 +184,7 @@ def test_metrics_of_a_single_class_are_undefined_and_say_why(contrary, own_home)
 
 
 def test_ordinal_tasks_are_trained_and_scored_by_class_probabilities(make_card, toy, own_home):
-    size = toy._sizes("node")
+    size = toy.sizes("node")
     table = pd.DataFrame({"smiles": toy.molecules.smiles, "size": np.digitize(size, [3, 5, 6, 7]), "heavy": size})
     card = make_card("graded", table, {"heavy": {}, "size": {"kind": "ordinal", "classes": 5}}, split="random")
     run = molfm.train(molfm.load(card, progress=False), model="gatedgcn", steps=3, **SMALL)

@@ -7,7 +7,6 @@ for any widget.
 from molfm.widgets.atlas import LabelAtlas
 from molfm.widgets.browser import MoleculeBrowser
 from molfm.widgets.explore import explore
-from molfm.widgets.lab import TrainingLab
 from molfm.widgets.map import EmbeddingMap
 from molfm.widgets.molecule3d import Molecule3D
 from molfm.widgets.shared import Selection, link
@@ -24,3 +23,12 @@ __all__ = [
     "explore",
     "link",
 ]
+
+
+def __getattr__(name: str):
+    if name != "TrainingLab":
+        raise AttributeError(f"module 'molfm.widgets' has no attribute {name!r}")
+    from molfm.widgets.lab import TrainingLab  # imports torch, which looking at data and results does not need
+
+    globals()[name] = TrainingLab
+    return TrainingLab

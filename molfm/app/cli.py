@@ -24,7 +24,6 @@ from molfm.app.terminal import (
     show_transfer,
 )
 from molfm.base.errors import InputError
-from molfm.catalog.croissant import to_croissant
 
 if TYPE_CHECKING:
     from molfm.data.tables import SmilesTable
@@ -76,6 +75,8 @@ def cards(
             return print_table(all_cards())
         found = card(name)
         if croissant:
+            from molfm.catalog.croissant import to_croissant
+
             return typer.echo(json.dumps(to_croissant(found), indent=2, ensure_ascii=False))
         typer.echo(f"{found.title or found.name}\n")
         for key, value in found.facts().items():
