@@ -95,8 +95,9 @@ def _single_targets(result: Comparison) -> list[str]:
             for names, word in ((gains, "clearly improved"), (losses, "clearly worsened"))
         )
         left = f" {len(of) - len(defined)} are undefined, such as too few actives." if len(of) > len(defined) else ""
+        rest = "the others" if gains or losses else "any of them"
         sentences.append(
-            f"Of {len(defined)} single targets {arm_name(regime, source)}, {clear}. For the others, it cannot be told.{left}"
+            f"Of {len(defined)} single targets {arm_name(regime, source)}, {clear}. It cannot be told for {rest}.{left}"
         )
     return sentences
 
