@@ -19,6 +19,7 @@ import time
 import tomllib
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 
 import jupytext
 import nbclient
@@ -199,8 +200,8 @@ def draw(output: NotebookNode, alt: str) -> Figure:
 
 def save_slide(figure: Figure, title: str, path: Path) -> None:
     """Save a figure as a slide of 1600 x 900 pixels."""
-    text = {"text": title, "font_size": 26, "x": 0.02, "xanchor": "left", "y": 0.96}
-    figure.update_layout(title=text, font_size=17, margin={"t": 100, "l": 90, "r": 40, "b": 80})
+    text = {"text": "<br>".join(wrap(title, 70)), "font_size": 24, "x": 0.02, "xanchor": "left", "y": 0.95}
+    figure.update_layout(title=text, font_size=17, margin={"t": 120, "l": 90, "r": 40, "b": 80})
     path.write_bytes(figure.to_image("png", width=1067, height=600, scale=1.5))
 
 

@@ -108,7 +108,7 @@ def progress(lesson: str) -> Progress:
     found = _exercises(lesson)
     if not found:
         raise InputError(f"There is no lesson {lesson!r} with exercises. Lessons have names such as '03'.")
-    done = [name for name in found if name in _verdicts and _verdicts[name]]
+    done = [name for name in found if _verdicts.get(name)]
     return Progress(lesson, done, [name for name in found if name not in done])
 
 
