@@ -67,7 +67,9 @@ class Explorer(ipywidgets.VBox):
     def _ipython_display_(self, **kwargs: object) -> None:
         """Show the panel, and a form without scripts."""
         sketch = "".join(part.sketch() for part in self._parts)
-        display_twice(f"Parts of {self.atlas.data.name}", self._repr_mimebundle_(**kwargs), sketch)
+        # ipywidgets 7, which Colab has, makes no bundle of its own.
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        display_twice(f"Parts of {self.atlas.data.name}", {"application/vnd.jupyter.widget-view+json": view}, sketch)
 
     def to_html(self, path: str | Path | None = None, max_bytes: int = 30_000_000) -> str | Path:
         """Return the parts as one HTML page that needs no kernel and no network, or write it to `path` and return that path.
