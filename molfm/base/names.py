@@ -1,5 +1,6 @@
-"""How a name is resolved: tasks, datasets, settings. The same rule and the same error everywhere."""
+"""How a name is resolved: tasks, datasets, settings. The same rule and the same error everywhere. Also words in messages."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple, Protocol
@@ -7,6 +8,11 @@ from typing import NamedTuple, Protocol
 from molfm.base.errors import InputError
 
 MAX_LISTED = 30  # names that a message lists
+
+
+def minus(text: str) -> str:
+    """Return a text in which negative numbers have a minus sign, not a hyphen."""
+    return re.sub(r"(?<![\w.-])-(?=[\d.]*\d)", "\N{MINUS SIGN}", text)
 
 
 class UnknownName(InputError):

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from numbers import Number
 
 from molfm.base.errors import InputError
+from molfm.base.names import minus
 from molfm.lessons.answers import Hint
 
 _UNFINISHED = "Replace the three dots (...) with your answer, then run this cell again."
@@ -69,9 +70,9 @@ def check(exercise: str, *answer) -> Verdict:
         verdict = Verdict(exercise, False, f"{_UNFINISHED} {' '.join(judge.__doc__.split())}")
     else:
         try:
-            verdict = Verdict(exercise, True, judge(*answer))
+            verdict = Verdict(exercise, True, minus(judge(*answer)))
         except Hint as hint:
-            verdict = Verdict(exercise, False, str(hint))
+            verdict = Verdict(exercise, False, minus(str(hint)))
     _verdicts[exercise] = verdict
     return verdict
 
@@ -130,7 +131,7 @@ class Reveal:
     def _text(self, value: object) -> str:
         if not isinstance(value, Number) or isinstance(value, bool):
             return str(value)
-        return f"{value:,.3g} {self.unit}".strip().replace("-", "−")
+        return minus(f"{value:,.3g} {self.unit}".strip())
 
     def _comment(self) -> str:
         numbers = [isinstance(value, Number) and not isinstance(value, bool) for value in (self.guess, self.result)]

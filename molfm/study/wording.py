@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from molfm.base.names import UnknownName, listed
+from molfm.base.names import UnknownName, listed, minus
 from molfm.plots.style import METRIC_NAMES, arm_name
 from molfm.study.comparison import Comparison
 from molfm.study.label_efficiency import LabelEfficiency
@@ -47,7 +47,7 @@ def finding(row: pd.Series, source: str | None = None) -> tuple[str, str]:
         f"{row.difference:+.3f} (95% interval {row.low:+.3f} to {row.high:+.3f}, adjusted p {row.p_adjusted:.2g}); "
         f"{row.seeds} paired seeds, {row.n_labels:,} training labels."
     )
-    return answer, detail
+    return minus(answer), minus(detail)
 
 
 def findings(result: Comparison) -> list[tuple[str, str]]:
@@ -107,7 +107,7 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
     def numbers(form: str, *columns: str) -> list[str]:
         rows = table[list(columns)].itertuples(index=False)
-        return ["" if row[0] != row[0] else form.format(*row) for row in rows]
+        return ["" if row[0] != row[0] else minus(form.format(*row)) for row in rows]
 
     labels = table[["n_labels", "n_test"]].astype(str)
     seen = ["" if split == "test" else f", {split}" for split in table.split]
@@ -141,7 +141,7 @@ def probe_finding(result: LabelEfficiency, arm: str, baseline: str) -> str:
         for _, row in table.iloc[[0, -1]].iterrows()
     ]
     first = table.iloc[0]
-    return (
+    return minus(
         f"{first.target}, {arm} compared with {baseline}: {'; '.join(verdicts)} training labels. {' '.join(ends)} "
         f"{first.draws} draws of split and training labels, about {first.n_test} test labels each."
     )
