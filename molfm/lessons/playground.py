@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
-from IPython.display import HTML
+from IPython.display import HTML, display
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
@@ -223,7 +223,7 @@ class Playground:
         self._shown.value = shown
 
     def _ipython_display_(self) -> None:
-        from molfm.widgets.shared import display_twice
-
-        still = f"<div class='molfm-playground-still'>{self._still}</div>"
-        display_twice("Playground", self.widget._repr_mimebundle_(), still)
+        # In one output, JupyterLab would prefer the widget and show nothing where there is no kernel.
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Playground"}, raw=True)
+        display(HTML(f"<div class='molfm-playground-still'>{self._still}</div>"))

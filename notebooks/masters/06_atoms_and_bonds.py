@@ -316,7 +316,7 @@ np.round(dipoles, 2)
 
 # %% [markdown]
 # There are two groups. Turning the O–H group of paracetamol by half a turn turns its dipole, and the moments of the two
-# ends of the molecule then add up or nearly cancel. The graph is the same. **A network that sees only the graph must give
+# ends of the molecule then add up or partly cancel. The graph is the same. **A network that sees only the graph must give
 # one answer for both.** Its best answer is the mean, and the scatter around it can never be learned. This is
 # the *irreducible error*.
 #
