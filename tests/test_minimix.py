@@ -209,6 +209,19 @@ def test_bond_orders_rise_from_single_to_triple(xtb):
     assert means[0] == pytest.approx(1, abs=0.1) and means[3] > 2.5
 
 
+def test_bonds_of_radicals_have_plausible_orders(xtb):
+    radicals = xtb[xtb.smiles.map(lambda s: any(a.GetNumRadicalElectrons() for a in Chem.MolFromSmiles(s).GetAtoms()))]
+    assert len(radicals) == 9
+    assert all((values > 0.8).all() for values in radicals.bond_order)
+
+
+def test_bond_orders_of_an_open_shell_are_sums_over_both_spins():
+    pytest.importorskip("tblite")
+    from molfm.minimix.quantum import xtb_labels
+
+    assert xtb_labels("CC[CH2]")["bond_order"] == pytest.approx([1.01, 1.04], abs=0.02)
+
+
 def test_atom_charges_follow_electronegativity(xtb):
     elements = {}
     for smiles, charges in zip(xtb.smiles[::5], xtb.charge[::5], strict=True):

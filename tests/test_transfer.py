@@ -643,6 +643,14 @@ def test_many_targets_are_shown_as_means_by_family_and_strips(assays, monkeypatc
     assert curve.value.tolist() == pytest.approx(np.mean(each, axis=0).tolist())
 
 
+def test_the_first_pairs_of_targets_of_one_family_count_once(assays):
+    result = molfm.transfer(assays, [["b1", "b2"]], ["c1"], ["cotrain"], **FEW | {"seeds": 3})
+    assert result.by_family.target.tolist() == result.means.target.tolist() == ["mean of 2 tasks of own/B"]
+    assert len(result.mean_pairs) == 3
+    pd.testing.assert_frame_equal(result.after(3)[1], result.means, rtol=1e-9, check_dtype=False)
+    assert result.after(2)[1].seeds.tolist() == [2]
+
+
 def test_precision_adds_seeds_until_the_intervals_are_narrow_enough_or_seeds_run_out(assays):
     settings = FEW | {"regimes": ["cotrain"]}
     wide = molfm.transfer(assays, ["a1"], ["own/B"], **settings)

@@ -81,7 +81,8 @@ def xtb_labels(smiles: str) -> dict[str, float | np.ndarray]:
         result = calculator.singlepoint()
         gas = {key: np.array(result[key]) for key in ("energy", "charges", "dipole", "orbital-energies")}
         filled = np.array(result["orbital-occupations"]).ravel() > 0.5
-        orders = np.array(result["bond-orders"]).sum(axis=2)  # the last axis is spin
+        # tblite gives the shape (atoms, atoms, spin), but the numbers of open shells lie in memory as (spin, atoms, atoms).
+        orders = np.ravel(result["bond-orders"]).reshape(-1, len(numbers), len(numbers)).sum(axis=0)
         calculator.add("alpb-solvation", "water")
         in_water = float(calculator.singlepoint(result)["energy"])  # overwrites `result`, so the gas phase was copied
     except RuntimeError as error:

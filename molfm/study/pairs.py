@@ -215,7 +215,8 @@ def mean_rows(
     table = pd.DataFrame(rows).reindex(columns=[*columns, "family"])
     of_all = table.family == _ALL
     parts = (table[mine].reset_index(drop=True)[columns] for mine in (of_all, ~of_all))
-    return *map(add_verdicts, parts), _joined(pairs)
+    # If all targets are of one family, the mean of the family is the mean of all: its pairs count once.
+    return *map(add_verdicts, parts), _joined(pairs).drop_duplicates([*KEYS, "seed"], ignore_index=True)
 
 
 def _too_few(kind: str, table: pd.DataFrame, here: np.ndarray) -> str | None:
