@@ -78,7 +78,8 @@ def solution(master: Path) -> NotebookNode:
     cells = [new_markdown_cell(f"{title}\n\n{badges(master.stem)}\n{text}"), new_code_cell(installation())]
     cells += [
         (new_code_cell if cell.cell_type == "code" else new_markdown_cell)(
-            cell.source, metadata={key: value for key, value in cell.metadata.items() if key in ("alt", "slide")}
+            cell.source.strip("\n"),
+            metadata={key: value for key, value in cell.metadata.items() if key in ("alt", "slide")},
         )
         for cell in rest
     ]

@@ -9,6 +9,7 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 from molfm.base.colors import ELEMENTS, THEMES, rgb
 from molfm.base.errors import InputError
+from molfm.base.names import minus
 
 _BLACK = "#000000"
 _BOND = 0.17  # length of a bond, divided by the height of the drawing; a molecule that does not fit is drawn smaller
@@ -141,7 +142,7 @@ def _drawing(svg: str, smiles: str, caption: str, width: int) -> str:
         f"<figure style='margin:4px;padding:6px;background:#fff;color:#222;border-radius:8px;width:{width}px'>"
         f"<div role='img' aria-label='{html.escape(smiles, quote=True)}'>{svg}</div>"
         f"<figcaption style='font-size:12px;text-align:center;white-space:pre-line;overflow-wrap:anywhere'>"
-        f"{html.escape(caption)}</figcaption></figure>"
+        f"{html.escape(minus(caption))}</figcaption></figure>"
     )
 
 

@@ -7,7 +7,7 @@ _PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 
 
 def exercise_1(answer):
-    """Go through the SMILES atom by atom: what is missing to its valence is hydrogen."""
+    """Go through the SMILES atom by atom. Bonds that an atom lacks to reach its valence go to hydrogens."""
     hydrogens = number(answer)
     if near(hydrogens, 20, 0):
         raise Hint("That is the number of all atoms. Count the hydrogens only.")

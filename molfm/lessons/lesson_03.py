@@ -44,7 +44,7 @@ def exercise_2(function):
 
 
 def exercise_3(answer):
-    """Count the bonds between the two atoms along the shortest path: each layer is one bond."""
+    """Count the bonds between the two atoms along the shortest path. Each layer crosses one bond."""
     layers = number(answer)
     if near(layers, 7, 0):
         raise Hint(
@@ -58,7 +58,7 @@ def exercise_3(answer):
 
 
 def exercise_4(answer, r2):
-    """Use the rows 0 and 1 of the table r2: the gain, divided by what was missing to 1."""
+    """Use r2[0] and r2[1]: divide the gain by what there was to gain, 1 − R²₀."""
     share = number(answer)
     zero, one = float(r2[0]), float(r2[1])
     if near(share, one - zero, 1e-3):

@@ -48,7 +48,7 @@ def exercise_3(answer):
     if near(times, squared, 0.01) or near(times, 29.5, 0.01):
         raise Hint("That is one of the two losses. Divide the squared error by Huber's loss.")
     if near(times, 29.5 / squared, 0.001):
-        raise Hint("The other way round: how many times larger is the squared error?")
+        raise Hint("The other way round: divide the squared error by Huber's loss.")
     if not near(times, squared / 29.5, 0.1):
         raise Hint("The squared error is 30². Huber's loss with δ = 1 is 1 · (30 − 1/2).")
     return "900 against 29.5: with squared errors, one typing mistake counts like 900 errors of size 1."

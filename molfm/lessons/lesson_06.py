@@ -18,7 +18,7 @@ def exercise_1(answer):
     if graphs in (2, 8):
         raise Hint("Count the labels of one task, gap, not all tasks of its level.")
     if graphs != 1:
-        raise Hint("The gap is a graph label: how many of them does one molecule have?")
+        raise Hint("The gap is a graph label. How many labels does a graph task have for one molecule?")
     if atoms == full.GetNumAtoms() or bonds == full.GetNumBonds():
         raise Hint("You counted hydrogens. Only the other atoms, and the bonds between them, have labels here.")
     if atoms != mol.GetNumAtoms():
@@ -46,7 +46,7 @@ def exercise_2(function):
         if near(got, right, 1e-6):
             continue
         if near(got, right - 100, 0) and got == int(got):
-            raise Hint("You return the number of the bond. Use it as an index: orders[number].")
+            raise Hint("You return the number of the bond. Use it as an index into `orders`.")
         if got in (100.0 + carbon, 100.0 + nitrogen):
             raise Hint("You used the number of an atom as an index. `orders` is ordered by bonds: ask the bond.")
         if got in (1.0, 1.5, 2.0):
@@ -116,9 +116,11 @@ def exercise_5(answer, results):
     most, r2 = (float(results.loc["xtb/dipole", name]) for name in ("R² at most", "r2"))
     right = (1 - most) / (1 - r2)
     if near(share, right, 0.01):
-        return f"{right:.0%} of what the network misses is the shape. A better network could still learn the rest."
+        return (
+            f"{right:.0%} of what the network misses comes from the shape. A better network could still learn the rest."
+        )
     if near(share, 1 / right, 0.005):
-        raise Hint("Upside down: the irreducible part is the smaller one. Divide it by what is not explained.")
+        raise Hint("Your fraction is upside down. The answer is a share, so it is between 0 and 1.")
     if near(share, r2 / most, 0.003):
         raise Hint("That is the explained part, compared with what could be explained. Use 1 − R² for both numbers.")
     if near(share, 1 - most, 0.003):

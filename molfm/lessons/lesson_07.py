@@ -5,7 +5,7 @@ import numpy as np
 from molfm.lessons.answers import Hint, array, names, near, number
 
 _UNFAIR = {
-    "A": "A: equal epochs are not equal updates. What does the arm with more data get twenty times as much of?",
+    "A": "A: equal epochs are not equal updates. What does the arm with more data get twenty times as often?",
     "C": "C: what does the network already know about a test molecule if another laboratory's result for it was a training label?",
     "D": "D: the best of five is above the mean of five even without any source.",
     "E": "E: look at how BBB was made. How is 'crosses the barrier' decided if you know logBB?",
@@ -18,7 +18,7 @@ def exercise_1(answer):
     if not given <= set("ABCDE") or not given:
         raise Hint('Give letters from A to E as a list, such as ["A", "B"].')
     if "B" in given:
-        raise Hint("B: labels, updates and seeds are equal in both arms. Which of the rows of the table is violated?")
+        raise Hint("B: labels, updates and seeds are equal in both arms. Which row of the table does it violate?")
     if missing := sorted(set(_UNFAIR) - given):
         raise Hint(_UNFAIR[missing[0]])
     return "Longer training, labels of test molecules, a lucky choice, and one measurement under two names. B is fair."
@@ -124,7 +124,7 @@ def exercise_5(answer):
     if near(given, 376, 0.5):
         raise Hint("376 is the number of updates in one epoch together.")
     if near(given, 18.8, 0.25):
-        raise Hint("That is how many times as often the network is updated. How many epochs is this, in place of 30?")
+        raise Hint("That is how many times more updates an epoch has. How many epochs do you need in place of 30?")
     if not near(given, 564, 0.5):
-        raise Hint("11,280 updates are to be made, 20 in each epoch.")
-    return "564 epochs instead of 30: so unequal was the comparison."
+        raise Hint("You need 11,280 updates, and each epoch gives 20.")
+    return "564 epochs instead of 30. This is how unequal the comparison was."

@@ -16,7 +16,7 @@ def exercise_1(answer):
     table = table.set_index("task")
     given = {name.rpartition("/")[2] for name in names(answer)}
     if not given:
-        raise Hint("Your list is empty. Two kinds of energy are in the table: of orbitals, and of the whole molecule.")
+        raise Hint("Your list is empty. Compare the column rmse with 1 eV in every row with the unit eV.")
     if unknown := given - set(table.index):
         raise Hint(f"There is no output {sorted(unknown)[0]!r} in the table. Copy names from the column task.")
     if other := [name for name in given if table.unit[name] != "eV"]:
@@ -71,7 +71,7 @@ def exercise_3(answer, draws):
         return near(half, float(value), 0.01 * abs(float(value)))
 
     if is_(difference.mean()) and not is_(t * error):
-        raise Hint("That is the mean difference. The half-width says how far it may be wrong.")
+        raise Hint("That is the mean difference. The question asks for the half-width of its interval.")
     if is_(2 * t * error):
         raise Hint("That is the whole width of the interval. The half-width is one side of it.")
     if is_(error):

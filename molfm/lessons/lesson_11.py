@@ -13,7 +13,9 @@ def exercise_1(answer):
     if near(share, 50, 1e-6):
         raise Hint("Give a share between 0 and 1, not percent.")
     if near(share, 2, 1e-6):
-        raise Hint("That is how many times larger a triple is. Which share of cells makes up for it?")
+        raise Hint(
+            "That is how many times larger a triple is than a cell. Which share of filled cells makes up for it?"
+        )
     if near(share, 1 / 3, 0.01):
         raise Hint("A triple has three parts, but they are not equally large. Add up their bytes.")
     if near(share, 1, 1e-6):
@@ -69,8 +71,8 @@ def exercise_3(answer):
     if near(batch, free / each / 1000, 1) or near(batch, free / each * 1000, 60_000):
         raise Hint("A factor of 1,000 went wrong: 80 GB are 80 × 10⁹ bytes.")
     raise Hint(
-        f"Your answer leaves {80e3 / max(batch, 1e-9):,.3g} MB for each molecule. How many numbers of atoms, layers and "
-        "channels does one molecule have, and how many bytes do they take?"
+        f"Your answer leaves {80e3 / max(batch, 1e-9):,.3g} MB for each molecule. Multiply its atoms, layers and "
+        "channels, and then the bytes of each."
     )
 
 

@@ -3,7 +3,7 @@
 #
 # **Goals.** After this lesson you can
 #
-# - say what a data card, a sparse label, a run and a *paired comparison* are,
+# - say what a data card, a sparse table of labels, a run and a *paired comparison* are,
 # - find a molecule, see what was measured for it and what was computed,
 # - train one network on hundreds of tasks and look at its predictions with units,
 # - read an answer to "does it help?" together with its evidence.
@@ -29,8 +29,9 @@ HTML(molecule_grid(*quickstart.named_molecules(data)))
 
 # %% [markdown]
 # Bisphenol A and tamoxifen are active in many assays, nicotine in few. Hardly any chemical was tested in all of them: a
-# laboratory has to pay for every test. **Measured labels are scarce.** *Quantum chemistry*, in contrast, computes properties of
-# nearly any molecule in minutes, for example the charge of each atom:
+# laboratory has to pay for every test. **Measured labels are scarce.** *Quantum chemistry*, in contrast, computes
+# properties of nearly any molecule in minutes, for example the charge of each atom. Both kinds of values, measured and
+# computed, are *labels*: values that a model should learn to predict.
 
 # %%
 from molfm.chem.drawing import atom_values
@@ -67,12 +68,14 @@ check("00.1", element)
 molfm.card("toxcast")
 
 # %% [markdown]
-# Two facts on this card matter below. 60% of the hits carry a caution of the laboratory. And many molecules are near-duplicates
-# of each other. The *split* into molecules for training and for the test therefore keeps all molecules with the same *scaffold* (ring
-# system with its linkers) on one side. Otherwise the test would ask for what was learned by heart.
+# Two facts on this card matter below. 60% of the results "active" are flagged with a caution, such as "borderline". And
+# many molecules are near-duplicates of each other. The *split* into molecules for training and for the test therefore
+# keeps all molecules with the same *scaffold* (ring system with its linkers) on one side. Otherwise the test would
+# reward learning by heart.
 #
-# Four datasets are joined here by molecule. Each column of the picture is a *task* (one thing to predict), each row a group of
-# molecules. Indigo marks computed labels, amber measured ones. White means that nobody knows.
+# *MiniMix*, the data that come with molfm, joins four datasets by molecule. Each column of the picture is a *task* (one
+# thing to predict), each row a group of molecules. Indigo marks computed labels, amber measured ones. White means that
+# nobody knows.
 
 # %% alt="A picture of 211 tasks by 18,295 molecules. The computed quantum tasks fill two blocks on the left. The assays of ToxCast fill a part of the rows, with many gaps."
 from molfm.explore.label_map import LabelMap
@@ -82,8 +85,8 @@ labels = LabelMap(data)
 label_picture(labels.coverage(256), data.tasks.iloc[labels.tasks], "Which molecules have labels of which tasks?")
 
 # %% [markdown]
-# **Exercise 00.2** Labels that are missing make data *sparse*. ToxCast's table has one row for each of its molecules and one column per
-# assay. Which share of its cells is empty? The next cell prints the three numbers that you need.
+# **Exercise 00.2** A table with many empty cells is *sparse*. ToxCast's table has one row for each of its molecules and
+# one column per assay. Which share of its cells is empty? The next cell prints the three numbers that you need.
 
 # %%
 toxcast = data.select(["toxcast"]).tasks
@@ -118,12 +121,15 @@ panel
 # %% [markdown]
 # ## 4. Train one network on everything
 #
-# The network reads a molecule as a graph. Its *trunk* (layers that pass messages along bonds) turns every atom into a vector, and
-# one small *head* per dataset and level turns these vectors into predictions. All tasks share the trunk. Each assay keeps only
-# 128 of its training labels, like a project in its first year.
+# The network reads a molecule as a graph. Its *trunk* (layers that pass messages along bonds) turns every atom into a
+# vector, and one small *head* per dataset and level turns these vectors into predictions. All tasks share the trunk.
+# The network starts with random numbers, its *weights*. In each *step* it predicts some molecules, compares the
+# predictions with the labels, and changes its weights a little. One such training is a *run*. Each assay keeps only 128
+# of its training labels, like a project in its first year.
 #
-# **Predict before you run.** An *AUROC* of 0.5 is a coin, 1 is perfect: it is the chance that the network ranks a random active
-# molecule above a random inactive one. What will be the mean over all assays, for molecules with new scaffolds?
+# **Predict before you run.** The *AUROC* is the chance that the network ranks a random active molecule above a random
+# inactive one. 0.5 is as good as tossing a coin, and 1 is perfect. What will be the mean over all assays, for molecules
+# with new scaffolds?
 
 # %%
 my_guess = ...  # between 0.5 and 1
@@ -156,13 +162,16 @@ auroc = means.query("dataset == 'toxcast'").value.iloc[0]
 reveal(my_guess, round(auroc, 2), "Mean AUROC over the assays, new scaffolds")
 
 # %% [markdown]
-# Most people guess too high. 128 noisy labels per assay are few, and the scaffolds of the test are new.
-# The other rows show *R²*: 1 is perfect, 0 is no better than always saying the mean. In these few steps the network learns atoms and bonds
-# (`node`, `edge`) much better than whole molecules (`graph`): a molecule gives one label of its energy, but one charge per atom.
+# Most people guess too high. 128 noisy labels per assay are few, and the scaffolds of the test are new. The other rows
+# show *R²*: 1 is perfect, 0 is no better than always saying the mean. In these few steps the network learns atoms and
+# bonds (`node`, `edge`) much better than whole molecules (`graph`). One reason: a molecule has only one energy, but one
+# charge for each atom.
 #
 # ## 5. Ask it
 #
-# Predictions are probabilities for assays. For quantum properties they have the unit of the label, here electronvolt (eV).
+# Predictions are probabilities for assays. For quantum properties they have the unit of the label, here electronvolt
+# (eV) for the energy of the HOMO, the highest occupied orbital. Two receptors are asked for: the estrogen receptor, and
+# AhR, to which dioxins bind.
 
 # %%
 tasks = ["TOX21_ERa_LUC_VM7_Agonist", "TOX21_AhR_LUC_Agonist", "xtb/homo"]
@@ -181,9 +190,10 @@ atoms = run.model.predict(caffeine, level="node")
 HTML(atom_values(caffeine, atoms["xtb/charge"], "e, predicted"))
 
 # %% [markdown]
-# The same by clicking: in the *training lab* you choose what to learn from, see what that will cost, and press Start. The run trains
-# in a process of its own, so this notebook stays free. Guess the result first ("Guess first"), then watch the curve beside a random
-# forest, and the charges of caffeine appear.
+# The same by clicking: in the *training lab* you choose what to learn from, see what that will cost, and press Start.
+# The run trains in a process of its own, so this notebook stays free. Guess the result first ("Guess first"). Then
+# compare the learning curve with a random forest (a simpler model, see lesson 2), and watch how the charges of caffeine
+# appear.
 
 # %%
 from molfm.widgets import TrainingLab
@@ -210,9 +220,10 @@ from molfm.study.wording import findings
 HTML("".join(f"<p><b>{answer}</b><br>{detail}</p>" for answer, detail in findings(result)))
 
 # %% [markdown]
-# Start with the mean over all assays (top row). The bar is its *95% interval*: the range in which the true difference probably lies. Each
-# dot is one assay. A single assay scatters so widely that its difference says little. The mean of many is known several
-# times more precisely.
+# Start with the mean over all assays (top row). The bar is its *95% interval*: the range in which the true difference
+# probably lies. (Seven of the 179 assays have too few active molecules for a comparison, so 172 are left.) Each dot is
+# one assay. A single assay scatters so widely that its difference says little. The mean of all is known several times
+# more precisely.
 #
 # **Exercise 00.3** What does the top row allow you to say: that quantum labels `"help"`, `"hurt"`, or that you `"cannot tell"`?
 
@@ -224,8 +235,8 @@ verdict = {"helps": "help", "hurts": "hurt"}.get(result.means.verdict.iloc[0], "
 check("00.3", verdict, result)
 
 # %% [markdown]
-# Every comparison of the study, in one matrix. Open a cell to see its pairs. Then move the slider: what would the verdict have been
-# with two seeds, or with three? Hatched cells mean *cannot tell*, which is not zero.
+# Every comparison of the study, in one matrix. Open a cell to see its pairs. Then move the slider: what would the
+# verdict have been with two pairs, or with three? Hatched cells mean *cannot tell*, which is not zero.
 
 # %%
 from molfm.widgets import TransferExplorer
@@ -260,7 +271,7 @@ progress("00")
 #
 # **1. What is a sparse table of labels?**
 # <details><summary>One with few molecules.</summary>No. MiniMix has 18,295 molecules, and its table is still sparse.</details>
-# <details><summary>One in which most or many cells are empty.</summary>Right. Not every molecule was measured in every assay.</details>
+# <details><summary>One in which many cells are empty.</summary>Right. Not every molecule was measured in every assay.</details>
 # <details><summary>One with many zeros.</summary>A zero is a result: tested, and inactive. An empty cell means that nobody knows.</details>
 #
 # **2. Why do all molecules with one scaffold stay on one side of the split?**
@@ -269,13 +280,13 @@ progress("00")
 # <details><summary>Because scaffolds are rare.</summary>They are not: most drugs have one.</details>
 #
 # **3. What do two runs of a pair have in common?**
-# <details><summary>The tasks that they learn.</summary>No, this is the one thing that differs.</details>
+# <details><summary>All the tasks that they learn.</summary>No. They share the target tasks, but only one of them learns the source tasks, too.</details>
 # <details><summary>Only the network.</summary>Much more is the same: also the labels, the seed and the number of steps.</details>
 # <details><summary>Everything except the source tasks.</summary>Right. So a difference comes from the source, up to chance.</details>
 #
 # **4. The interval of a difference reaches from −0.02 to +0.01. What do you conclude?**
 # <details><summary>There is no difference.</summary>That is more than you know. A small difference, in either direction, is possible.</details>
-# <details><summary>You cannot tell whether there is a difference, but a large one is unlikely.</summary>Right. Both statements belong into a report.</details>
+# <details><summary>You cannot tell whether there is a difference, but a large one is unlikely.</summary>Right. Both statements belong in a report.</details>
 # <details><summary>It hurts, because most of the interval is negative.</summary>Zero is inside. Another set of seeds could well give the other sign.</details>
 #
 # **5. Why is the mean over 172 assays known better than one assay?**

@@ -40,7 +40,7 @@ HTML(molecule_grid(list(known.values()), [f"{name}\n{smiles}" for name, smiles i
 #
 # | You see | It means | Example |
 # |---|---|---|
-# | a letter | an atom, with as many hydrogens as its valence needs | `C` is methane, CH₄ |
+# | a letter | an atom, with as many hydrogens as its valence needs; `Cl` and `Br` are one atom each | `C` is methane, CH₄ |
 # | two letters side by side | a single bond between these atoms | `CCO` is ethanol |
 # | `=` and `#` | a double and a triple bond | `C#N` is hydrogen cyanide |
 # | parentheses | a branch | `CC(=O)O` is acetic acid |
@@ -54,7 +54,8 @@ HTML(molecule_grid(list(known.values()), [f"{name}\n{smiles}" for name, smiles i
 # *Aromatic* means here: the double bonds of the ring have no fixed place. RDKit, the chemistry library below molfm,
 # recognizes this and writes small letters, also if you write alternating single and double bonds.
 #
-# Hydrogens are rarely written. You must count them from the valences: 4 for carbon, 3 for nitrogen, 2 for oxygen.
+# Hydrogens are rarely written. You must count them from the valences: 4 for carbon, 3 for nitrogen, 2 for oxygen. A
+# carbon in the ring of benzene uses three of its four valences for the ring.
 #
 # **Exercise 01.1** How many hydrogen atoms does paracetamol have? Its SMILES is `CC(=O)Nc1ccc(O)cc1`.
 
@@ -170,10 +171,11 @@ def atom_table(smiles):
 atom_table(paracetamol)
 
 # %% [markdown]
-# - `element` is the atomic number. `degree` counts hydrogens as neighbours, `hydrogens` counts only them.
+# - `element` is the atomic number. `degree` counts all neighbours, hydrogens included (unlike $d_i$ above); `hydrogens`
+#   counts only them.
 # - `charge` is the *formal charge* plus 7, so that no number is negative: 7 is neutral. The formal charge is the charge that
 #   you write at an atom in a Lewis formula.
-# - `valence` adds up the orders of all bonds, `radicals` counts unpaired electrons.
+# - `valence` adds up the orders of all bonds, those to hydrogens included. `radicals` counts unpaired electrons.
 # - `chirality` is 0 for none or unknown, 1 for *R* and 2 for *S*.
 #
 # These numbers are *codes*, not quantities: nitrogen (7) is not "more" than carbon (6). So a network first turns each
@@ -217,10 +219,10 @@ check("01.4", columns)
 #
 # ## 5. Eighteen thousand molecules
 #
-# *MiniMix*, the data that come with molfm, has molecules from four datasets. Three of them are sources of molecules:
+# *MiniMix*, the data that come with molfm, joins four datasets. The molecules come from three of them:
 # `qm9_mini` (small molecules with computed quantum properties), `toxcast` (chemicals that were tested on cells) and `b3db`
 # (mostly drugs, measured for their passage from blood into the brain). The fourth, `xtb`, has computed properties of
-# the molecules of `toxcast` and `b3db`. Lesson 2 looks at their labels. Today we look at the molecules.
+# molecules of `toxcast` and `b3db`. Lesson 2 looks at their labels. Today we look at the molecules.
 
 # %%
 print("opening MiniMix …")
@@ -259,10 +261,10 @@ figure.update_yaxes(title="", matches=None).update_yaxes(title="% of molecules",
 # The network of this course must learn from molecules of all these sizes at once. A graph makes this easy: the same rules apply
 # to each atom, whether there are 5 or 50 of them.
 #
-# **Look for yourself.** Type a name into the search field of the browser, such as *caffeine*. Then search for a *substructure*, a
-# piece of a molecule: `c1ccncc1` is the six-membered ring of nicotine. Such patterns are written in *SMARTS*, an extension
-# of SMILES: `[#16]`, for example, stands for any atom with atomic number 16, sulfur. Click on a molecule for details and
-# for its shape. (Without a running kernel you see a small preview.)
+# **Look for yourself.** Type a name into the search field of the browser, such as *caffeine*. Then search for a
+# *substructure*, a piece of a molecule: `c1ccncc1` is the six-membered ring of nicotine. Such patterns are written in
+# *SMARTS*, an extension of SMILES. For example, `[#16]` stands for any atom with the atomic number 16, which is sulfur.
+# Click on a molecule for details and for its shape. (Without a running kernel you see a small preview.)
 
 # %%
 from molfm.widgets import Molecule3D, MoleculeBrowser
@@ -317,10 +319,10 @@ figure = px.strip(distances, x="distance (Å)", y="pair of atoms", range_x=[0, 7
 figure.update_traces(marker_color=SERIES_COLORS[0])
 
 # %% [markdown]
-# The bond has one length. The distance of atoms that are far apart along the bonds depends on the conformer. The graph is
-# the same for all twenty, so a network that reads only the graph gives **one** answer for all of them. This is often
-# enough: a bottle of aspirin contains all conformers, and a measurement averages over them. Where a property belongs to one
-# geometry, as in quantum chemistry, the graph leaves something out.
+# The bond has nearly the same length in all twenty. The distance between atoms that are many bonds apart depends on the
+# conformer. The graph is the same for all of them, so a network that reads only the graph gives **one** answer for all.
+# This is often enough: a bottle of aspirin contains all conformers, and a measurement averages over them. Where a
+# property belongs to one geometry, as in quantum chemistry, the graph leaves something out.
 #
 # ## 7. Traps in tables of molecules
 #
@@ -393,10 +395,10 @@ progress("01")
 #
 # Click on an answer to see whether it is right, and why.
 #
-# **1. How many heavy atoms has `CC(=O)O`, acetic acid?**
+# **1. How many heavy atoms does `CC(=O)O`, acetic acid, have?**
 # <details><summary>3</summary>Every capital letter is an atom, in parentheses too. Count again.</details>
 # <details><summary>4</summary>Right. Two carbons and two oxygens; hydrogens do not count as heavy atoms.</details>
-# <details><summary>8</summary>This counts the four hydrogens, too. Heavy atoms are all atoms but hydrogen.</details>
+# <details><summary>8</summary>This counts the four hydrogens, too. Heavy atoms are all atoms except hydrogen.</details>
 #
 # **2. Why does molfm use canonical SMILES as the key of a molecule?**
 # <details><summary>They are shorter than other SMILES.</summary>Their length is about the same. Think of what happens if a molecule stands in two tables.</details>

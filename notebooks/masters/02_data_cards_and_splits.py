@@ -38,9 +38,10 @@ captions = [f"{name}\nlogBB {logbb[number[smiles]]:+.2f}" for name, smiles in kn
 HTML(molecule_grid(list(known.values()), captions))
 
 # %% [markdown]
-# Each molecule has a number, measured in the laboratory. But a number without its meaning is useless. Is +0.40 a lot? Of what?
-# The answer is on the *data card*: one page per dataset that says what the labels are, how they were made, who may use them, and
-# what is wrong with them (Gebru et al. 2018, [arXiv 1803.09010](https://arxiv.org/abs/1803.09010)).
+# Each molecule has a *label*, a value that a model should predict. Here it is a number, measured in the laboratory. But
+# a number without its meaning is useless. Is +0.40 a lot? Of what? The answer is on the *data card*: one page per
+# dataset that says what the labels are, how they were made, who may use them, and what is wrong with them (Gebru et al.
+# 2018, [arXiv 1803.09010](https://arxiv.org/abs/1803.09010)).
 
 # %%
 molfm.card("b3db")
@@ -76,8 +77,8 @@ picture = LabelMap(data)
 label_picture(picture.coverage(256), data.tasks.iloc[picture.tasks], "Which molecules have labels of which tasks?")
 
 # %% [markdown]
-# The table of tasks has the label counts: `n_train`, `n_val` and `n_test` add up to all labels of a task. (Section 6 explains
-# the three.)
+# The table of tasks has the label counts: `n_train`, `n_val` and `n_test` add up to all labels of a task. (Section 6
+# explains these three parts.)
 
 # %%
 data.tasks.sample(6, random_state=1)
@@ -110,7 +111,7 @@ print("opening the atlas …")
 LabelAtlas(data)
 
 # %% [markdown]
-# **Exercise 02.3** Which family has the fewest training labels per assay?
+# **Exercise 02.3** In which family does a typical assay have the fewest training labels?
 
 # %%
 family = ...  # a name such as "ATG"
@@ -136,15 +137,16 @@ pd.DataFrame(rows, columns=["task", "label of caffeine", "unit", "obtained"]).ro
 # The two kinds of labels fail in different ways.
 #
 # - *Computed* labels can be had for nearly every molecule, and the computer gives the same number again. But it is the
-#   answer of a model of nature, here of GFN2-xTB for one conformer (card `xtb`). If the method is wrong by
-#   2 eV, it is wrong each time.
+#   answer of a model of nature, here of GFN2-xTB, a fast method of quantum chemistry, for one conformer (card `xtb`).
+#   If the method is wrong by 2 eV, it is wrong each time.
 # - *Measured* labels are about nature. But they are few and noisy: the card of B3DB says that laboratories differ by a
-#   few tenths in logBB. In ToxCast, 60% of the actives carry a caution of the laboratory, such as "borderline".
+#   few tenths in logBB. In ToxCast, 60% of the results "active" are flagged with a caution, such as "borderline".
 #
 # ## 4. What the audit finds, and what it does not
 #
 # The *audit* counts what usually goes wrong. Here is what it says about labels that contradict each other. It compares
-# molecules of one constitution, which are stereoisomers, and salts of one base.
+# molecules with the same constitution: stereoisomers, or a salt and its base. The column `of` says how many such
+# constitutions there are, `count` in how many of them the labels differ.
 
 # %%
 audit = data.audit()
@@ -185,8 +187,9 @@ check("02.4", not_theobromine, data)
 # these numbers are too large by exactly 100,000,000. Such a mistake is hard to see, because each row looks fine: a name, a valid
 # SMILES, a label. MiniMix leaves these rows out, and the card tells the story.
 #
-# **Look for yourself.** Some mistakes are still there. Search for *caffeine* in the browser, and then for *pimozide*, a drug
-# against psychoses. How many structures have this name? Which one is a small ester that a drug named etomidate should have?
+# **Look for yourself.** Search for *caffeine* in the browser: only the right structure is left. But other mistakes are
+# still there. Search for *pimozide*, a drug against psychoses. Two structures have this name. One of them is a small
+# ester: it belongs to another drug, etomidate. Which one?
 
 # %%
 from molfm.widgets import MoleculeBrowser
@@ -234,32 +237,32 @@ pd.DataFrame(copies, columns=["task", "is the same measurement as"])
 # - the *validation set*: you choose settings with it, such as how long to train,
 # - the *test set*: you look at it once, at the end. If you choose by it, it is no longer a test.
 #
-# Two measures of quality are used throughout the course. For numbers, $R^2$, the *coefficient of determination*:
+# Two measures of quality are used throughout the course. For numbers it is $R^2$, the *coefficient of determination*:
 #
 # $$R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}$$
 #
 # Here $y_i$ are the labels, $\hat y_i$ the predictions and $\bar y$ is the mean of the labels. Perfect predictions have
 # $R^2 = 1$. Always predicting the mean has 0, and worse predictions have less than 0.
 #
-# For two classes, *AUROC*, the area under the receiver operating characteristic. It has a simple meaning: take one active
-# and one inactive molecule at random. AUROC is the probability that the model gives the active one the higher score. 1 is
-# perfect, and 0.5 is guessing. For example, let the actives have the scores 0.9 and 0.6, and the inactives 0.8 and 0.3. There are
-# four pairs. In three of them the active one is ahead, so the AUROC is 3/4.
+# For two classes it is the *AUROC*, the area under the receiver operating characteristic. It has a simple meaning: take
+# one active and one inactive molecule at random. AUROC is the probability that the model gives the active one the
+# higher score. 1 is perfect, and 0.5 is guessing. For example, let the actives have the scores 0.9 and 0.6, and the
+# inactives 0.8 and 0.3. There are four pairs. In three of them the active one is ahead, so the AUROC is 3/4.
 #
 # ## 7. Leakage: does the test ask something new?
 #
 # *Leakage* means that the test set contains what the model has seen in training, or nearly so. Then the test rewards
-# memory. Molecules leak easily, because chemists make them in series. We can forbid three things:
+# memory. Molecules leak easily, because chemists make them in series. A split can be more or less strict:
 #
-# | split by | rule | the test asks about |
+# | split by | what must stay on one side | the test asks about |
 # |---|---|---|
 # | row | nothing | other rows of the table |
-# | constitution | stereoisomers and salts stay together | new molecules |
-# | scaffold | molecules with one scaffold stay together | new kinds of molecules |
+# | constitution | stereoisomers; a salt and its base | new molecules |
+# | scaffold | molecules with the same scaffold | new kinds of molecules |
 #
 # A *scaffold* is what remains of a molecule without its side chains: its rings and the chains between them (Bemis and
-# Murcko 1996, [doi 10.1021/jm9602928](https://doi.org/10.1021/jm9602928)). RDKit also keeps an atom that is
-# double-bonded to a ring, such as the oxygens of caffeine. Below each molecule is its scaffold. A split by
+# Murcko 1996, [doi 10.1021/jm9602928](https://doi.org/10.1021/jm9602928)). RDKit also keeps atoms that are
+# double-bonded to a ring, such as the oxygens of caffeine. Below each molecule you see its scaffold. A split by
 # scaffold keeps all drugs whose only ring is a benzene ring on one side.
 
 # %%
@@ -288,8 +291,8 @@ def leakage(train_groups, test_groups):
 check("02.6", leakage)
 
 # %% [markdown]
-# Now we split all molecules with a `BBB` class in the three ways. scikit-learn has a function for it: it deals out whole
-# groups, a quarter of them to the test set.
+# Now we split all molecules with a `BBB` class in the three ways. A function of scikit-learn does it: it assigns whole
+# groups to one side, a quarter of them to the test set.
 
 # %%
 from sklearn.model_selection import GroupShuffleSplit
@@ -347,7 +350,7 @@ for seed in seeds:
     print(f"split by row, seed {seed}: AUROC {result['row'][-1]:.3f}")
 
 # %% [markdown]
-# An AUROC of .96 is excellent: of 100 pairs, 96 are in the right order.
+# An AUROC of 0.96 is excellent: of 100 pairs, 96 are in the right order.
 #
 # **Predict before you run.** Same data, same model, about as many training labels. What is the mean AUROC if the test
 # molecules have scaffolds that the forest has never seen?
@@ -409,9 +412,9 @@ print(f"pairs in the wrong order: {mean['row']:.1f}% by row, {mean['scaffold']:.
 # fingerprint cannot tell them apart, so in a split by row the forest meets in the test what it saw in training. (The test sets
 # of the five seeds overlap, so honest intervals would be somewhat wider than these.)
 #
-# Which split is right? This depends on your question. If you want to know how well the model works for the next series of
-# drugs, ask about new scaffolds. molfm does so by default, with one split for all datasets of MiniMix: no molecule is in
-# training for one task and in the test of another.
+# Which split is right? That depends on your question. If you want to know how well the model works for the next series
+# of drugs, ask about new scaffolds. molfm does so by default, with one split for all datasets of MiniMix: no molecule
+# is in training for one task and in the test of another.
 
 # %%
 audit.summary[audit.summary.check.str.contains("in train") & (audit.summary.dataset == "b3db")][

@@ -33,9 +33,9 @@ x = torch.tensor([ELECTRONEGATIVITY[atom.GetSymbol()] for atom in ethanol.GetAto
 x
 
 # %% [markdown]
-# In one *round of messages*, every atom sends its number along its bonds, and every atom adds up what arrives. Sending is
-# called the **message**, adding up the **aggregation**. The first carbon has one neighbour, so it receives 2.55. The middle
-# carbon has two.
+# In one *round of messages*, every atom sends its number along its bonds, and every atom adds up what arrives. What is
+# sent is called the **message**, and adding up is the **aggregation**. The first carbon has one neighbour, so it
+# receives 2.55. The middle carbon has two.
 #
 # **Exercise 03.1** Which number does the middle carbon receive? Compute it in your head or on paper.
 
@@ -52,14 +52,15 @@ check("03.1", received)
 #
 # ## 2. The theory in one equation
 #
-# Atom $i$ has a vector of numbers $h_i$, its *state*. $N(i)$ are its neighbours. One layer computes
+# Atom $i$ has a vector of numbers $h_i$, its *state*. Each number of the vector is called a *channel*. $N(i)$ are the
+# neighbours of atom $i$. One layer computes
 #
 # $$h_i' = \mathrm{MLP}\Big((1 + \varepsilon)\, h_i + \sum_{j \in N(i)} h_j\Big)$$
 #
 # - The sum over neighbours is the aggregation. A sum does not depend on the order of its terms, so it does not matter in
 #   which order you write the atoms.
-# - $\mathrm{MLP}$, a *multilayer perceptron*, is the **update**: a small ordinary neural network, the same one for every
-#   atom. Its weights are learned.
+# - $\mathrm{MLP}$, a *multilayer perceptron*, is the **update**: a small ordinary neural network, the same one for
+#   every atom. Its *weights*, the numbers with which it computes, are learned.
 # - $\varepsilon$ lets the network weigh an atom's own state differently from its neighbours'.
 #
 # This layer is GIN, the *graph isomorphism network* (Xu et al. 2019, [arXiv 1810.00826](https://arxiv.org/abs/1810.00826)).
@@ -120,7 +121,7 @@ signal[12] = 1  # the OH of the acid
 edge_index = bonds(molecule)
 pictures = []
 for rounds in range(4):
-    pictures.append(atom_values(aspirin, (signal[:, 0] > 0).numpy().astype(float), f"reached after {rounds} rounds"))
+    pictures.append(atom_values(aspirin, (signal[:, 0] > 0).numpy().astype(float), f"reached, rounds: {rounds}"))
     start, end = edge_index
     signal = signal + torch.zeros_like(signal).index_add(0, end, signal[start])
 HTML("".join(pictures))
@@ -179,9 +180,10 @@ class Network(torch.nn.Module):
 
 
 # %% [markdown]
-# A *batch* of molecules is simply one large graph whose parts are not connected: we number the atoms consecutively. One molecule
-# in 24 is enough for today. No *scaffold* (a ring system with its linkers) is in both the training and the test set,
-# so the test asks about molecules of a new kind.
+# A *batch* of molecules is simply one large graph whose parts are not connected: we number the atoms consecutively. The
+# cell below makes one batch for training and one for the test. One molecule in 24 is enough for today. No *scaffold* (a
+# ring system with its linkers) is in both the training and the test set, so the test asks about molecules of a new
+# kind.
 
 # %%
 data = molfm.load("minimix", tasks=["xtb/charge"])
@@ -205,9 +207,14 @@ test = batch(data.members("test")[::24])
 print(f"{len(train[0]):,} atoms for training, {len(test[0]):,} for the test")
 
 # %% [markdown]
+# How does a network learn? Its weights start as random numbers. In each step it predicts all charges, and computes the
+# mean squared error, its *loss*. Then `loss.backward()` finds out how the loss changes with each weight (the gradient),
+# and `optimizer.step()` changes every weight a little, so that the loss falls. The function `fit` below takes 150 such
+# steps.
+#
 # **Predict before you run.** A network *without* layers knows only the element of each atom. R² (the *coefficient of
-# determination*) is 1 for perfect predictions and 0 for always predicting the mean. Which R² does such a network reach for
-# the charges of atoms in new molecules? Write your guess.
+# determination*) is 1 for perfect predictions and 0 for always predicting the mean. Which R² does such a network reach
+# for the charges of atoms in new molecules? Write your guess.
 
 # %%
 my_guess = ...  # between 0 and 1
@@ -245,7 +252,7 @@ reveal(my_guess, round(elements_only, 2), "R² of a network that knows only the 
 r2 = {}
 for layers in (0, 1, 2, 4):
     r2[layers] = fit(layers)[1]
-    print(f"{layers} layers: R² = {r2[layers]:.3f}")
+    print(f"number of layers: {layers}, R² = {r2[layers]:.3f}")
 
 # %% alt="Bars of R² on test atoms against the number of layers: .59 without layers, .89 with one, .96 with two and .96 with four." slide="The element explains half, the neighbours nearly all: R² of atomic charges in new molecules"
 import plotly.express as px
@@ -254,8 +261,8 @@ bars = pd.DataFrame({"layers": [str(layers) for layers in r2], "R² on test": r2
 px.bar(bars, x="layers", y="R² on test", range_y=[0, 1], text_auto=".2f")
 
 # %% [markdown]
-# The first layer gives most of what the element alone cannot give, the second a little more. Charges depend mainly on the
-# next neighbours: organic chemistry's "inductive effect" fades with each bond.
+# The first layer explains most of what the element leaves open, and the second most of the rest. Charges depend mainly
+# on the nearest neighbours: organic chemistry's "inductive effect" fades with each bond.
 #
 # **Exercise 03.4** What share of the variance that the elements left unexplained does *one* layer explain? Use the two numbers
 # $R^2_0$ and $R^2_1$ of your table: $(R^2_1 - R^2_0) / (1 - R^2_0)$.
@@ -282,16 +289,18 @@ print(f"largest difference: {(ours(h, edge_index) - theirs(h, edge_index)).abs()
 
 # %% [markdown]
 # molfm's layer `gine` (Hu et al. 2020, [arXiv 1905.12265](https://arxiv.org/abs/1905.12265)) adds one thing: bonds have
-# vectors too, so a double bond carries another message than a single bond. Training on the same task takes one call, which
-# also chooses the best step on validation molecules and keeps everything in a folder.
+# vectors too, so a double bond carries another message than a single bond. Training on the same task takes one call,
+# which also keeps the weights that were best on validation molecules, and saves everything in a folder. Do not compare
+# its R² with your table: this test set has about 24 times as many molecules, and each step sees another small batch.
 
 # %%
 run = molfm.train(data, model="gine", steps=budget(200, fast=3), hidden_channels=32, num_layers=2, seed=0)
 run.results.query("split == 'test' and metric == 'r2'")[["task", "metric", "value", "n_labels"]].round(3)
 
 # %% [markdown]
-# **Look at the mistakes.** A number hides which molecules it comes from. Open the browser, click "biggest errors" and look at
-# three molecules: what have they in common? (Without a running kernel you see a small preview.)
+# **Look at the mistakes.** A number hides which molecules it comes from. In the browser, open the menu that shows
+# "original order", and choose the entry under "biggest errors". Look at the first three molecules: what do they have in
+# common? (Without a running kernel you see a small preview.)
 
 # %%
 from molfm.widgets import MoleculeBrowser
@@ -312,8 +321,9 @@ for_occ = "reversed"
 check("03.5", for_occ)
 
 # %% [markdown]
-# This property is called *permutation equivariance*: renumber the atoms, and the predictions are renumbered in the same way.
-# Check it with the network that you trained:
+# This property is called *permutation equivariance*: renumber the atoms, and the predictions are renumbered in the same
+# way. Check it with the network that you trained. Draw the charges of caffeine below. Then replace its SMILES by
+# `O=c1n(C)c(=O)c2n(C)cnc2n1C`, which is caffeine too, and run the cell again. Does each atom keep its charge?
 
 # %%
 caffeine = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
@@ -339,8 +349,8 @@ progress("03")
 # <details><summary>A sum does not depend on the order of the neighbours.</summary>Right. The atoms of a molecule have no natural order, and the result must not depend on how you wrote them.</details>
 # <details><summary>A sum keeps every message separately.</summary>It does the opposite: different sets of messages can have the same sum.</details>
 #
-# **2. What does a network with 3 layers know about an atom that is 5 bonds away?**
-# <details><summary>Nothing.</summary>Right. Each layer carries information over one bond, so it reaches 3 bonds far.</details>
+# **2. A network has 3 layers. What does the final state of an atom contain about another atom, 5 bonds away?**
+# <details><summary>Nothing.</summary>Right. Each layer carries information over one bond, so three layers reach three bonds far.</details>
 # <details><summary>Everything, if it was trained for long enough.</summary>No. Training changes weights, not the reach of messages.</details>
 # <details><summary>A little.</summary>No: the reach ends exactly at 3 bonds.</details>
 #

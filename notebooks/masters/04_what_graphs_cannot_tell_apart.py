@@ -31,8 +31,8 @@ decalin, bicyclopentyl = "C1CCC2CCCCC2C1", "C1CCC(C1)C1CCCC1"
 HTML(molecule_grid([decalin, bicyclopentyl], ["decalin", "bicyclopentyl"]))
 
 # %% [markdown]
-# A network of lesson 3 starts with the element of each atom: here, twenty times carbon. After one round of messages, an atom
-# also knows how many neighbours it has. After two rounds, it knows how many neighbours its neighbours have.
+# A network of lesson 3 starts with the element of each atom: here, all of them are carbon. After one round of messages,
+# an atom also knows how many neighbours it has. After two rounds, it knows how many neighbours its neighbours have.
 #
 # **Exercise 04.1** Do it on paper for decalin. Give all carbons the same colour. In each round, give two atoms different
 # colours if their own colours differ, or if their neighbours' colours differ. How many colours are there when nothing
@@ -66,11 +66,12 @@ compare(decalin, bicyclopentyl, rounds=8)
 #
 # ## 2. Colour refinement, in a few lines
 #
-# What you did on paper is the *Weisfeiler-Leman test* (WL, from 1968), also called *colour refinement*. Atom $i$ has the colour $c_i$:
+# What you did on paper is the *Weisfeiler-Leman test* (WL, from 1968), also called *colour refinement*. Atom $i$ has
+# the colour $c_i^{(t)}$ after round $t$:
 #
 # $$c_i^{(t+1)} = \mathrm{new}\Big(c_i^{(t)},\; \{\!\!\{\, c_j^{(t)} : j \in N(i) \,\}\!\!\}\Big)$$
 #
-# - $N(i)$ are the neighbours of atom $i$, and $t$ counts the rounds.
+# - $N(i)$ are the neighbours of atom $i$.
 # - The double braces are a *multiset*: a set that also counts how often each element occurs. Order does not matter.
 # - $\mathrm{new}$ gives a new colour to each new combination, and the same colour to the same combination.
 #
@@ -167,9 +168,11 @@ for name, pair in {"decalin, bicyclopentyl": (decalin, bicyclopentyl), "cubane, 
 pd.DataFrame(rows).round(4)
 
 # %% [markdown]
-# - `gin` ignores bonds. It makes the same vector of decalin and of bicyclopentyl: the difference is zero up to rounding.
-# - `gine` also knows of each bond whether it lies in a ring. The bond between the two rings of bicyclopentyl does not, so
-#   this one feature separates the pair. **A hand-made feature can replace expressive power.**
+# - `gin` ignores bonds. It makes the same vector for decalin and for bicyclopentyl: the difference is zero up to
+#   rounding.
+# - `gine` also knows of each bond whether it lies in a ring. The bond between the two rings of bicyclopentyl does not,
+#   so this one feature separates the pair. **A hand-made feature can replace expressive power** (which molecules a kind
+#   of network can tell apart at all).
 # - *Cubane* and *cuneane* are both C₈H₈. In both, every atom is a CH with three ring bonds. No feature of a single atom
 #   or bond helps.
 #
@@ -199,7 +202,7 @@ pd.DataFrame(table, index=["sum", "mean", "maximum"]).T.round(2)
 # The mean forgets how many neighbours there are: it keeps only shares. The maximum also forgets the shares: it keeps only
 # which kinds occur.
 #
-# **Exercise 04.3** Which of these pairs of neighbourhoods does the mean tell apart and the maximum does not? Answer
+# **Exercise 04.3** Which of these pairs of neighbourhoods can the mean tell apart, but not the maximum? Answer
 # `"A"` (C and C C), `"B"` (C O and C O O) or `"C"` (C O and C C O O).
 
 # %%
@@ -210,8 +213,9 @@ pair = "B"
 check("04.3", pair)
 
 # %% [markdown]
-# The same question returns at the end of the network, where all atoms are pooled into one vector. Cyclopropane and
-# cyclohexane are rings of CH₂ only, so all their atoms have one colour. Only the *number* of atoms differs.
+# The same question returns at the end of the network, where the vectors of all atoms become one vector: *pooling*.
+# Cyclopropane and cyclohexane are rings of CH₂ only, so all their atoms have one colour. Only the *number* of atoms
+# differs.
 
 # %%
 cyclopropane, cyclohexane = "C1CC1", "C1CCCCC1"
@@ -220,8 +224,9 @@ for pooling in ("sum", "mean", "max"):
     print(f"pooling {pooling:>4}: difference {found:.4f}")
 
 # %% [markdown]
-# With mean or maximum, an anaesthetic gas and a solvent are the same to the network. molfm pools with `sum+mean`: the mean
-# alone is useful for properties that do not grow with the molecule.
+# With mean or maximum, cyclopropane (a gas, once an anaesthetic) and cyclohexane (a solvent) are the same to the
+# network. molfm pools with `sum+mean`. It keeps the mean as well, because many properties do not grow with the size of
+# the molecule.
 #
 # ## 5. The playground
 #
@@ -247,8 +252,8 @@ check("04.4", rounds)
 # %% [markdown]
 # ## 6. How often does it happen?
 #
-# **Predict before you run.** MiniMix has 18,295 different molecules. Suppose a network knows the elements and who is bonded
-# to whom, nothing else. For how many percent of the molecules is there another molecule with the same colours?
+# **Predict before you run.** MiniMix has 18,295 different molecules. Suppose a network knows the elements and who is
+# bonded to whom, nothing else. What percentage of the molecules share their colours with another molecule?
 
 # %%
 my_guess = ...  # percent
@@ -296,12 +301,12 @@ figure.update_traces(textposition="outside")
 figure.update_layout(legend={"x": 0.99, "xanchor": "right", "y": 0.98}, yaxis_range=[0, 46])
 
 # %% [markdown]
-# - Bond types and hydrogens remove nearly all pairs with other bonds. The elegant cases of section 1 are *rare* among
+# - Bond types and hydrogens separate nearly all pairs with other bonds. The elegant cases of section 1 are *rare* among
 #   real molecules.
-# - Nearly everything else are stereoisomers. Four codes (R, S, E, Z) remove them.
-# - Random walks, the positional encoding of section 8, remove the last few pairs with other bonds.
+# - Nearly all the remaining pairs are stereoisomers. Four codes (R, S, E, Z) separate nearly all of them.
+# - Random walks, the positional encoding of section 8, separate the last few pairs with other bonds.
 #
-# Here they are, all of them:
+# Here are all of these last pairs:
 
 # %%
 cages = data.molecules.smiles[other_bonds["+ R, S, E, Z"]]
@@ -309,7 +314,7 @@ cages = cages.groupby(colors["+ R, S, E, Z"]).apply(list).explode()  # pairs sid
 HTML(molecule_grid(cages, cages))
 
 # %% [markdown]
-# Small cages, built by a computer for the collection QM9. And what remains even with random walks?
+# They are small cages, designed by a computer for the collection QM9. And what remains even with random walks?
 
 # %%
 rest = colors["+ random walks"]
@@ -320,9 +325,9 @@ for _, group in data.molecules.smiles[rest.duplicated(keep=False)].groupby(rest)
 # Three kinds remain, and no encoding of the graph can separate them:
 #
 # - *Isotopes*: `[18F]` marks a radioactive tracer for medical imaging. The features do not contain the isotope.
-# - *cis and trans on a ring*, such as the five forms of hexachlorocyclohexane. One of its forms is the insecticide lindane.
-#   These atoms have no R or S.
-# - A molecule with its stereochemistry, and the same without.
+# - *cis and trans on a ring*, such as the four forms of hexachlorocyclohexane in the last line. One of them is the
+#   insecticide lindane. These atoms have no R or S.
+# - A molecule of this kind with its stereochemistry written out, and the same molecule without it.
 #
 # ## 7. Hands: the two carvones
 #
@@ -335,7 +340,7 @@ print("without R and S:", round(difference(r_carvone.replace("@", ""), s_carvone
 compare(r_carvone, s_carvone, rounds=8, knows="all features, without R and S")
 
 # %% [markdown]
-# Only the code R or S separates them, and a network must learn from examples what R and S mean at each place.
+# Only the code R or S separates them. A network must learn from examples what R and S mean at each place.
 #
 # **Look it up.** Is there a reason to separate them in ToxCast? Type `carvone` into the search field of the browser, open the
 # results, and compare their labels. Then try `limonene` and `thalidomide`. (Without a running kernel you see a small preview.)
@@ -350,14 +355,16 @@ MoleculeBrowser(data)
 #
 # A *positional encoding* is a list of numbers that tells each atom where it sits in the graph, before the first layer. Two kinds are common.
 #
-# **Random walks** (Dwivedi et al. 2021, [arXiv 2110.07875](https://arxiv.org/abs/2110.07875)). Start at atom $i$. In each
-# step, walk along a randomly chosen bond. The encoding is the probability to be back after 1, 2, 3 … steps:
+# **Random walks** (Dwivedi et al. 2021, [arXiv 2110.07875](https://arxiv.org/abs/2110.07875)). Start at atom $i$. In
+# each step, walk along a randomly chosen bond. The encoding is the list of probabilities of being back at atom $i$
+# after $k$ = 1, 2, 3 … steps:
 #
 # $$p_i^{(k)} = \big[(D^{-1} A)^k\big]_{ii}$$
 #
 # $A$ is the *adjacency matrix* (1 where two atoms are bonded), $D$ the diagonal matrix with each atom's number of neighbours.
 #
-# **Exercise 04.5** With which probability is a walk in cyclopropane, a ring of three, back after exactly three steps?
+# **Exercise 04.5** A walk starts at an atom of cyclopropane, a ring of three. What is the probability that it is back
+# there after exactly three steps? (It may have been back before.)
 
 # %%
 back = ...  # between 0 and 1
@@ -390,19 +397,20 @@ def walk_home(smiles, steps=12):
 
 
 rows = [
-    {"molecule": name, "steps": k + 1, "probability to be back": p}
+    {"molecule": name, "steps": k + 1, "probability of return": p}
     for name, smiles in (("decalin", decalin), ("bicyclopentyl", bicyclopentyl))
     for k, p in enumerate(walk_home(smiles).mean(0))
 ]
-px.line(pd.DataFrame(rows), x="steps", y="probability to be back", color="molecule", symbol="molecule", markers=True)
+px.line(pd.DataFrame(rows), x="steps", y="probability of return", color="molecule", symbol="molecule", markers=True)
 
 # %% [markdown]
-# The encoding contains the ring sizes, which messages alone could not find. molfm's own function gives the same numbers,
-# for thousands of molecules at once: `molfm.chem.encodings.random_walk`.
+# The encoding shows the difference in ring sizes, which messages alone could not find. molfm's own function gives the
+# same numbers, for thousands of molecules at once: `molfm.chem.encodings.random_walk`.
 #
 # **Laplacian eigenvectors** (Dwivedi et al. 2020, [arXiv 2003.00982](https://arxiv.org/abs/2003.00982)) are the second
-# kind. The *graph Laplacian* is $L = D - A$. Its eigenvectors are like the vibrations of a string: the first is constant, the
-# second has one change of sign, and so on.
+# kind. The *graph Laplacian* is $L = D - A$. Its eigenvectors, the vectors $v$ with $L v = \lambda v$, are like the
+# vibrations of a string: the first is constant, the second divides the molecule into a positive and a negative part,
+# and later ones change sign more often.
 
 # %%
 naphthalene = "c1ccc2ccccc2c1"
@@ -423,8 +431,8 @@ HTML(atom_values(naphthalene, second, "second eigenvector") + atom_values(naphth
 # experiment. We train small networks with and without random walks on two tasks of the same molecules:
 #
 # - `rings_of_five`: the number of five-membered rings, counted by RDKit. Here we know that ring sizes matter.
-# - `gap`: the energy between the highest occupied and the lowest empty orbital, from QM9, in hartree (the atomic unit of
-#   energy).
+# - `gap`: the energy between the highest occupied and the lowest empty orbital, from QM9, in hartree (the atomic unit
+#   of energy, 27.2 eV).
 
 
 # %%
@@ -485,8 +493,8 @@ progress("04")
 # %% [markdown]
 # ## Discussion
 #
-# 1. Section 3 separated decalin from bicyclopentyl with a feature ("this bond is in a ring"), section 8 with an encoding. When would
-#    you rather write a feature, and when rather use an encoding?
+# 1. Section 3 separated decalin from bicyclopentyl with a feature ("this bond is in a ring"), section 8 with an
+#    encoding. When would you write a feature, and when would you use an encoding?
 # 2. The embeddings of R- and S-carvone differ because atoms carry the codes R and S. Why is that a weak way to teach a network
 #    about space? Think of a molecule in which only a distant substituent changes, so that R becomes S.
 # 3. Stereoisomers make up most of the confused molecules. For which properties would you not care?
@@ -507,7 +515,7 @@ progress("04")
 #
 # **3. Which numbers does a random-walk encoding contain?**
 # <details><summary>The coordinates of the atom.</summary>No. It comes from the graph alone; no 3D structure is needed.</details>
-# <details><summary>The probabilities to be back after 1, 2, 3 … steps.</summary>Right. An odd number of steps reveals odd rings.</details>
+# <details><summary>The probabilities of being back after 1, 2, 3 … steps.</summary>Right. An odd number of steps reveals odd rings.</details>
 # <details><summary>The path of one random walk, drawn anew each time.</summary>No. The probabilities are computed exactly, with powers of a matrix.</details>
 #
 # **4. Why are signs of Laplacian eigenvectors flipped in training?**
@@ -515,7 +523,7 @@ progress("04")
 # <details><summary>Because negative numbers harm the network.</summary>Networks handle negative numbers well.</details>
 # <details><summary>Because the sign is arbitrary, and the network must not rely on it.</summary>Right. With v, −v is an eigenvector for the same eigenvalue.</details>
 #
-# **5. In MiniMix, what do most molecules with equal colours differ in?**
+# **5. In MiniMix, how do most molecules with equal colours differ from each other?**
 # <details><summary>Their stereochemistry.</summary>Right. Without the codes R, S, E and Z, about a third of the molecules have a stereoisomer with the same colours.</details>
 # <details><summary>Their rings, like decalin and bicyclopentyl.</summary>Such pairs exist, but they are rare: six molecules once the usual features are known.</details>
 # <details><summary>Their isotopes.</summary>Only a few radioactive tracers do.</details>

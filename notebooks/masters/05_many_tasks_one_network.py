@@ -34,8 +34,9 @@ print(f"{answers.shape[1] - 2} properties of the molecule; here are four")
 answers[["b3db/BBB", "b3db/logBB", "xtb/homo", "toxcast/TOX21_AhR_LUC_Agonist"]].round(2)
 
 # %% [markdown]
-# Binary tasks (`BBB`: does it enter the brain? `AhR`: does it activate a certain receptor?) come as probabilities, the others in their
-# unit: `homo`, the energy of the highest occupied orbital, in eV. The same network also predicts a charge for each atom.
+# The answers to binary (yes or no) tasks are probabilities: `BBB` (does it enter the brain?) and `AhR` (does it
+# activate a certain receptor?). The others come in their unit: `homo`, the energy of the highest occupied orbital, in
+# eV. The same network also predicts a charge for each atom.
 #
 # ## 2. One trunk, many heads
 #
@@ -44,8 +45,8 @@ answers[["b3db/BBB", "b3db/logBB", "xtb/homo", "toxcast/TOX21_AhR_LUC_Agonist"]]
 #
 # $$\hat y_t = \mathrm{head}_t\big(\mathrm{trunk}(G)\big)$$
 #
-# where $G$ is the molecular graph and $t$ the task. What the trunk learns from one task is at hand for all others. The idea is
-# old (Caruana 1997, *Multitask learning*). How many weights does each part have?
+# where $G$ is the molecular graph and $t$ the task. What the trunk learns from one task is available to all others. The
+# idea is old (Caruana 1997, *Multitask learning*). How many weights does each part have?
 
 # %%
 weights = {"encoder and trunk": sum(w.numel() for w in network.body().values())}
@@ -54,8 +55,9 @@ for name, head in zip(network.head_names(), network.heads.values(), strict=True)
 pd.Series(weights, name="weights").to_frame()
 
 # %% [markdown]
-# **Exercise 05.1** You want to add 10 assays. Their head is one linear layer. It reads the molecule's vector of 192
-# numbers, and each output also has a *bias*, a constant that is added. How many weights do you add?
+# **Exercise 05.1** You want to add 10 assays, in a head of their own that is a single linear layer: each of its 10
+# outputs is a weighted sum of the 192 numbers in the molecule's vector, plus a *bias*, a learned constant. How many
+# weights do you add, biases included? (molfm's heads, in the table above, have one more layer.)
 
 # %%
 added = ...
@@ -65,8 +67,8 @@ added = 192 * 10 + 10
 check("05.1", added)
 
 # %% [markdown]
-# Under two thousand, beside 178,000 in encoder and trunk: a further task is nearly free. The question is only whether it helps
-# or disturbs the others.
+# That is under two thousand, compared with 178,000 in encoder and trunk: ten further tasks are nearly free. The only
+# question is whether they help or disturb the others.
 #
 # ## 3. Labels as triples
 #
@@ -97,8 +99,10 @@ from molfm.widgets import LabelAtlas
 LabelAtlas(data)
 
 # %% [markdown]
-# The usual way to store such a table is a dense array in which NaN ("not a number") marks an empty cell. It has a trap: NaN infects everything
-# that touches it, even when it is multiplied by zero.
+# The usual way to store such a table is a dense array in which NaN ("not a number") marks an empty cell. It has a trap:
+# whatever is computed with NaN becomes NaN, even if you multiply it by zero. In the next cell, a *mask* of zeros and
+# ones (`measured`) should hide the empty cell from the loss and from the gradients, which say how to change the
+# predictions.
 
 # %%
 prediction = torch.zeros(3, requires_grad=True)
@@ -150,10 +154,11 @@ share = 4 / 8
 check("05.2", share)
 
 # %% [markdown]
-# For whole molecules, triples need less than half of the memory. Where a task is measured on nearly *every* atom or bond, a
-# dense column is as small or smaller. The difference grows with the mix: PCBA has 1,563,664 molecules and 1,328 assays. If you
-# put it into one table with the 3.8 million molecules of PCQM4M, each assay is empty for most rows. And a loss over
-# triples needs no masks, whatever the level.
+# For whole molecules, triples need less than half of the memory. Where a task is measured on nearly *every* atom or
+# bond, a dense column is as small or smaller. The difference grows with the mix: PCBA, a large collection of assays,
+# has 1,563,664 molecules and 1,328 assays. If you put it into one table with the 3.8 million molecules of PCQM4M
+# (computed orbital gaps), each assay is empty for most rows. And a loss over triples needs no masks, for molecules,
+# atoms or bonds.
 #
 # ## 4. A loss for each kind of label
 #
@@ -167,7 +172,7 @@ check("05.2", share)
 # | regression | Huber, with a limit $\delta$ | $e^2 / 2$ up to $\lvert e \rvert = \delta$, then $\delta (\lvert e \rvert - \delta / 2)$ |
 #
 # molfm's default is `mae`, as in the paper of the large mixes ([arXiv 2310.04292](https://arxiv.org/abs/2310.04292));
-# `losses={"regression": "mse"}` changes it. Huber's loss is a compromise.
+# `losses={"regression": "mse"}` changes it. Huber's loss is a compromise: squared for small errors, linear for large ones.
 
 # %% alt="Loss against the error from minus 3 to 3. Squared error is a parabola that leaves the picture at 2.2, absolute error is a V, and Huber's loss is a parabola near zero that goes on as a straight line, 2.5 at an error of 3."
 error = torch.linspace(-3, 3, 121)
@@ -184,8 +189,8 @@ long = curves.melt("error", var_name="loss", value_name="value")
 px.line(long, x="error", y="value", color="loss", line_dash="loss", range_y=[0, 5])
 
 # %% [markdown]
-# **Exercise 05.3** One label of 1,000 is wrong by 30, because somebody mistyped it. How many times larger is its squared error than
-# its Huber loss with $\delta = 1$?
+# **Exercise 05.3** Among 1,000 labels, one is wrong by 30, because somebody mistyped it. The network predicts the true
+# value, so the error is 30. How many times as large as the Huber loss with $\delta = 1$ is the squared error?
 
 # %%
 times = ...
@@ -204,7 +209,8 @@ print(f"squared errors of A are about {ratio:,.0f} times larger, only because of
 spread.round(3)
 
 # %% [markdown]
-# A network that minimizes the sum would care for `A` alone. So each task is *standardized*: the network predicts
+# A network that minimizes the sum of both would learn hardly anything but `A`. So each task is *standardized*: the
+# network predicts
 # $z = (y - \mathrm{mean}) / \mathrm{std}$, with mean and standard deviation (std) of the *training* labels, and
 # predictions are converted back.
 #
@@ -218,8 +224,8 @@ spread.round(3)
 # $H$ is the number of heads, $N_h$ the number of labels of head $h$ in the batch, and $\ell_t$ the loss of task $t$. Every
 # *label* of a head counts the same. So a task with few labels counts little.
 #
-# **Exercise 05.4** The dataset `b3db` has two tasks in one head, `BBB` and `logBB`. Which part of the labels of this head is
-# logBB's, in training? Use `data.tasks`, column `n_train`.
+# **Exercise 05.4** The dataset `b3db` has two tasks in one head, `BBB` and `logBB`. What share of the training labels
+# of this head belongs to logBB? Use `data.tasks`, column `n_train`.
 
 # %%
 part = ...  # between 0 and 1
@@ -230,9 +236,9 @@ part = counts["b3db/logBB"] / (counts["b3db/logBB"] + counts["b3db/BBB"])
 check("05.4", part, data)
 
 # %% [markdown]
-# The alternative is the mean of each task first, then the mean over tasks. Then logBB weighs one half, and each of its
-# labels about seven times as much as one of BBB. Both are choices: the first can neglect a sparse task, the second lets a few labels,
-# and their noise, steer the trunk.
+# The alternative is to take the mean of each task first, and then the mean over tasks. Then logBB counts one half, and
+# each of its labels counts about seven times as much as one of BBB. Both are choices: the first can neglect a sparse
+# task, the second lets a few labels, and their noise, steer the trunk.
 #
 # What you can set in `molfm.train`:
 #
@@ -240,20 +246,22 @@ check("05.4", part, data)
 # |---|---|
 # | `dataset_weights={"b3db": 4}` | the weight of a dataset's heads in the mean |
 # | `batch_size={"b3db": 32, "xtb": 64}` | how many molecules of each dataset a step sees |
-# | `fractions={"xtb": 0.1}` | how much of a dataset an epoch uses |
-# | `temperature=3` | draws small datasets more often, in proportion to size to the power 1/3 |
+# | `fractions={"xtb": 0.1}` | how much of a dataset an epoch (one pass over the training data) uses |
+# | `temperature=3` | draws each dataset in proportion to (its size)^(1/3), so small ones come more often |
 #
 # Methods such as GradNorm (Chen et al. 2018, [arXiv 1711.02257](https://arxiv.org/abs/1711.02257)) adapt the weights during training, so
 # that all tasks learn at a similar pace.
 #
 # ## 6. Do tasks agree?
 #
-# Each task has its own wish how to change the trunk: its gradient $g_t$, a long vector. Two wishes agree if they point in
-# the same direction. The *cosine* measures it:
+# Each task would change the trunk in its own way. Its *gradient* $g_t$ describes how: it is a vector with one number
+# per weight, and points to where the loss grows fastest. A training step goes the opposite way. Two tasks agree if
+# their gradients point in the same direction. The *cosine* measures this:
 #
 # $$\cos(g_a, g_b) = \frac{g_a \cdot g_b}{\lvert g_a \rvert\, \lvert g_b \rvert}$$
 #
-# 1: the same direction. 0: independent. Below 0: a *conflict*, each step for one task undoes a part of the other's.
+# A cosine of 1 means the same direction, and 0 means that the gradients are perpendicular. Below 0 there is a
+# *conflict*: each step for one task undoes a part of the other's.
 #
 # **Predict before you run.** We train on atomic charges (quantum chemistry) and on a test whether a substance activates the
 # AhR receptor (biology). Which cosine do their gradients have, averaged over training?
@@ -282,9 +290,9 @@ reveal(my_cosine, round(pair.cosine.item(), 2), "cosine of charges and AhR")
 conflict_matrix(cosines, "one run, seed 0")
 
 # %% [markdown]
-# All pairs are close to zero: in a space of tens of thousands of weights, two directions are rarely parallel. Read the numbers
-# with care: each is the mean over a few batches of one run. A small cosine does not mean that tasks cannot help each
-# other, because a gradient describes one small step only.
+# All pairs are close to zero: in a space of tens of thousands of weights, two directions are rarely parallel. Read the
+# numbers with care: each is the mean over a few batches of one run. A small cosine does not mean that tasks cannot help
+# each other, because a gradient describes only one small step.
 #
 # **PCGrad** (Yu et al. 2020, [arXiv 2001.06782](https://arxiv.org/abs/2001.06782)) removes conflicts: if $g_a \cdot g_b < 0$,
 # it takes away the part of $g_a$ that points against $g_b$:
@@ -319,9 +327,10 @@ print(f"median share of active molecules in {len(assays)} assays: {100 * active.
 print(f"accuracy of always answering 'inactive' there: {100 * (1 - active.median()):.1f}%")
 
 # %% [markdown]
-# A useless network looks excellent. So we use the *AUROC* (area under the receiver operating characteristic): the probability that
-# a random active molecule gets a higher score than a random inactive one. Chance gives 0.5, perfection 1, whatever the share of
-# actives. *Average precision* looks at the top of the list instead: chance gives the share of actives.
+# A useless network looks excellent. So we use the *AUROC* (area under the receiver operating characteristic): the
+# probability that a random active molecule gets a higher score than a random inactive one. Chance gives 0.5 and a
+# perfect order gives 1, whatever the share of actives. *Average precision* looks at the top of the ranked list instead:
+# how many of the molecules there are active? Here chance gives the share of actives.
 #
 # ## 8. The experiment: one assay, four, sixty
 #
@@ -396,11 +405,13 @@ per_assay.assign(**{"sixty − alone": per_assay["sixty"] - per_assay["alone"]})
 # mean hides two stories:
 #
 # - **p53 gains most.** Among the sixty is `p53_BLA_p2_ratio`, a sister test of the same protein, with all its labels.
-# - **AhR loses.** A likely reason: most of each step now belongs to other assays, and AhR's 200 labels come up less often.
+# - **AhR loses.** A possible reason: most of each step now belongs to other assays, and AhR's 200 labels come up less
+#   often.
 #
-# So "does it help to learn many tasks together?" has no single answer. It depends on the assay, on how many labels it has,
-# and on the others. With more seeds the interval becomes narrower. In a larger study (`benchmarks/transfer.md`), 57 assays of one
-# technology with 128 labels each gained .037 in AUROC (95% interval .015 to .059) beside assays of another technology.
+# So "does it help to learn many tasks together?" has no single answer. It depends on the assay, on how many labels it
+# has, and on the others. With more seeds the interval becomes narrower. In a larger study (`benchmarks/transfer.md`),
+# 57 assays of one technology (reporter genes) with 128 labels each gained 0.037 in AUROC (95% interval 0.015 to 0.059)
+# when they were trained together with assays of another technology.
 #
 # **Your turn.** In the lab below, choose the target `logBB` with 128 labels, first alone, then with the tasks of `xtb` added. Press
 # Start each time, and compare both curves with the random forest's line. Nothing runs until you press Start.
@@ -420,7 +431,7 @@ progress("05")
 #    fair comparison? Which other comparison would be fair?
 # 2. Some assays measure nearly the same, such as two tests of one receptor. Why would a gain from one to the other be less
 #    impressive, and when would it be cheating?
-# 3. You care for one task only. Which of the settings of section 5 would you change, and what could go wrong?
+# 3. You care about one task only. Which of the settings of section 5 would you change, and what could go wrong?
 #
 # ## Quiz
 #
@@ -439,12 +450,12 @@ progress("05")
 # **3. Two tasks have 10,000 and 100 labels and share a head. molfm averages over labels. What follows?**
 # <details><summary>Both tasks count the same.</summary>That would be the mean per task.</details>
 # <details><summary>The small task counts more, because it is rare.</summary>No method here does that unless you set a weight.</details>
-# <details><summary>The small task has about one percent of the loss.</summary>Right, if their losses are of similar size. With apart heads or weights, you can change it.</details>
+# <details><summary>The small task has about one percent of the loss.</summary>Right, if their losses are of similar size. With separate heads you can change that.</details>
 #
 # **4. The cosine of two tasks' gradients is −0.4. What does it mean?**
 # <details><summary>A step for one task undoes a part of the other's.</summary>Right. PCGrad would remove that part.</details>
 # <details><summary>The labels of both tasks are correlated with −0.4.</summary>No. It compares directions in the space of weights, not labels.</details>
-# <details><summary>One of the tasks is wrong.</summary>No. Both can be right and still wish different trunks.</details>
+# <details><summary>One of the tasks is wrong.</summary>No. Both can be right and still need different trunks.</details>
 #
 # **5. 5% of the molecules are active. A network has an accuracy of 95%. What do you know?**
 # <details><summary>It is a good network.</summary>Always answering "inactive" also reaches 95%.</details>

@@ -57,9 +57,9 @@ HTML(atom_values(paracetamol, labels["charge"], "e"))
 
 # %% [markdown]
 # Red atoms are negative: they have more than their share of electrons. Blue ones are positive. The unit e is the elementary
-# charge. Look at the carbon of the C=O group: its two strongest neighbours, O and N, pull electrons away from it, so it is the most
-# positive atom. Attackers that bring electrons (*nucleophiles*) attack there. You know this from organic chemistry. Here it
-# comes out of a calculation that was never told any rule about it.
+# charge. Look at the carbon of the C=O group: its neighbours O and N are electronegative and pull electrons away from it, so it is the
+# most positive atom. Particles that bring electrons (*nucleophiles*) attack there. You know this from organic chemistry.
+# Here it comes out of a calculation that knows no such rule.
 #
 # ## 2. What was computed: three levels of labels
 #
@@ -84,11 +84,14 @@ HTML(atom_values(paracetamol, labels["charge"], "e"))
 data.tasks[["task", "level", "unit", "n_train", "mean", "std"]].round(3)
 
 # %% [markdown]
-# The *dipole* moment measures how far the centres of positive and negative charge lie apart (unit: debye). The *gap* is the
-# energy between the highest occupied and the lowest empty orbital. The *solvation energy* is the change of energy when a
-# molecule moves from the gas into water; it is negative if water attracts the molecule. Only atoms other than hydrogen, and the bonds between them, have labels here.
+# `homo` and `lumo` are the energies of the highest occupied and the lowest empty orbital. The *gap* is the difference of the
+# two. The *dipole* moment measures how far the centres of positive and negative charge lie apart, times the charge (unit:
+# debye). The *solvation energy* is the change of energy when a molecule moves from the gas into water; it is negative if
+# water attracts the molecule. `h_charge_max` is the largest charge of any hydrogen, `charge_min` the smallest charge of any
+# atom. In the tasks `charge` and `bond_order`, only heavy atoms (all except hydrogen) and the bonds between them have
+# labels.
 #
-# **Exercise 06.1** How many labels does paracetamol, `CC(=O)Nc1ccc(O)cc1`, have of the tasks `gap`, `charge` and `bond_order`?
+# **Exercise 06.1** How many labels does paracetamol, `CC(=O)Nc1ccc(O)cc1`, have in each of the tasks `gap`, `charge` and `bond_order`?
 # Count on the drawing, or let RDKit count.
 
 # %%
@@ -100,13 +103,13 @@ counts = [1, molecule.GetNumAtoms(), molecule.GetNumBonds()]
 check("06.1", counts)
 
 # %% [markdown]
-# So one molecule gives one label at graph level, and a dozen or more at the others. That is why labels of atoms and bonds are
-# a rich source to learn from.
+# So a molecule has one label in each graph task, and often a dozen or more in a node or edge task. That is why labels of atoms and
+# bonds are a rich source to learn from.
 #
 # ## 3. What a bond order tells a chemist
 #
-# A drawing knows single, double, triple and aromatic bonds. What do the electrons say? Take 1,500 molecules of the table and
-# sort their bonds by the kind of bond that is drawn. An *amide* is the group C(=O)–N. It holds proteins together.
+# A drawing has single, double, triple and aromatic bonds. What do the electrons say? Take 1,500 molecules of the table and
+# sort their bonds by the kind of bond that is drawn. An *amide* is the group C(=O)–N. It links the amino acids of a protein.
 
 # %%
 from molfm.base.colors import THEMES
@@ -149,13 +152,13 @@ figure.add_box(
 )
 
 # %% [markdown]
-# The box holds the middle half of the bonds, the line in it is the median. The amide bond is drawn as a single bond, yet its
+# Each box holds the middle half of the bonds; the line in it is the median. The amide bond is drawn as a single bond, yet its
 # order lies clearly above that of other C–N bonds. The free electron pair of nitrogen is partly shared with the C=O group. A
 # bond with double-bond character does not rotate freely. This keeps the chains of proteins flat at every link.
 #
-# **Exercise 06.2** Write a function that returns the bond order of the amide bond of a molecule. `orders` has one entry per bond, in RDKit's
-# order of bonds: entry $k$ belongs to the bond whose `GetIdx()` is $k$. The cell
-# before the figure shows all methods that you need.
+# **Exercise 06.2** Write a function that returns the bond order of the amide bond of a molecule. `orders` has one entry per
+# bond, in RDKit's order of bonds: entry $k$ belongs to the bond whose `GetIdx()` is $k$. The code of the cell before the
+# figure shows how to find the two atoms of a pattern and the bond between them.
 
 
 # %%
@@ -232,11 +235,11 @@ energies = pd.DataFrame(rows).T
 
 # %% [markdown]
 # In the gas, the zwitterion lies far above the neutral form: nothing stabilizes its separated charges. Water pulls it down
-# by about 25 kcal/mol, almost level with the neutral form. In a real solution the zwitterion wins. This fast
-# calculation comes close but not all the way: it uses one geometry that was not relaxed in water, and a simple model of
+# by about 25 kcal/mol, to 2.5 kcal/mol above the neutral form. In real water the zwitterion is lower. This fast calculation
+# comes close, but not all the way: it uses one geometry that was not relaxed in water, and a simple model of
 # water. **Know what your labels leave out.**
 #
-# Turn the molecule with the mouse. Is the nitrogen, which is drawn with a plus, blue?
+# Turn the molecule with the mouse. The SMILES writes a plus at the nitrogen, `[NH3+]`. Is the nitrogen blue?
 
 # %%
 shown = forms.get("zwitterion", forms["neutral"])
@@ -249,8 +252,8 @@ Molecule3D(shown, labels_of(shown)["charge"], "e")
 # ## 6. The same graph, another shape
 #
 # A quantum calculation needs positions of the nuclei, and a SMILES has none. So `xtb_labels` first made a *conformer*: one
-# of the shapes that a molecule takes by turning around its single bonds. Here are all the steps, for any random number `seed` of the
-# shape:
+# of the shapes that a molecule takes by turning around its single bonds. A *force field*, a simple formula for the energy,
+# then relaxed it. Here are all the steps. The number `seed` decides which shape you get:
 
 # %%
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
@@ -293,8 +296,8 @@ if CAN_COMPUTE:
 # %% [markdown]
 # The table rounds to three decimals, so you have just reproduced it. Now change nothing except the seed.
 #
-# **Predict before you run.** Take eight conformers of paracetamol. Their mean dipole moment is about 4 debye. How far do the smallest
-# and the largest lie apart? Write your guess.
+# **Predict before you run.** Take eight conformers of paracetamol. Their mean dipole moment is about 4.4 debye. By how much
+# do the smallest and the largest differ? Write your guess.
 
 # %%
 my_guess = ...  # in debye
@@ -315,12 +318,12 @@ reveal(my_guess, round(max(dipoles) - min(dipoles), 2), "Spread of the dipole am
 np.round(dipoles, 2)
 
 # %% [markdown]
-# There are two groups. Turning the O–H group of paracetamol by half a turn turns its dipole, and the moments of the two
-# ends of the molecule then add up or partly cancel. The graph is the same. **A network that sees only the graph must give
-# one answer for both.** Its best answer is the mean, and the scatter around it can never be learned. This is
-# the *irreducible error*.
+# There are two groups. If the O–H group of paracetamol makes half a turn, the dipole of this group turns with it. It then
+# adds to the dipole of the other end of the molecule, or cancels a part of it. The graph is the same. **A network that sees
+# only the graph must give one answer for both.** Its best answer is the mean, and the scatter around it can never be
+# learned. This is the *irreducible error*.
 #
-# How large is it for other labels? We compute several conformers of ten molecules that you know.
+# How large is it for other labels? We compute several conformers of ten well-known molecules.
 
 # %%
 KNOWN = {
@@ -380,21 +383,21 @@ best_r2 = 1 - limits.loc["dipole", "within"] / limits.loc["dipole", "total"]
 check("06.4", best_r2, limits)
 
 # %% [markdown]
-# For charges and bond orders the limit is above .99: they are set by the bonds, and hardly by the shape. That is good news
-# for graph networks, and a hint which quantum labels are worth learning from a graph.
+# For the other three labels the limit is above 0.99: charges, bond orders and the gap depend on the bonds, and hardly on
+# the shape. That is good news for graph networks. It also shows which quantum labels are worth learning from a graph.
 #
 # ## 7. One network for three levels
 #
 # Now train one network on molecules, atoms and bonds together. It has one *trunk*, the message-passing layers that all tasks share,
-# and one *head* per level, a small network that turns what the trunk says into predictions:
+# and one *head* per level, a small network that turns the vectors of the trunk into predictions:
 #
 # - the node head reads the state $h_i$ of an atom,
 # - the edge head reads both atoms and the bond: $h_i + h_j$ and $|h_i - h_j|$ do not depend on which atom comes first,
 # - the graph head reads the states of all atoms, added up or averaged.
 #
 # The *loss*, the number that training makes small, is computed in two steps. Each head takes the mean absolute error over all its
-# labels, in units of their standard deviation. Then we take the mean over the three heads. So the many atoms of a
-# molecule do not drown its one dipole.
+# labels, in units of their standard deviation. Then we take the mean over the three heads. So the many labels of atoms and
+# bonds do not drown the one dipole of a molecule.
 #
 # We keep one molecule in three, which saves time. The table shows results on test molecules of new scaffolds.
 
@@ -419,11 +422,12 @@ results["R² at most"] = [highest[task.removeprefix("xtb/")] for task in results
 results.round(3)
 
 # %% [markdown]
-# Charges and bond orders of new molecules come out well after a short training. The gap is harder, since it depends on the
-# whole molecule. The dipole is hardest.
+# After a short training, the network predicts charges and bond orders of new molecules well. The gap is harder, because it
+# depends on the whole molecule. The dipole is hardest.
 #
-# **Exercise 06.5** Is the conformer to blame for the dipole? Which share of the part that this network *does not explain*,
-# $1 - R^2$, is irreducible, $1 - R^2_{\max}$? Take both numbers of the dipole from the table `results`.
+# **Exercise 06.5** Is the conformer to blame for the poor dipole? The network leaves the part $1 - R^2$ of the variance
+# *unexplained*. The part $1 - R^2_{\max}$ is *irreducible*. Which share of the unexplained part is irreducible? Take both
+# values of R² from the row of the dipole in the table `results`.
 
 # %%
 share = ...  # between 0 and 1
@@ -434,12 +438,13 @@ share = (1 - dipole["R² at most"]) / (1 - dipole["r2"])
 check("06.5", share, results)
 
 # %% [markdown]
-# So the shape is a part of the answer, not all of it. A dipole is a *vector*: it adds up charges times positions, and
-# contributions cancel. After this short training, the network knows charges much better than how they add up.
+# So the shape explains a part of the error, not all of it. A dipole is a *vector*, the sum of charges times positions, and
+# many of its terms cancel. After this short training, the network predicts single charges much better than their sum.
 #
 # ## 8. The network against your own labels
 #
-# The fairest test: molecules that are in no table of molfm. You compute their labels, the network predicts them.
+# Here is the fairest test: molecules that are in no table of this lesson. You compute their labels, and the network predicts
+# them. (Without tblite, the cell takes test molecules from the table.)
 
 # %%
 NEW = {
@@ -473,10 +478,11 @@ from molfm.plots.predictions import atom_agreement
 atom_agreement(atoms, "computed", "predicted")
 
 # %% [markdown]
-# In our run, the largest errors are where a charge is drawn in the SMILES: the ends of the zwitterion, the nitro groups of TNT.
+# In our run, the largest errors are where the SMILES has a formal charge: at the ends of the zwitterion and in the nitro
+# groups of TNT.
 #
-# Add a molecule of your own to `NEW`: a flavour, a drug, a dye. Can you find one whose charges the network gets badly wrong? Think of
-# what the training molecules, drugs and tested chemicals, do *not* contain.
+# Add a molecule of your own to `NEW`: a flavour, a drug, a dye. Can you find one whose charges the network gets badly
+# wrong? The training molecules are drugs and other tested chemicals. Think of what these do *not* contain.
 #
 # **Look at the mistakes in the data.** Open the browser, choose the task `dipole`, click "biggest errors" and open three molecules.
 # Are they large or small, charged or neutral, stiff or flexible? (Without a running kernel you see a small preview.)
@@ -492,11 +498,11 @@ progress("06")
 # %% [markdown]
 # ## Discussion
 #
-# 1. xTB labels cost a second per molecule and can be made for any molecule. Measured toxicity costs thousands of euros. What
-#    would have to be true for the cheap labels to help with the dear ones?
+# 1. An xTB label costs about a second and can be made for nearly any molecule. A measured toxicity can cost thousands of
+#    euros. What would have to be true for the cheap labels to help with the expensive ones?
 # 2. You could give a network the positions of the atoms. Which positions would you use for a molecule that you only know as a SMILES?
 #    What would you have gained?
-# 3. Mulliken charges of two methods differ, and no experiment measures a charge of an atom directly. Is a charge then a
+# 3. Two methods give different Mulliken charges, and no experiment measures the charge of an atom directly. Is a charge then a
 #    sensible thing to learn?
 #
 # ## Quiz
@@ -511,17 +517,17 @@ progress("06")
 # **2. A table has the labels of `[CH3:1][OH:0]` as [−0.4, 0.1]. What is the charge of the carbon?**
 # <details><summary>0.1</summary>Right. The carbon has map number 1, so entry 1 belongs to it.</details>
 # <details><summary>−0.4</summary>That is entry 0, which belongs to the atom with map number 0, the oxygen. The carbon is only first in the text.</details>
-# <details><summary>It cannot be known.</summary>It can: entry k belongs to the atom with map number k.</details>
+# <details><summary>You cannot know it.</summary>You can: entry k belongs to the atom with map number k.</details>
 #
 # **3. Which label can a network that sees only the graph predict almost perfectly, in principle?**
-# <details><summary>The dipole of flexible molecules.</summary>It changes from conformer to conformer, by 3 debye in paracetamol.</details>
+# <details><summary>The dipole of flexible molecules.</summary>It changes from conformer to conformer, by up to 3 debye in paracetamol.</details>
 # <details><summary>The total energy of each single conformer.</summary>Conformers of one graph have different energies, and the network gives one answer.</details>
 # <details><summary>The charges of atoms.</summary>Right. They scatter by a few thousandths of e among conformers, which is little compared with their range.</details>
 #
 # **4. Why is the loss a mean over heads, and not over all labels?**
 # <details><summary>Because graph labels are more exact.</summary>They are not. Think of how many labels each level has.</details>
-# <details><summary>Otherwise atoms and bonds, which have more than ten times as many labels, would decide alone what is learned.</summary>Right. A mean over heads gives each level the same weight.</details>
-# <details><summary>Because the units differ.</summary>Different units are dealt with before: every label is divided by its standard deviation.</details>
+# <details><summary>Otherwise atoms and bonds, which have more than ten times as many labels, would decide almost alone what the network learns.</summary>Right. A mean over heads gives each level the same weight.</details>
+# <details><summary>Because the units differ.</summary>Units are removed before: every label is divided by the standard deviation of its task.</details>
 #
 # **5. What does a longer training do to the irreducible error?**
 # <details><summary>Nothing.</summary>Right. It is scatter that the input does not determine. Other inputs, such as positions, would be needed.</details>

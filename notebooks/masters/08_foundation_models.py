@@ -11,13 +11,13 @@
 # **You need** lessons 2 (splits, AUROC), 3 (message passing) and 7 (paired differences). **Time:** about 75 minutes; the cells
 # run for three to five of them.
 #
-# **Internet.** The first cell downloads the weights of the model once (21 MB). Without internet it ends with a
-# `DownloadError`, whose message says where to put the file by hand. Until then, you can do sections 3 and 4, which use
-# fingerprints that come with molfm. For section 5, write `model = molfm.pretrained("minimix-gine")`, a small model that comes
-# with molfm. Sections 1, 2 and 6 need the download.
+# **Internet.** The first cell downloads the weights of the model once (21 MB). Without internet it stops with a
+# `DownloadError`, whose message says where to put the file by hand. Until you have the file, you can do sections 3 and 4,
+# which use fingerprints that come with molfm. For section 5, write `model = molfm.pretrained("minimix-gine")`, a small model
+# that comes with molfm. Sections 1, 2 and 6 need the download.
 
 # %% [markdown]
-# ## 1. An early success: charges without a quantum computation
+# ## 1. An early success: charges without a quantum calculation
 
 # %%
 import numpy as np
@@ -40,7 +40,7 @@ HTML(atom_values(paracetamol, atoms["pcqm4m_g25_n4/charges_mulliken"], "e, predi
 
 # %% [markdown]
 # Red is negative, blue is positive. The oxygens are negative, and the carbon between O and N is positive, as a chemist
-# expects. The model has computed no orbital: it has read the bonds.
+# expects. The model has computed no orbitals. It has only read the atoms and bonds.
 #
 # The model is **MiniMol** (Kläser et al. 2024, [arXiv 2404.14986](https://arxiv.org/abs/2404.14986)). A *foundation model* is
 # a large network that is trained once, on many tasks, and then reused for tasks that it was not trained on. MiniMol has ten
@@ -51,9 +51,10 @@ HTML(atom_values(paracetamol, atoms["pcqm4m_g25_n4/charges_mulliken"], "e, predi
 model.tasks.groupby(["dataset", "level", "kind", "domain"], sort=False).size().rename("outputs").reset_index()
 
 # %% [markdown]
-# 3,313 outputs: effects on 978 genes in each of two cell lines (L1000), 1,328 bioassays (PCBA) and 29 quantum properties
-# (PCQM4M). The body of the network, 16 rounds of messages, is shared by all of them. Each dataset has a *head*, a small
-# network that turns the shared vector into its outputs.
+# These are 3,313 outputs: effects on 978 genes in each of two cell lines (L1000), 1,328 bioassays (PCBA) and 29 quantum
+# properties (PCQM4M). *Ordinal* labels are classes with an order, here from "strongly down" to "strongly up". All outputs
+# share the body of the network, 16 rounds of messages. Each dataset and level has a *head*, a small network that turns the
+# shared vectors into its outputs.
 #
 # Read the card of a model before you use the model, as you would with data.
 
@@ -61,8 +62,8 @@ model.tasks.groupby(["dataset", "level", "kind", "domain"], sort=False).size().r
 Markdown(model.card.split("---", 2)[-1])
 
 # %% [markdown]
-# Keep three sentences in mind: outputs have no names, molecules that you know were probably in the training data, and
-# logBB was not.
+# Keep three facts in mind: the outputs for assays and genes have no names; the molecules that you know were probably in the
+# training data; logBB was not among the training tasks.
 #
 # ## 2. Units: which outputs can you use?
 #
@@ -72,9 +73,9 @@ Markdown(model.card.split("---", 2)[-1])
 # $$\text{value} = \text{mean} + \text{std} \cdot z$$
 #
 # The authors published the weights, but not these numbers. `fit_units` recovers them by a straight line through ten
-# molecules whose labels were published. It judges each molecule by the line through the others, so `rmse`, the root of the mean squared
-# error, is an honest error in the unit of the label. `r2` is the *coefficient of determination*: 1 is perfect, and 0 is
-# as good as always predicting the mean.
+# molecules whose labels were published. It judges each molecule by the line through the others. So `rmse`, the root of the
+# mean squared error, is the error for molecules that the line has not seen, in the unit of the label. `r2` is the
+# *coefficient of determination*: 1 is perfect, and 0 is as good as always predicting the mean.
 
 # %%
 table = units[["task", "unit", "n_molecules", "std", "r2", "rmse"]].copy()
@@ -84,10 +85,12 @@ table["std"], table["rmse"] = table["std"].map("{:.2g}".format), table.rmse.map(
 table
 
 # %% [markdown]
-# HOMO and LUMO are the highest occupied and the lowest unoccupied orbital, and the gap lies between them. Names with `tddft` come from
-# time-dependent DFT, a method for excited states (DFT is explained below).
+# HOMO and LUMO are the highest occupied and the lowest unoccupied orbital, and the gap lies between them. `alpha` and `beta`
+# are the two spins of electrons. *DFT*, density functional theory, is the standard method of quantum chemistry. Names with
+# `tddft` come from time-dependent DFT, a method for excited states.
 #
-# All r2 are above 0.8, and the best at the level of molecules are those of the two total energies. Are these the best outputs?
+# All values of `r2` are above 0.8. Among the properties of whole molecules, the two total energies have the highest. Are
+# they the best outputs?
 #
 # **Exercise 08.1** A chemical reaction changes the energy by a few electronvolts (eV); breaking a C–C bond takes about
 # 3.6 eV. Which outputs with the unit eV are useless for reactions, because their error is larger than 1 eV? Give their names as a
@@ -107,8 +110,8 @@ check("08.1", useless)
 #
 # ### Charges, checked against quantum chemistry
 #
-# The ten molecules of `fit_units` may have been training data. QM9 is another dataset: its Mulliken charges come from *density
-# functional theory* (DFT), the standard method of quantum chemistry. MiniMol was not trained on QM9. molfm contains a part of it.
+# The ten molecules of `fit_units` may have been training data. QM9 is another dataset. Its Mulliken charges come from DFT,
+# too, and MiniMol was not trained on them. molfm contains a part of QM9.
 
 # %% alt="Predicted against QM9's charges of the heavy atoms of 150 molecules. They rise together, correlation .91, but many points lie far from the diagonal, and a few carbons have opposite signs."
 from molfm.plots.predictions import atom_agreement
@@ -122,23 +125,23 @@ print(f"{len(charges)} atoms: correlation {charges.MiniMol.corr(charges['DFT (QM
 atom_agreement(charges, "DFT (QM9)", "MiniMol")
 
 # %% [markdown]
-# The correlation is high, but the error is many times the 0.01 e that `fit_units` promises, and the points do not follow
-# the diagonal. Both are DFT, but with different *basis sets* (the functions from which orbitals are built), and Mulliken
+# The correlation is high, but the error is many times the 0.01 e in the table of `fit_units`, and the points do not follow the
+# diagonal. Both sets of charges belong to DFT, but to different *basis sets* (the functions from which orbitals are built). Mulliken
 # charges depend strongly on the basis set. Hover over the carbons that are far from the diagonal: most have two
 # triple bonds in a row, or three fluorines. A correlation alone would hide this. The picture shows it.
 #
 # ## 3. A fingerprint of 512 numbers
 #
 # The heads read a vector of 512 numbers per molecule: the maximum over the atoms' final states. It is a *learned
-# fingerprint*, and `model.embed(smiles)` returns it. You know two other descriptions of a molecule:
+# fingerprint*, and `model.embed(smiles)` returns it. Compare it with two other descriptions of a molecule:
 #
 # | | numbers | what they are |
 # |---|---|---|
 # | Morgan fingerprint | 2,048 | counts of the small neighbourhoods of atoms, up to two bonds wide |
-# | RDKit descriptors | about 200 | formulas by chemists: weight, polarity, rings, … |
+# | RDKit *descriptors* | about 200 | values of formulas by chemists: weight, polarity, number of rings, … |
 # | MiniMol fingerprint | 512 | learned from 3,313 tasks; single numbers have no meaning |
 #
-# How near are two molecules? The *cosine similarity* of their vectors $a$ and $b$ is 1 if they point in the same direction:
+# How similar are two molecules? The *cosine similarity* of their vectors $a$ and $b$ is 1 if they point in the same direction:
 #
 # $$\cos(a, b) = \frac{a \cdot b}{\lVert a \rVert \, \lVert b \rVert}$$
 #
@@ -159,8 +162,9 @@ def cosine(a, B):
 check("08.2", cosine)
 
 # %% [markdown]
-# Our molecules are those with a measured **logBB**: the logarithm of the ratio of a drug's concentrations in brain and
-# blood. At 0 both are equal, at −1 there is ten times less in the brain. For these molecules, molfm ships the fingerprints.
+# Our molecules are those with a measured **logBB**: the logarithm (base 10) of a drug's concentration in the brain, divided
+# by that in the blood. At 0 both are equal; at −1 the brain has a tenth of the blood's concentration. The fingerprints of
+# these molecules come with molfm.
 
 # %%
 from sklearn.metrics.pairwise import cosine_similarity
@@ -194,22 +198,25 @@ neighbours(nicotine, learned)
 neighbours(nicotine, counted)
 
 # %% [markdown]
-# The first row is MiniMol's view, the second is that of Morgan fingerprints. Write another name in place of `"nicotine"`,
-# such as `"caffeine"`, `"haloperidol"` or `"imipramine"`. Which of the two kinds of neighbours have more similar logBB values?
+# The first row shows the neighbours by MiniMol's fingerprint, the second those by Morgan fingerprints. (Some molecules
+# appear twice, with and without their stereochemistry. Neither fingerprint sees the difference.) Write another name in place
+# of `"nicotine"`, such as `"caffeine"`, `"haloperidol"` or `"imipramine"`. Which kind of fingerprint finds neighbours with
+# more similar logBB values?
 #
 # ## 4. A probe: what is the fingerprint worth with 64 labels?
 #
-# A *probe* keeps the model frozen (its weights do not change) and fits only a simple model on its fingerprint. If a simple
-# model predicts well, the knowledge is in the fingerprint. We use *ridge regression*, a linear model with a penalty on large
-# weights:
+# A *probe* keeps the model frozen (its weights do not change) and fits only a simple model on its fingerprint. If the
+# simple model predicts well, the fingerprint contains the knowledge. We use *ridge regression*, a linear model with a
+# penalty on large weights. $X$ has one fingerprint per row, $y$ the labels, $w$ the weights, and $\lambda$ sets the
+# strength of the penalty:
 #
 # $$\min_w \; \lVert y - Xw \rVert^2 + \lambda \lVert w \rVert^2$$
 #
-# A probe needs a strong opponent, and the opponent must have the same labels. Ours are *random forests* (averages of many decision trees) on Morgan
-# fingerprints and on RDKit's descriptors. Each draw takes 64 training labels of logBB; the test molecules have
-# scaffolds (ring systems with their linkers) that no training molecule has.
+# Compare a probe with a strong opponent that learns from the same labels. Ours are *random forests* (averages of many
+# decision trees) on Morgan fingerprints and on RDKit's descriptors. Each draw takes 64 training labels of logBB; the test
+# molecules have scaffolds (ring systems with their linkers) that no training molecule has.
 #
-# Descriptors take some seconds. Meanwhile, think about which of the three will win.
+# Computing the descriptors takes some seconds. Meanwhile, guess which of the three will win.
 
 # %%
 described = descriptors(known)
@@ -252,9 +259,10 @@ px.strip(long, x="R² on test", y="model", color="model", hover_data=["draw"]).u
 )
 
 # %% [markdown]
-# **Exercise 08.3** Is MiniMol better than *descriptors*? Compute the difference `MiniMol + ridge` minus `descriptors + forest` for
-# each draw. Then compute the half-width of the 95% interval of their mean, as in lesson 7: $t \cdot s / \sqrt{n}$, where $s$ is the standard
-# deviation (`ddof=1`), $n$ the number of draws, and `t = scipy.stats.t.ppf(0.975, n - 1)`.
+# **Exercise 08.3** Is MiniMol better than *descriptors*? Compute the difference `MiniMol + ridge` minus
+# `descriptors + forest` for each draw. Give the half-width of the 95% interval of the mean difference, as in lesson 7:
+# $t \cdot s / \sqrt{n}$, where $s$ is the standard deviation (`ddof=1`), $n$ the number of draws, and
+# `t = scipy.stats.t.ppf(0.975, n - 1)`.
 
 # %%
 half_width = ...  # one number
@@ -272,9 +280,10 @@ for opponent in ("Morgan + forest", "descriptors + forest"):
     print(f"MiniMol + ridge minus {opponent}: {gain.mean():+.3f} in R² (mean of {len(gain)} draws, 64 labels each)")
 
 # %% [markdown]
-# Against Morgan fingerprints, the foundation model wins clearly. Against two hundred formulas that need no training, it does not: in
-# our six draws, the difference was 0.02 in R², and its interval contained 0. Both statements are true. **Which one a paper reports depends on its choice of opponent.** (The draws share
-# one test set, so the interval covers the draw of labels, not the choice of test molecules.)
+# Against Morgan fingerprints, the foundation model wins clearly. Against two hundred formulas that need no training, you
+# cannot tell: in our six draws, the mean difference was 0.02 in R², and its interval contained 0. Both statements are true.
+# **The choice of opponent decides which one a paper reports.** (The draws share one test set, so the interval covers the
+# luck of the drawn labels, not the luck of the test molecules.)
 #
 # ## 5. Fine-tuning on 64 labels
 #
@@ -298,20 +307,20 @@ run.results.query("split == 'test' and metric in ['r2', 'mae']")[
 ].round(2)
 
 # %% [markdown]
-# (n_labels counts the test labels.) Our run reached an R² of 0.22 from 64 other labels, below all six draws of the probe. One run with one seed and few
-# steps tells you little. But it is a warning: with so few labels, a frozen fingerprint and a ridge regression are hard to beat, and
-# they take a second.
+# (n_labels counts the test labels.) Our run reached an R² of 0.22 from 64 labels of its own draw, slightly below the lowest
+# of the six draws of the probe (0.23). One run with one seed and few steps tells you little. But take it as a warning: with
+# so few labels, a ridge regression on a frozen fingerprint is hard to beat, and it takes a second.
 #
 # ## 6. Naming the nameless
 #
 # 1,328 outputs predict bioassays, but nobody published which output is which assay. Can you find out? ToxCast helps: MiniMix
-# contains 179 of its assays with names. Some of them, the TOX21 family, were also deposited in PubChem, from which
-# PCBA was made. So MiniMol has probably been trained on the very assays that we look for. Finding them is *recognition*, not prediction: it tests what
-# the model remembers.
+# contains 179 of its assays with names. The results of some of them, the TOX21 family, are also in PubChem, from which PCBA
+# was made. So MiniMol has probably been trained on the very assays that we look for. Finding them is *recognition*, not
+# prediction: it tests what the model remembers.
 #
-# The plan: take molecules with a known ToxCast label, compute all 1,328 outputs, and ask which output ranks the actives
-# first. The measure is the **AUROC**: take every pair of an active and an inactive molecule; the AUROC is the share of pairs in which
-# the active has the higher score. Equal scores count one half. 0.5 is chance, 1 is perfect.
+# The plan: take molecules with a known ToxCast label, compute all 1,328 outputs, and find the output that best ranks the
+# actives first. The measure is the **AUROC**: take every pair of an active and an inactive molecule; the AUROC is the share
+# of pairs in which the active has the higher score. Equal scores count one half. 0.5 is chance, 1 is perfect.
 #
 # **Exercise 08.4** Write it by comparing all pairs. If `high` has the scores of the actives and `low` those of the inactives,
 # `high[:, None] > low[None, :]` is a table of True and False with one cell per pair.
@@ -331,8 +340,8 @@ def auroc(scores, active):
 check("08.4", auroc)
 
 # %% [markdown]
-# Now 800 molecules, drawn from those with a label in the AhR assay. The *aryl hydrocarbon receptor* (AhR) is the protein by which cells
-# notice dioxins and other flat aromatic molecules. This takes about ten seconds on an idle computer.
+# Now we draw 800 molecules from those with a label in the AhR assay. The *aryl hydrocarbon receptor* (AhR) is the protein by
+# which cells notice dioxins and other flat aromatic molecules. This takes about ten seconds on an idle computer.
 
 # %%
 data = molfm.load("minimix")
@@ -343,8 +352,8 @@ scores = scores.drop(columns=["mol_id", "smiles"]).set_axis(chosen).set_axis(ran
 scores.shape
 
 # %% [markdown]
-# For 1,328 outputs at once, ranks are faster than pairs. With $n_1$ actives, $n_0$ inactives and $S$, the sum of the actives' ranks,
-# the AUROC is $(S - n_1(n_1+1)/2) / (n_1 n_0)$, the same number.
+# For 1,328 outputs at once, ranks are faster than pairs. The lowest score has rank 1. With $n_1$ actives, $n_0$ inactives
+# and the sum $S$ of the actives' ranks, the AUROC is $(S - n_1(n_1+1)/2) / (n_1 n_0)$. This is the same number.
 
 
 # %%
@@ -360,9 +369,9 @@ print(f"{active.sum()} of {len(active)} molecules are active")
 found.nlargest(5).round(3)
 
 # %% [markdown]
-# In our run, two outputs lead. Are these the AhR assay? First ask what chance alone would give. If you shuffle the labels, no output has
-# anything to do with them. The best of 1,328 is still above 0.5, because it is the best of many. This is the *null distribution*: what the
-# measure looks like when there is nothing to find.
+# In our run, two outputs lead. Are these the AhR assay? First ask what chance alone would give. Shuffle the labels: then no
+# output has anything to do with them. The best of 1,328 is still above 0.5, because it is the best of many. This is the
+# *null distribution*: what the measure looks like when there is nothing to find.
 
 # %%
 rng = np.random.default_rng(0)
@@ -372,9 +381,9 @@ null = (shuffled @ ranks - n1 * (n1 + 1) / 2) / (n1 * n0)  # (shuffles, outputs)
 print(f"best of 1,328 with shuffled labels: median {np.median(null.max(axis=1)):.2f}, highest {null.max():.2f}")
 
 # %% [markdown]
-# **Predict before you run.** The best output is far above everything that chance can do. But now take the *crowd*: for each molecule,
-# the mean of its ranks over all 1,328 outputs. The crowd knows nothing special about any receptor. Which AUROC does it reach for another assay,
-# the inhibition of *aromatase*, the enzyme that makes estrogens?
+# **Predict before you run.** The best output is far above everything that chance gave. But now take the *crowd*: for each
+# molecule, the mean of its ranks over all 1,328 outputs. The crowd knows nothing about any one receptor. Which AUROC does it
+# reach for another assay, the inhibition of *aromatase*, the enzyme that makes estrogens?
 
 # %%
 my_guess = ...  # between 0 and 1
@@ -391,9 +400,9 @@ reveal(my_guess, round(of_crowd, 2), "AUROC of the crowd for aromatase inhibitor
 
 # %% [markdown]
 # Some molecules are active nearly everywhere: they kill cells, stick to proteins or disturb the measurement. Chemists call
-# them *frequent hitters*. An output that simply recognizes frequent hitters gets a high AUROC in almost every assay. So shuffled labels are
-# the wrong null: they remove the receptor *and* the frequent hitters. The figure shows how much room there is between
-# chance, the crowd and the best output.
+# them *frequent hitters*. An output that simply recognizes frequent hitters gets a high AUROC in almost every assay. So
+# shuffled labels are the wrong null: they remove the receptor *and* the frequent hitters. The figure shows chance, the crowd
+# and the best outputs for AhR.
 
 # %% alt="Two histograms of AUROC for AhR activation. With shuffled labels, outputs lie between .4 and .6. With the real labels, 1,328 outputs spread from .26 to .87, median .66. The crowd reaches .72; two outputs, 1053 and 1048, stand apart at .87 and .86." slide="Beating chance is easy: most outputs do. Only two of 1,328 stand apart from the crowd for AhR"
 figure = px.histogram(
@@ -426,8 +435,9 @@ figure.update_layout(
 # %% [markdown]
 # ### Take the crowd away
 #
-# A better question: what does an output know *beyond* the crowd? For each output, we fit the line that predicts its ranks from the crowd,
-# and keep the rest, the *residual*. Then we rank the actives by the residual alone.
+# A better question: what does an output know *beyond* the crowd? For each output, we fit the line that predicts its ranks
+# from the crowd, and keep the rest, the *residual*. Then we compute the AUROC of the residual
+# alone.
 
 # %%
 centred = crowd - crowd.mean()
@@ -465,11 +475,12 @@ pd.DataFrame(rows).round(2)
 # (The receptor PXR switches on the enzymes that break down drugs. The mitochondria assay measures the loss of the
 # membrane potential of a cell's power stations.)
 #
-# "Beyond the crowd" means the AUROC of the residuals. Look at the vitamin D receptor: its best output has the highest AUROC of the table, and the crowd is almost as good. The
-# highest number is the least informative one.
+# In the table, `crowd` is the AUROC of the crowd and `best` that of the best output. "Beyond the crowd" means the AUROC of
+# the residuals. Look at the vitamin D receptor: its best output has the highest AUROC of the table, and the crowd is almost
+# as good. The highest number tells you least.
 #
-# **Exercise 08.5** A name survives if the best output beyond the crowd is also among the best two before. For which names of the table
-# does this hold? Give a list.
+# **Exercise 08.5** An assay *survives* if its best output beyond the crowd (the first of the two in the last column) is one
+# of its `best two` outputs. Which assays of the table survive? Give a list.
 
 # %%
 survivors = ...  # names from the column "assay"
@@ -479,14 +490,15 @@ survivors = [name for name in assays if after[name].idxmax() in before[name].nla
 check("08.5", survivors, before, after)
 
 # %% [markdown]
-# Surviving is necessary, not sufficient. The AhR assay of the other laboratory survives, too, and would give its name to another output,
-# although that laboratory's assay is not a Tox21 screen.
+# An assay must survive before you name an output after it, but that is not enough. The AhR assay of the other laboratory
+# survives, too, and would give its name to another output. But this assay is not a Tox21 screen, so MiniMol was probably not
+# trained on it.
 #
 # ### How sure is "AhR"?
 #
-# Four more questions to the leading output: Would other molecules give another winner (a *bootstrap*: draw molecules with
-# replacement, many times)? Which molecules are at its top? Does a second laboratory's assay of the same receptor point to it? And the
-# reverse direction: for which other assays is this output good?
+# Ask four more questions about the leading output. Would other molecules give another winner? (A *bootstrap* answers this:
+# draw molecules with replacement, many times.) Which molecules are at its top? Does a second laboratory's assay of the same
+# receptor point to it? And in the reverse direction: for which other assays is this output good?
 
 # %%
 leaders = found.nlargest(20).index
@@ -524,10 +536,12 @@ print(f"Output {winner} beyond the crowd, best of {len(reverse)} TOX21 assays wi
 pd.Series(reverse).nlargest(5).round(2)
 
 # %% [markdown]
-# An honest answer for output 1053 in our run: it stands apart with 1048 (their ranks agree almost perfectly, so they may be two readings of one screen); the
-# pair leads in most bootstrap samples; most of its top 25 are measured AhR activators, among them omeprazole; and a second laboratory's assay ranks it near the top. But the reverse
-# direction is a warning: it is as good for the inhibition of histone deacetylases (HDAC). So we write *"output 1053 very likely belongs to an AhR screen;
-# which one, we cannot tell"*. For aromatase and the vitamin D receptor, we name no output.
+# Here is an honest answer for output 1053 in our run. It stands apart together with 1048; their ranks agree almost
+# perfectly, so they may be two readings of one screen. The pair leads in most bootstrap samples. Most of the top 25
+# molecules are measured AhR activators, among them omeprazole. In a second laboratory's assay, the output is near the top.
+# But the reverse direction is a warning: output 1053 is as good for the inhibition of histone deacetylases (HDAC). So we
+# write *"output 1053 very likely belongs to an AhR screen; which one, we cannot tell"*. For aromatase and the vitamin D
+# receptor, we name no output.
 #
 # **Look at it.** Make a small dataset of your own from the 800 molecules and open it with the model. Colour the map by `AhR`, drag a lasso
 # around a group of actives, and look at the molecules below: what do they have in common? Then colour by `output`. (Without a
@@ -555,10 +569,10 @@ progress("08")
 #
 # 1. A colleague writes: "Our foundation model identifies the vitamin D assay with an AUROC of 0.97 (p < 0.002, permutation test)." What do you
 #    answer?
-# 2. The fingerprint was trained on 5 million molecules and a ridge regression on it was not clearly better than a forest on descriptors. For
-#    which kinds of task would you still expect the foundation model to win?
+# 2. The fingerprint was trained on 5 million molecules, and still a ridge regression on it was not clearly better than a
+#    forest on descriptors. For which kinds of task would you still expect the foundation model to win?
 # 3. MiniMol has probably seen the Tox21 screens. May you test it on Tox21 and report the result? What would have to be
-#    different?
+#    different for a fair test?
 #
 # ## Quiz
 #
@@ -582,9 +596,9 @@ progress("08")
 # **4. Why are shuffled labels a poor null for naming an output?**
 # <details><summary>500 shuffles are too few.</summary>More shuffles would give the same null.</details>
 # <details><summary>Shuffling changes the number of actives.</summary>It does not: only their places change.</details>
-# <details><summary>Shuffling also destroys the link to frequent hitters, which any output can use.</summary>Right. Nearly all outputs beat that null. The crowd is the better one.</details>
+# <details><summary>Shuffling also destroys the link to frequent hitters, which any output can use.</summary>Right. More than half of the outputs beat that null. The crowd is the better comparison.</details>
 #
-# **5. Output 1053 ranks AhR activators first. The model was trained on PCBA. What have you shown?**
+# **5. Output 1053 ranks most AhR activators near the top. The model was trained on PCBA. What have you shown?**
 # <details><summary>The model can predict AhR activation of new molecules.</summary>Not with these molecules: it has probably seen their labels.</details>
 # <details><summary>The model remembers a screen that is very likely an AhR screen.</summary>Right. This is recognition.</details>
 # <details><summary>Nothing.</summary>You now know what an unnamed output is about, and how sure you can be.</details>

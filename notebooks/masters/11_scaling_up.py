@@ -4,20 +4,21 @@
 # **Goals.** After this lesson you can
 #
 # - estimate disk, memory and time for a dataset before you download it,
-# - say why sparse labels and large tables need other ways of storing than one Python object per molecule,
+# - say why you should not store sparse labels and large datasets as one Python object per molecule,
 # - measure where a training step spends its time, and count its arithmetic from the sizes of the network,
 # - choose a batch size that fits into memory, and split a step over batches and devices without changing its gradient,
-# - predict with a cost model of your own how many hours a training takes on one GPU and on eight.
+# - predict, with your own cost model, how many hours a training takes on one GPU and on eight.
 #
-# **You need** lesson 3 (message passing, batches) and lesson 6 (trunk, heads, levels, loss). **Time:** about 70 minutes; the cells run for
-# about two.
+# **You need** lessons 3 (message passing, batches), 4 (positional encodings) and 6 (trunk, heads, levels, loss). **Time:**
+# about 70 minutes; the cells run for about two.
 
 # %% [markdown]
 # ## 1. An early success: the size of the largest dataset, without downloading it
 #
-# The collection that this course follows (Beaini et al. 2024, [arXiv 2310.04292](https://arxiv.org/abs/2310.04292)) has about
-# 100 million molecules and more than 3,000 tasks, in three mixes: ToyMix, LargeMix and UltraLarge. What would they take on *your*
-# computer? molfm prepares a small sample, measures its cost, and multiplies by the number of rows in the data card.
+# The collection that this course follows (Beaini et al. 2024, [arXiv 2310.04292](https://arxiv.org/abs/2310.04292)) has
+# about 100 million molecules and more than 3,000 tasks, in three mixes: ToyMix, LargeMix and UltraLarge. How much disk, time
+# and memory would they take on *your* computer? molfm prepares a small sample, measures its cost, and scales it up to the
+# number of rows in the data card.
 
 # %%
 import numpy as np
@@ -33,7 +34,7 @@ sizes = pd.concat([estimate(name).tail(1).assign(mix=name) for name in ("minimix
 sizes = sizes.set_index("mix")
 pd.DataFrame(
     {
-        "molecules (millions)": sizes["rows"] / 1e6,
+        "rows (millions)": sizes["rows"] / 1e6,
         "disk (GB)": (sizes["store"] + sizes["encodings"]) / 1e9,
         "preparing (hours)": sizes["seconds"] / 3600,
         "memory while preparing (GB)": sizes["memory"] / 1e9,
@@ -41,12 +42,14 @@ pd.DataFrame(
 ).astype(float).round(2)
 
 # %% [markdown]
-# The same table, dataset by dataset, comes from the command line: `molfm prepare largemix --dry-run`. *Preparing* means to read the
-# table, turn each SMILES into numbers for atoms and bonds (*featurizing*), and write them to disk.
+# A molecule that is in several datasets of a mix counts once in each. (So MiniMix, with 18,295 different molecules, has 0.03
+# million rows.) A command prints the same table, dataset by dataset: `molfm prepare largemix --dry-run`. *Preparing* means
+# to read the table, turn each SMILES into numbers for atoms and bonds (*featurizing*), and write them to disk.
 #
-# Look at the last column. UltraLarge has fifteen times the molecules of LargeMix and needs no more memory. (LargeMix needs most,
-# because one of its datasets has 1,328 labels per molecule.) The data are cut into *shards*, pieces of fixed size, and only a
-# few pieces are in memory at a time. This is the first rule of scaling up: **nothing may need the whole dataset in memory.**
+# Look at the last column. UltraLarge has fifteen times as many molecules as LargeMix and needs less memory. (LargeMix needs
+# most because one of its datasets has 1,328 tasks. If the dataset is not on your disk, the estimate counts all of its cells
+# as filled, so it is too high.) The data are cut into *shards*, pieces of fixed size, and only a few pieces are in memory at
+# a time. This is the first rule of scaling up: **nothing may need the whole dataset in memory.**
 #
 # ## 2. Labels: a table that is mostly empty
 #
@@ -62,9 +65,9 @@ print(
 )
 
 # %% [markdown]
-# **Look at it.** The atlas draws molecules as rows and tasks as columns. Where are the largest empty blocks, and which datasets cause
-# them? Zoom into the assays of ToxCast: are empty cells spread evenly, or in stripes? (Without a running kernel you see the
-# table of tasks.)
+# **Look at it.** The atlas draws molecules as rows and tasks as columns. Where are the largest empty blocks, and which
+# datasets cause them? Zoom into the assays of ToxCast: are the empty cells spread evenly, or do they form stripes? (Without
+# a running kernel you see the table of tasks.)
 
 # %%
 LabelAtlas(data)
@@ -73,10 +76,10 @@ LabelAtlas(data)
 # There are two ways to store such labels:
 #
 # - a **dense table**: one number of 4 bytes for every cell, empty or not;
-# - **triples**, as in molfm: for every label that exists its place (which atom, or 0 for the whole molecule; 2 bytes), its task
-#   (2 bytes) and its value (4 bytes). Empty cells take no space.
+# - **triples**, as in molfm: for every label that exists, molfm stores its place (which atom, or 0 for the whole molecule; 2 bytes),
+#   its task (2 bytes) and its value (4 bytes). Empty cells take no space.
 #
-# **Exercise 11.1** Which share of the cells must be filled so that both ways take the same space?
+# **Exercise 11.1** At which share of filled cells do both ways take the same space?
 
 # %%
 filled = ...  # a share between 0 and 1
@@ -87,18 +90,18 @@ check("11.1", filled)
 
 # %% [markdown]
 # The more datasets you join, the emptier the table. A dense table of 100 million molecules and 3,000 tasks would take
-# $10^8 \cdot 3000 \cdot 4$ bytes = 1.2 terabytes, nearly all of it empty. Missing labels cost not only space: they also have to
-# be left out of every loss again and again.
+# $10^8 \cdot 3000 \cdot 4$ bytes = 1.2 terabytes, nearly all of it empty. In a dense table, missing labels also cost time,
+# because every loss must leave them out.
 #
 # ## 3. Reading: Python objects or flat arrays
 #
-# The usual way of PyTorch Geometric is one Python object per molecule, with a few small tensors. `Batch.from_data_list` joins many of
+# PyTorch Geometric (PyG) usually keeps one Python object per molecule, with a few small tensors. `Batch.from_data_list` joins many of
 # them into one large graph. molfm keeps the atoms of *all* molecules in one long array, and a second array says where each
 # molecule starts. The arrays are *memory-mapped*: they stay on disk, and the system loads only the parts that are touched. A
 # batch is then a *gather*: a few operations that copy the wanted rows of each array.
 #
-# We count seconds of one processor core that this notebook really used (`process_time`), so other programs do
-# not disturb the measurement.
+# We count only the seconds in which a processor core worked for this notebook (`process_time`), so other programs hardly
+# disturb the measurement.
 
 # %%
 import time
@@ -150,14 +153,15 @@ print(
 )
 
 # %% [markdown]
-# Featurizing is slow because every SMILES must be parsed by RDKit. So do it once and keep the result. Making batches must
-# be done in every epoch. Here the gather wins although it also brings the labels and positional encodings, which the PyG
-# objects do not even have.
+# Featurizing is slow because every SMILES must be parsed by RDKit. So do it once and keep the result. Batches, however, must
+# be made in every epoch. Here the gather wins, although it also brings the labels and positional encodings, which the PyG
+# objects do not even have. (Section 1 gave UltraLarge more disk space than the last line, because it also counts labels and
+# positional encodings.)
 #
 # ## 4. The training step: what does a larger batch cost?
 #
-# A *step* takes a batch, predicts, computes the loss and its gradient, and changes the weights. We measure steps of the
-# same network on batches of different size.
+# A *step* takes a batch, predicts, computes the loss and its gradient, and changes the weights. We measure steps of two
+# networks, of width 32 and 128, on batches of different sizes.
 
 # %%
 from molfm.nn.checkpoints import new_model
@@ -195,8 +199,8 @@ for width in WIDTHS:
     print(f"width {width} measured")
 
 # %% [markdown]
-# **Predict before you run.** The network of width 32 needs a certain time for a batch of *one* molecule. How many times longer
-# does its step take for a batch of 256 molecules?
+# **Predict before you run.** A step of the network of width 32 takes a certain time for a batch of *one* molecule. How many
+# times as long does a step take for a batch of 256 molecules?
 
 # %%
 my_guess = ...  # times as long
@@ -209,9 +213,10 @@ times = taken[32, BATCHES[-1]] / taken[32, 1]
 reveal(my_guess, round(times, 1), f"Time of a step with {BATCHES[-1]} molecules, compared with 1 molecule", "times")
 
 # %% [markdown]
-# With one molecule, the core hardly computes. It spends its time on starting hundreds of small operations, one after another.
-# These starts cost the same for one molecule as for 256. So the time of a step with $b$ molecules is nearly
-# $t(b) = t_0 + t_1 b$, and the *throughput*, molecules per second, is
+# With one molecule, the core does little arithmetic. It spends most of its time on starting hundreds of small operations,
+# one after another. These starts cost the same for one molecule as for 256. So the time of a step with $b$ molecules is
+# nearly $t(b) = t_0 + t_1 b$, with a fixed time $t_0$ and a time $t_1$ per molecule. The *throughput*, in molecules per
+# second, is
 #
 # $$\frac{b}{t(b)} = \frac{b}{t_0 + t_1 b}$$
 #
@@ -233,20 +238,20 @@ figure.update_yaxes(type="log", dtick=1)
 
 # %% [markdown]
 # The wide network does more arithmetic per molecule, so it levels off earlier and lower. On a GPU the same picture holds, with
-# far larger batches: a GPU has thousands of arithmetic units to fill. A network that is slow on your laptop because it is *small* will
-# not become fast on a GPU.
+# far larger batches: a GPU has thousands of arithmetic units to fill. A small network with small batches spends its time on
+# starting operations. A GPU starts them no faster, so it cannot help there.
 #
 # ## 5. Counting the arithmetic
 #
-# Why is the wide network slower? One weight takes part in one multiplication and one addition for every atom that
-# it is applied to. The gradient needs the same twice: once for the states, once for the weights. This makes 6 operations per
-# weight and item:
+# Why is the wide network slower? Each weight takes part in one multiplication and one addition for every atom (or other
+# *item*) that its part of the network reads. The gradient needs the same twice: once for the states, once for the weights.
+# This makes 6 operations per weight and item, so the number of operations $C$ of a step is
 #
 # $$C \approx 6 \sum_{\text{parts}} (\text{weights of the part}) \times (\text{items that it reads})$$
 #
-# For language models, where every weight reads every token, this is the well-known $C \approx 6\,N D$ (Kaplan et al. 2020,
-# [arXiv 2001.08361](https://arxiv.org/abs/2001.08361)). In a graph network the items differ: the trunk and node heads read atoms,
-# edge heads read bonds, graph heads read molecules.
+# For language models, where every one of the $N$ weights is applied to every one of the $D$ tokens (pieces of words), this
+# is the well-known $C \approx 6\,N D$ (Kaplan et al. 2020, [arXiv 2001.08361](https://arxiv.org/abs/2001.08361)). In a graph
+# network the items differ: encoder, trunk and node heads read atoms, edge heads read bonds, graph heads read molecules.
 
 # %%
 model, optimizer = network(128)
@@ -296,15 +301,16 @@ print(f"counted: {counted / 1e9:.2f} billion operations; formula: {formula / 1e9
 print(f"the step: {speed / 1e9:.0f} billion per second; a large matrix product: {product / 1e9:.0f} billion per second")
 
 # %% [markdown]
-# The formula is good to a few percent. But the step does not reach the speed of a bare matrix product on the same core.
-# The rest of its time goes into additions, copies, activations and sums over neighbours, which the formula does not count. The ratio of
-# both speeds is called *utilization*. **Count operations to compare networks; measure seconds to plan your time.**
+# The formula is right to a few percent. But the step does not reach the speed of a bare matrix product on the same core.
+# The rest of its time goes into copies, non-linear functions and sums over neighbours, which the formula does not count.
+# The speed of the step, divided by the speed that the core can reach, is its *utilization*. **Count operations to compare
+# networks; measure seconds to plan your time.**
 #
 # ## 6. Memory: what must be kept for the gradient
 #
 # The weights need memory once for themselves, once for their gradients and twice for the averages that the optimizer
-# AdamW keeps: 4 × 4 bytes. The larger part are the *activations*: the results of all layers, which the gradient needs
-# again on the way back. PyTorch can tell what it keeps:
+# AdamW keeps: 4 × 4 bytes. Usually the larger part goes to the *activations*: the results of all layers. They are kept
+# because the gradient needs them. PyTorch can tell what it keeps:
 
 
 # %%
@@ -344,8 +350,8 @@ print(f"{per_channel:.0f} bytes of activations per atom, layer and channel")
 memory.round(1)
 
 # %% [markdown]
-# Activations grow with the number of molecules, the layers and the width. *bf16* is a floating-point format of 2 bytes instead of 4. It has
-# the range of a normal number (*float32*, 4 bytes), but only two to three significant digits:
+# Activations grow with the number of molecules, of layers and of channels (the width). *bf16* is a floating-point format of
+# 2 bytes. It has the range of a usual number (*float32*, 4 bytes), but only two to three significant digits:
 
 # %%
 for kind in (torch.float32, torch.float16, torch.bfloat16):
@@ -353,13 +359,14 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
     print(f"{kind}: {kind.itemsize} bytes, largest number {torch.finfo(kind).max:.1e}, 256 + 1 = {total:.0f}")
 
 # %% [markdown]
-# In bf16, 256 + 1 is 256. That is fine for activations, which carry noise anyway. It is not fine for sums over many numbers or for
-# weights that change by tiny amounts. So *mixed precision* (`precision="bf16-mixed"`) keeps weights, gradients and losses in
+# In bf16, 256 + 1 is 256. Activations tolerate this rounding. Sums over many numbers, and weights that change by tiny
+# amounts, do not. So *mixed precision* (`precision="bf16-mixed"`) keeps weights, gradients and losses in
 # float32. float16 has more digits, but overflows above 65,504.
 #
-# **Exercise 11.3** The published model of LargeMix (`minimol`) has 10.3 million weights and 16 layers of width 336. From a measurement
-# like the one above we take 60 bytes of activations per atom, layer and channel in float32, and 18 atoms per molecule. How many
-# molecules fit into one step on a GPU with 80 GB (80 × 10⁹ bytes)? Leave out everything else.
+# **Exercise 11.3** The published model of LargeMix (`minimol`) has 10.3 million weights and 16 layers of width 336. Assume
+# 60 bytes of activations per atom, layer and channel in float32, as measured above, and 18 atoms per molecule. Weights,
+# gradients and optimizer together take 16 bytes per weight. How many molecules fit into one step on a GPU with 80 GB (80 ×
+# 10⁹ bytes)? Leave out everything else.
 
 # %%
 largest_batch = ...  # molecules
@@ -371,13 +378,14 @@ check("11.3", largest_batch)
 # %% [markdown]
 # ## 7. One step in several pieces
 #
-# If a batch does not fit, take it in pieces: compute the gradient of each piece, add the gradients, and change the weights once.
-# This is *gradient accumulation* (`accumulate=4`). It saves memory, not time.
+# If a batch does not fit into memory, take it in pieces: compute the gradient of each piece, add the gradients, and change
+# the weights once. This is *gradient accumulation* (`accumulate=4`). It saves memory, not time.
 #
-# If you have several devices, give each a piece at the same time. This is *data parallelism*: every process has a copy of the
-# network. After each backward pass an *all-reduce* averages the gradients of all processes, so everyone gets the same gradient and
-# all copies change in the same way. Gradients travel, and a few counts of labels, but never molecules. PyTorch calls it DDP, distributed data parallel (Li et al. 2020,
-# [arXiv 2006.15704](https://arxiv.org/abs/2006.15704)).
+# If you have several devices, give each a piece at the same time. This is *data parallelism*: every process has a copy of
+# the network. After each backward pass an *all-reduce* averages the gradients of all processes, so all processes get the
+# same gradient and all copies change in the same way. Gradients and a few counts of labels travel between the devices;
+# molecules never do. PyTorch calls it DDP, distributed data parallel (Li et al. 2020, [arXiv
+# 2006.15704](https://arxiv.org/abs/2006.15704)).
 #
 # With sparse labels there is a trap. The loss is a mean over labels, and pieces have different numbers of labels.
 #
@@ -398,8 +406,9 @@ def loss_of_step(sums, counts):
 check("11.4", loss_of_step)
 
 # %% [markdown]
-# molfm shares the counts in the same way, so the number of processes changes nothing except rounding. Let us see whether this is true. The next cell trains a
-# tiny network twice: in one process, and in two processes that talk to each other. Starting processes takes a while.
+# The processes of molfm share their counts in the same way, so the number of processes changes nothing except rounding.
+# Check this. The next cell trains a tiny network twice: in one process, and in two processes that talk to each other.
+# Starting processes takes a while.
 
 # %%
 small = molfm.load("minimix", tasks=["b3db/logBB"])
@@ -422,18 +431,18 @@ for processes in (1, 2):
 pd.DataFrame(losses).T
 
 # %% [markdown]
-# The losses agree: two processes did the *same* training. On your laptop they were not faster, because both share the same cores and
-# the network is tiny. On GPUs each process has a device of its own.
+# The losses agree: two processes did the *same* training. On a laptop they are hardly faster, because both share the same
+# cores and the network is tiny. On GPUs each process has a device of its own.
 #
-# For more than one machine, the same command runs once per machine. On a cluster with the scheduler SLURM:
+# To use several machines, run the same command once on each. On a cluster, the scheduler *SLURM* does this for you:
 #
 # ```sh
 # srun molfm train largemix --name night --devices 8 --num-nodes 2 --precision bf16-mixed --batch-size 4096 --epochs 100
 # ```
 #
-# **Long runs break.** Machines fail, and clusters end jobs after their time limit. A *checkpoint* is a file with everything that is
-# needed to go on: weights, both averages of the optimizer, the position in the data and the random states. Every run writes them, and
-# `molfm.Run("night").resume()` continues from the last one. How large is it?
+# **Long runs break.** Machines fail, and clusters end jobs after their time limit. A *checkpoint* is a file with everything
+# that you need to continue: weights, both averages of the optimizer, the position in the data and the random states. Every
+# run writes them, and `molfm.Run("night").resume()` continues from the last one. How large is it?
 
 # %%
 import io
@@ -445,14 +454,14 @@ print(
 )
 
 # %% [markdown]
-# Each weight and its two averages take 4 bytes. That is small, so write checkpoints often: what you lose in a crash is the
-# time since the last one.
+# Each weight and its two averages take 4 bytes. That is little, so write checkpoints often: a crash costs you the time
+# since the last one.
 #
 # ## 8. The cost model
 #
-# Now put it together. A training sees `molecules` × `epochs` molecules. One GPU handles `rate` molecules per second. Several GPUs are
-# faster, but not by their number: they wait for each other at each all-reduce. Let `efficiency` be the share that remains, so 8
-# GPUs with an efficiency of 0.9 do the work of 7.2.
+# Now put it together. A training processes `molecules` × `epochs` molecules. One GPU processes `rate` molecules per second.
+# Eight GPUs are not quite eight times as fast, because they wait for each other at each all-reduce. Let `efficiency` be the
+# share that remains, so 8 GPUs with an efficiency of 0.9 do the work of 7.2.
 #
 # **Exercise 11.5** Write the function.
 
@@ -471,10 +480,12 @@ def hours(molecules, epochs, rate, gpus=1, efficiency=1.0):
 check("11.5", hours)
 
 # %% [markdown]
-# Apply it to 10 epochs of UltraLarge (82,071,899 training molecules, data card `pm6_83m`). The rate of your core was measured above, for the
-# network of width 128. For a GPU we *assume* 5 × 10¹² useful operations per second, 2 euros per hour and 0.7 kW. Operations per molecule come from
-# section 5: counted for the small network, and 6 × 10.3 million weights × 18 atoms for the published one.
-# **Replace assumptions by your own measurement**: rent the GPU for ten minutes, train 200 steps, and read the rate.
+# Apply it to 10 epochs of UltraLarge (82,071,899 training molecules, data card `pm6_83m`). You measured the rate of your
+# core in section 4, for the network of width 128. For a GPU we *assume* 5 × 10¹² useful operations per second, 2 euros per
+# hour and 0.7 kW. Operations per molecule come from section 5: the counted ones for the network of width 128 ("small
+# network"), and 6 × 10.3 million weights × 18 atoms for the published one. That counts every weight as if it read atoms, so
+# it is a little too high. **Replace assumptions by a measurement**: rent the GPU for ten minutes, train 200 steps, and read
+# the rate.
 
 # %%
 MOLECULES, EPOCHS = 82_071_899, 10
@@ -496,10 +507,11 @@ table["kWh on GPUs"] = np.where(on_gpu, table.hours * table.devices * KILOWATTS,
 table.round(1)
 
 # %% [markdown]
-# Eight GPUs are about seven times faster, and *dearer*: they use more GPU hours for the same training. You buy time with
-# money.
+# Eight GPUs are about seven times as fast, and *more expensive*: they use more GPU hours for the same training. You buy
+# time with money.
 #
-# Can the disk keep up? One epoch reads every molecule once, in random order. The estimate of section 1 gives the bytes per molecule.
+# Is the disk fast enough? One epoch reads every molecule once, in random order. The estimate of section 1 gives the bytes
+# per molecule.
 
 # %%
 largest = sizes.loc["ultralarge"]
@@ -508,12 +520,12 @@ demand = table["molecules per second"] * table.devices * table.efficiency * per_
 demand.round(0).rename("MB per second from disk").to_frame()
 
 # %% [markdown]
-# The *small* network on a GPU asks most of the disk, because it does little arithmetic per molecule. A good SSD manages
-# this. A hard disk, which must move its head for every molecule, does not.
+# The *small* network on a GPU needs the fastest disk, because it does little arithmetic per molecule. A good SSD is fast
+# enough. A hard disk is not: it must move its head for every molecule.
 #
-# **Guess, then see.** Open the lab. Choose a task, and set steps to 300, width to 64 and 4 layers. Note what the forecast says about weights, time
-# and memory. Now guess: what happens to each of the three if you double the width? And if you double the batch size? Then move the
-# sliders. Do not start a training. (This needs a running kernel.)
+# **Guess, then see.** Open the lab. Choose a task, and set steps to 300, width to 64 and 4 layers. Note the forecast for
+# weights, time and memory. Now guess: what happens to each of the three if you double the width? And if you double the batch
+# size? Then move the sliders. Do not start a training. (This needs a running kernel.)
 
 # %%
 TrainingLab(data)
@@ -524,7 +536,7 @@ progress("11")
 # %% [markdown]
 # ## Discussion
 #
-# 1. You have 500 euros. Would you rather train a large network once, or a small one with ten seeds? What does each tell you?
+# 1. You have 500 euros. Would you train a large network once, or a small one with ten seeds? What does each choice tell you?
 # 2. Larger batches give more molecules per second, but fewer changes of the weights per epoch. When is a faster epoch a slower
 #    training?
 # 3. UltraLarge has 83 million molecules and only quantum labels. Which question would you answer *before* you pay for training on it?
@@ -534,13 +546,13 @@ progress("11")
 # Click on an answer to see whether it is right, and why.
 #
 # **1. Why are labels stored as triples?**
-# <details><summary>Triples are more exact.</summary>The values are the same. Count the bytes of empty cells.</details>
-# <details><summary>Triples can be read without a program.</summary>Neither can be read by eye. It is about the empty cells.</details>
+# <details><summary>Triples are more exact.</summary>The values are the same. Count the bytes of the empty cells.</details>
+# <details><summary>Triples can be read without a program.</summary>You need a program for both. Think of the empty cells.</details>
 # <details><summary>Empty cells then take no memory and no time.</summary>Right. In a mix of many datasets most cells are empty.</details>
 #
 # **2. What does gradient accumulation change?**
 # <details><summary>It saves memory, and the gradient stays the same.</summary>Right. The pieces are computed one after another, and their gradients are added.</details>
-# <details><summary>It makes a step faster.</summary>The same arithmetic is done in smaller pieces, which is rather slower.</details>
+# <details><summary>It makes a step faster.</summary>It does the same arithmetic in smaller pieces, which is slightly slower.</details>
 # <details><summary>It is the same as a smaller batch.</summary>The weights change once per step, after all pieces. So the gradient is that of the large batch.</details>
 #
 # **3. What travels between the devices in data parallelism?**
@@ -549,14 +561,14 @@ progress("11")
 # <details><summary>The activations of every layer.</summary>They stay where they were computed. (Other kinds of parallelism do send them.)</details>
 #
 # **4. A step of a small network takes 20 ms for 1 molecule and 25 ms for 4. What is the best next thing to try?**
-# <details><summary>A larger batch.</summary>Right. Nearly all of the time is a fixed cost, so more molecules per step are almost free.</details>
+# <details><summary>A larger batch.</summary>Right. Most of the time is a fixed cost, so more molecules per step cost little.</details>
 # <details><summary>bf16.</summary>It makes arithmetic faster, which is a small part of this step.</details>
 # <details><summary>A faster disk.</summary>Perhaps later. The step itself is nearly idle: look at the fixed cost first.</details>
 #
 # **5. Weights stay in float32 in mixed precision. Why?**
 # <details><summary>Weights take little memory, so it does not matter.</summary>True for the memory, but it is not the reason. Think of 256 + 1.</details>
 # <details><summary>bf16 cannot store negative numbers.</summary>It can. Its weakness is the number of digits.</details>
-# <details><summary>A step changes a weight by a tiny part, which bf16 would round away.</summary>Right. With two to three digits, small changes are lost, and training stops.</details>
+# <details><summary>A step changes a weight by a tiny amount, which bf16 would round away.</summary>Right. With two to three digits, small changes are lost, and the network stops learning.</details>
 #
 # ## Further reading
 #
