@@ -14,7 +14,7 @@ import molfm
 from molfm.catalog.http import DownloadError
 
 COURSE = Path(__file__).parents[1] / "notebooks"
-MASTERS = sorted((COURSE / "masters").glob("*.py"))
+MASTERS = sorted((COURSE / "masters").glob("[0-9][0-9]_*.py"))
 MAX_BYTES = (
     2_500_000  # drawn molecules and figures, as data and as pictures; far less than one copy of plotly's library
 )
@@ -31,7 +31,7 @@ def connect(self, address):
 socket.socket.connect = connect
 """
 
-_spec = importlib.util.spec_from_file_location("build", COURSE / "build.py")
+_spec = importlib.util.spec_from_file_location("build", COURSE / "masters" / "build.py")
 build = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(build)
 
@@ -49,8 +49,8 @@ def read(folder, master):
 @lessons
 def test_the_notebooks_are_made_from_their_master(master):
     solved = build.solution(master)
-    assert sources(read(COURSE / "solutions", master)) == sources(solved), "run: python notebooks/build.py"
-    assert sources(read(COURSE, master)) == sources(build.student(solved)), "run: python notebooks/build.py"
+    assert sources(read(COURSE / "solutions", master)) == sources(solved), "run: python notebooks/masters/build.py"
+    assert sources(read(COURSE, master)) == sources(build.student(solved)), "run: python notebooks/masters/build.py"
 
 
 def test_every_notebook_has_a_master():
@@ -101,7 +101,7 @@ def test_a_saved_notebook_can_be_read_without_a_kernel(master):
     solved, student = read(COURSE / "solutions", master), read(COURSE, master)
     cells = [cell for cell in solved.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), (
-        "run: python notebooks/build.py --run"
+        "run: python notebooks/masters/build.py --run"
     )
     for notebook in (solved, student):
         outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

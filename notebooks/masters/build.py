@@ -1,10 +1,10 @@
 """Makes the notebooks of the course from their masters.
 
-    python notebooks/build.py            # write the student's and the solution notebook of every lesson
-    python notebooks/build.py 03 04      # of these lessons only
-    python notebooks/build.py --run 03   # also run the solution and save its outputs in both, with a picture beside each figure
+    python notebooks/masters/build.py            # write the student's and the solution notebook of every lesson
+    python notebooks/masters/build.py 03 04      # of these lessons only
+    python notebooks/masters/build.py --run 03   # also run the solution and save its outputs in both, with a picture beside each figure
 
-A master is `masters/NN_name.py` in jupytext's percent format. Lines from `### BEGIN SOLUTION` to `### END SOLUTION`
+A master is `NN_name.py` beside this file, in jupytext's percent format. Lines from `### BEGIN SOLUTION` to `### END SOLUTION`
 (nbgrader's markers) stand in the solution only. A cell with a plotly figure has a description in its header, which becomes
 the alternative text of the picture: `# %% alt="…"`. The figure of one cell per lesson is also saved as a slide, with this title:
 `# %% alt="…" slide="…"`. Where the course lives (badges, installation on Colab) is the Repository of pyproject.toml.
@@ -30,8 +30,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from plotly.graph_objects import Figure
 
-HERE = Path(__file__).parent
-MASTERS = sorted((HERE / "masters").glob("*.py"))
+HERE = Path(__file__).parents[1]
+MASTERS = sorted((HERE / "masters").glob("[0-9][0-9]_*.py"))
 _SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION[^\n]*\n?", re.DOTALL | re.MULTILINE)
 _ANSWERS = re.compile(r"\b(check|reveal|progress)\(")  # a cell whose output depends on the student's answer
 FIGURE, PICTURE, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
