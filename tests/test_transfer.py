@@ -10,6 +10,7 @@ import pytest
 
 import molfm
 from molfm.app.terminal import show_transfer
+from molfm.base.names import minus
 from molfm.data.splits import SPLITS
 from molfm.nn.checkpoints import body_hash
 from molfm.plots.predictions import predicted_against_measured
@@ -212,7 +213,7 @@ def test_a_finding_in_words_states_its_interval_and_detection_limit(result):
         "Adding help to the training changed the R² of aim/activity by +0.050: no visible difference. A difference below "
         "0.0042 would probably have been missed."
     )
-    assert "-0.100 to +0.200" in detail and "30 training labels" in detail and "2 paired seeds" in detail
+    assert "−0.100 to +0.200" in detail and "30 training labels" in detail and "2 paired seeds" in detail
 
 
 def test_the_first_finding_says_what_the_source_is_and_the_page_starts_with_it(result):
@@ -411,7 +412,7 @@ def test_the_matrix_shows_every_comparison_and_the_curves_show_intervals(curves)
     [cells] = matrix.data
     assert (len(cells.y), len(cells.x)) == (4, 9)
     row = curves.table.iloc[0]
-    assert f"{row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}" in cells.text[0][0]
+    assert minus(f"{row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}") in cells.text[0][0]
     assert list(cells.text[-1]) == ["undefined"] * 9
     figure = curves.figure("activity")
     assert [note.text for note in figure.layout.annotations] == ["help", "other", "all"]
@@ -458,7 +459,7 @@ def test_the_terminal_shows_one_row_per_comparison_and_counts_clear_effects(curv
     out = capsys.readouterr().out
     assert out.count("aim/activity") >= 18 and out.count("undefined: only class 0") == 18
     row = curves.table.iloc[0]
-    assert f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})" in out
+    assert minus(f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})") in out
     assert " of 36 comparisons show a clear effect" in out
 
 
