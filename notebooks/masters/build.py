@@ -47,15 +47,12 @@ def repository() -> str:
 
 
 def badges(name: str) -> str:
-    """Return the links that open a lesson on Binder and on Colab, as Markdown."""
+    """Return the links that open a lesson on Binder and on Colab, as Markdown. Pictures would be loaded from other hosts."""
     home = repository()
     path = home.removeprefix("https://github.com/")
     binder = f"https://mybinder.org/v2/gh/{path}/HEAD?urlpath=lab/tree/notebooks/{name}.ipynb"
     colab = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{name}.ipynb"
-    return (
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder}) "
-        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})"
-    )
+    return f"[Open in Binder]({binder}) · [Open in Colab]({colab})"
 
 
 def installation() -> str:

@@ -43,7 +43,7 @@ def test_the_page_fits_a_narrow_screen(page, report):
 
 def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page, lab):
     page.goto(f"{lab.partition('/lab')[0]}/lab/tree/00_quickstart.ipynb", wait_until="domcontentloaded")
-    figure = page.locator(".jp-Notebook .js-plotly-plot .main-svg").first
+    figure = page.locator(".jp-Notebook .js-plotly-plot .main-svg, .jp-Notebook .jp-RenderedImage img").first
     figure.wait_for(state="attached", timeout=90_000)
     page.locator(".jp-Notebook figure svg").first.wait_for(state="attached")  # cells are drawn one after the other
     page.get_by_text("Run", exact=True).click()
@@ -51,4 +51,4 @@ def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page,
     last = page.locator(".jp-CodeCell").last
     last.get_by_text("[*]:", exact=True).wait_for(timeout=60_000)
     # A failing cell cancels the cells after it, and their prompts stay empty.
-    last.get_by_text(re.compile(r"^\[\d+\]:$")).wait_for(timeout=300_000)
+    last.get_by_text(re.compile(r"^\[\d+\]:$")).first.wait_for(timeout=300_000)
