@@ -35,7 +35,7 @@ MASTERS = sorted((HERE / "masters").glob("[0-9][0-9]_*.py"))
 _SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION[^\n]*\n?", re.DOTALL | re.MULTILINE)
 _ANSWERS = re.compile(r"\b(check|reveal|progress)\(")  # a cell whose output depends on the student's answer
 FIGURE, PICTURE, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
-WIDTH, HEIGHT, SCALE = 900, 450, 1.5  # of pictures, where a figure has no size of its own
+WIDTH, HEIGHT = 800, 450  # of pictures: JupyterLab shows them in their own size, and its column may be as narrow
 SILENT_SECONDS = 5  # without a word to the reader
 _RATE = r"\d+%|[/?](s|it)\b"  # what a progress bar shows
 _KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -189,8 +189,8 @@ def draw(output: NotebookNode, alt: str) -> Figure:
         raise ValueError(f'A figure needs a description: write # %% alt="…" above its cell.\n{str(output)[:300]}')
     data = {key: output.data[FIGURE][key] for key in ("data", "layout")}
     figure = plotly.io.from_json(plotly.io.json.to_json_plotly(data), skip_invalid=True)
-    size = {"width": figure.layout.width or WIDTH, "height": figure.layout.height or HEIGHT}
-    picture = figure.to_image("png", scale=SCALE, **size)
+    size = {"width": WIDTH, "height": figure.layout.height or HEIGHT}
+    picture = figure.to_image("png", **size)
     output.data[PICTURE] = base64.b64encode(picture).decode()
     output.metadata[PICTURE] = {"alt": alt} | size
     return figure

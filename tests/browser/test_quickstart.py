@@ -41,9 +41,16 @@ def test_the_page_fits_a_narrow_screen(page, report):
     assert width <= 420
 
 
-def test_the_notebook_shows_its_saved_molecules_in_jupyterlab_and_runs_there(page, lab):
+def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page, lab):
     page.goto(f"{lab.partition('/lab')[0]}/lab/tree/00_quickstart.ipynb", wait_until="domcontentloaded")
     page.locator(".jp-Notebook figure svg").first.wait_for(state="attached", timeout=90_000)
+    figure = page.locator(".jp-Notebook .jp-RenderedPlotly img").first  # the saved picture, until the cell runs
+    for _ in range(60):  # cells are drawn when they come into view
+        if figure.count():
+            break
+        page.locator(".jp-WindowedPanel-outer").first.evaluate("node => node.scrollBy(0, 600)")
+        page.wait_for_timeout(250)
+    assert 0 < figure.evaluate("img => img.naturalWidth") <= figure.evaluate("img => img.parentElement.clientWidth")
     page.get_by_text("Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last
