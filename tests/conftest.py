@@ -1,3 +1,5 @@
+import shutil
+
 """Fixtures: a cache of this session's own, and a toy dataset whose every label is known by construction."""
 
 import pandas as pd
@@ -24,6 +26,21 @@ TOY_TASKS = {
     "element": {"level": "node", "domain": "quantum", "description": "atomic number"},
     "order": {"level": "edge", "domain": "quantum", "description": "bond order, 1.5 where aromatic"},
 }
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser, or a skip with the reason."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on the path")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from molfm.lessons import Hint, budget, check, progress, reveal
-from molfm.lessons.answers import array, call, names, number, word
+from molfm.lessons import budget, check, progress, reveal
+from molfm.lessons.answers import Hint, array, call, names, number, word
 from molfm.lessons.checks import _exercises
 
 LESSONS = sorted(path.stem[-2:] for path in Path(inspect.getfile(check)).parent.glob("lesson_*.py"))
@@ -79,6 +79,36 @@ def test_hints_about_a_function_name_the_mistake():
         assert hint in check("03.2", wrong).message
     assert "failed with KeyError" in check("03.2", lambda h, edge_index: {}["h"]).message
     assert "without calling it" in check("03.2", 3).message
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda t, s, n: t * s / n**0.5, None),
+        (lambda t, s, n: 2 * t * s / n**0.5, "whole width"),
+        (lambda t, s, n: s / n**0.5, "standard error"),
+        (lambda t, s, n: 1.96 * s / n**0.5, "1.96"),
+        (lambda t, s, n: t * s * ((n - 1) / n) ** 0.5 / n**0.5, "ddof=1"),
+        (lambda t, s, n: t * s, "√n"),
+        (lambda t, s, n: 0.1234, "Half of the width"),
+    ],
+)
+def test_each_way_to_a_wrong_interval_has_its_own_hint(change, hint):
+    d = np.array([0.01, 0.04, -0.02, 0.03])
+    half = change(3.1824, d.std(ddof=1), len(d))
+    for verdict in (
+        check("05.6", [d.mean() - half, d.mean() + half], d),
+        check("07.2", (d.mean() - half, d.mean() + half), d),
+    ):
+        assert bool(verdict) == (hint is None)
+        assert hint is None or hint in verdict.message
+
+
+def test_empty_cells_that_become_inactive_change_the_share_of_actives():
+    assert check("02.2", 75 / 1200, 75, 600, 1200)
+    assert "among the labels" in check("02.2", 75 / 600, 75, 600, 1200).message
+    assert "percent" in check("02.2", 6.25, 75, 600, 1200).message
+    assert "not by the empty ones" in check("02.2", 75 / 800, 75, 400, 1200).message
 
 
 def test_progress_counts_the_last_verdict_of_each_exercise():

@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -154,33 +152,22 @@ def test_the_description_of_a_figure_reaches_the_page(site):
     assert 'alt="Bars of R² on test atoms against the number of layers' in text
 
 
-@cache
-def _chromium():
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-def test_pages_fit_a_phone_in_both_themes_and_stay_at_home(site, pages):
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    if _chromium() is None:
-        pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on the path")
+def test_pages_fit_a_phone_in_both_themes_and_stay_at_home(chromium, pages):
     asked, wide, errors = set(), [], []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", "--disable-gpu"])
-        for scheme in ("light", "dark"):
-            context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-            context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
-            page = context.new_page()
-            page.on("request", lambda request: asked.add(request.url))
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            for path in pages:
-                if "interactive" in path.parts:  # seen in the page around it
-                    continue
-                page.goto(path.as_uri(), wait_until="load")
-                assert page.locator("html").get_attribute("data-theme") == scheme
-                width = page.evaluate("document.documentElement.scrollWidth")
-                if width > 390:
-                    wide.append((str(path.relative_to(site)), width))
-            context.close()
-        browser.close()
+    for scheme in ("light", "dark"):
+        context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+        context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
+        page = context.new_page()
+        page.on("request", lambda request: asked.add(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        for path in pages:
+            if "interactive" in path.parts:  # seen in the page around it
+                continue
+            page.goto(path.as_uri(), wait_until="load")
+            assert page.locator("html").get_attribute("data-theme") == scheme
+            width = page.evaluate("document.documentElement.scrollWidth")
+            if width > 390:
+                wide.append((path.name, width))
+        context.close()
     outside = {url for url in asked if not url.startswith(("file:", "data:", "blob:", MATHJAX))}
     assert (outside, wide, errors) == (set(), [], [])

@@ -12,7 +12,6 @@ from generate.pages import ROOT, Pages, table, toctree
 
 NOTEBOOKS = ROOT / "notebooks"
 PICTURE, FIGURE, WIDGET = "image/png", "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
-_BADGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]")  # a linked picture from another host
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,8 @@ def page(notebook: NotebookNode, download: str) -> NotebookNode:
             for output in cell.outputs:
                 _described(cell, output)
         else:
-            cell.source = _BADGE.sub(r"[\1]", cell.source)
             # Raw HTML, such as the answers of a quiz, may contain equations.
             cell.source = cell.source.replace("<details>", '<details class="mathjax_process">')
-            for name, kinds in cell.get("attachments", {}).items():
-                (kind, content), *_ = kinds.items()
-                cell.source = cell.source.replace(f"attachment:{name}", f"data:{kind};base64,{content}")
     first = notebook.cells[0]
     link = f"{{download}}`Download the notebook <{download}>`"
     first.source = re.sub(r"^\[Open in .*$", rf"\g<0> {link}", first.source, flags=re.MULTILINE)

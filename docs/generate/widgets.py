@@ -1,6 +1,5 @@
 """The widgets as interactive pages, made by `to_html` from MiniMix, and their colours for the site."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from molfm.widgets.shared import MixWidget
 import molfm
 from generate.pages import ROOT, Pages
 from molfm.base.colors import THEMES
-from molfm.base.files import home
+from molfm.base.files import home, is_fast
 from molfm.data.mix import Mix
 from molfm.lessons import budget
 
@@ -84,7 +83,7 @@ def generate(pages: Pages) -> str:
         pages.write(f"widgets/{widget.name}.md", text)
         print(f"  {widget.title}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
     pages.write("_static/colors.css", _colors())
-    return f"{len(WIDGETS)} interactive pages{' (MOLFM_FAST: small)' if os.environ.get('MOLFM_FAST') == '1' else ''}"
+    return f"{len(WIDGETS)} interactive pages{' (MOLFM_FAST: small)' if is_fast() else ''}"
 
 
 def _shown(widget: Widget) -> str:

@@ -5,13 +5,12 @@ is all quantum tasks of MiniMix, at graph, atom and bond level. The second study
 property, from the frozen fingerprints of a foundation model. These are shipped with the package, so nothing is downloaded.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from molfm.base.files import write_text
+from molfm.base.files import is_fast, write_text
 from molfm.chem.drawing import molecule_grid
 from molfm.data.mix import Mix, load
 from molfm.explore.label_map import LabelMap
@@ -49,12 +48,8 @@ _PICTURED = (
 )
 
 
-def _is_fast() -> bool:
-    return os.environ.get("MOLFM_FAST") == "1"
-
-
 def _size(full: bool) -> str:
-    return "fast" if _is_fast() else "full" if full else "default"
+    return "fast" if is_fast() else "full" if full else "default"
 
 
 def budget(full: bool = False) -> dict:
@@ -143,7 +138,7 @@ def run(
     result = transfer(mix, [TARGETS], [SOURCE], progress=progress, **budget(full))
     found = probe(full, progress)
     title = "Does learning quantum chemistry help to predict what chemicals do to cells?"
-    if _is_fast():
+    if is_fast():
         title += " (a test run, too short to mean anything)"
     page = transfer_page(result, title, "molfm quickstart --full" if full else "molfm quickstart", found, _data(mix))
     write_text(Path(out), page)

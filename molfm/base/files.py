@@ -20,6 +20,11 @@ def home() -> Path:
     return Path(os.environ.get("MOLFM_HOME") or platformdirs.user_cache_dir("molfm", appauthor=False))
 
 
+def is_fast() -> bool:
+    """Return whether `MOLFM_FAST=1` asks for runs that take seconds and mean nothing, for tests."""
+    return os.environ.get("MOLFM_FAST") == "1"
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits."""
     with open(path, "rb") as file:

@@ -2,7 +2,6 @@
 
 import plotly.io
 
-from molfm.lessons.answers import Hint
 from molfm.lessons.checks import budget, check, progress, reveal
 from molfm.plots.style import SERIES_COLORS
 
@@ -10,4 +9,4 @@ from molfm.plots.style import SERIES_COLORS
 plotly.io.templates["molfm"] = {"layout": {"colorway": SERIES_COLORS, "height": 380}}
 plotly.io.templates.default = "plotly_white+molfm"
 
-__all__ = ["Hint", "budget", "check", "progress", "reveal"]
+__all__ = ["budget", "check", "progress", "reveal"]

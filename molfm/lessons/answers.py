@@ -26,6 +26,44 @@ def near(answer: float, expected: float, tolerance: float) -> bool:
     return abs(answer - expected) <= tolerance
 
 
+def share(answer: Any, true: float) -> float:
+    """Return an answer as a share. The right one in percent gets a hint."""
+    found = number(answer)
+    if near(found, 100 * true, 0.5):
+        raise Hint("That is in percent. Give a share between 0 and 1.")
+    return found
+
+
+def check_half_width(found: float, differences: Sequence[float]) -> None:
+    """Raise a hint unless a number is half the width of Student's 95% interval of the mean of some differences."""
+    from scipy import stats
+
+    values = np.asarray(differences, float)
+    n, spread = len(values), values.std(ddof=1)
+    t, error = stats.t.ppf(0.975, n - 1), spread / np.sqrt(n)
+
+    def is_(value: float) -> bool:
+        return near(found, value, max(1e-4, 0.005 * value))
+
+    if is_(t * error):
+        return
+    if is_(2 * t * error):
+        raise Hint("That is the whole width of the interval. Half of it is on each side of the mean.")
+    if is_(error):
+        raise Hint("That is the standard error s / √n. Multiply it by t.")
+    if is_(1.96 * error) or is_(2 * error):
+        raise Hint("1.96 is the factor for many values. With few, it is larger: scipy.stats.t.ppf(0.975, n - 1).")
+    if is_(t * values.std() / np.sqrt(n)):
+        raise Hint("NumPy's std divides by n. Use ddof=1, so that it divides by n − 1.")
+    if is_(t * spread) or is_(spread):
+        raise Hint("Divide by √n: the mean of n values scatters less than a single one.")
+    if is_(stats.t.ppf(0.95, n - 1) * error):
+        raise Hint("0.95 leaves 5% above the interval alone. For 2.5% on each side, use 0.975.")
+    if is_(stats.t.ppf(0.975, n) * error):
+        raise Hint("Student's t has n − 1 degrees of freedom, because the mean was computed from the same values.")
+    raise Hint(f"Half of the width is t · s / √n. Here n = {n} and s = {spread:.4f}.")
+
+
 def word(answer: Any, choices: Sequence[str]) -> str:
     """Return an answer as one of several words, whatever its capitals and spaces."""
     if not isinstance(answer, str) or answer.strip().lower() not in [choice.lower() for choice in choices]:

@@ -1,6 +1,6 @@
 """Exercises of the quickstart."""
 
-from molfm.lessons.answers import Hint, near, number, word
+from molfm.lessons.answers import Hint, near, share, word
 
 
 def exercise_1(answer):
@@ -25,12 +25,10 @@ def exercise_2(answer):
     labels = mix.tasks[["n_train", "n_val", "n_test"]].to_numpy().sum()
     cells = int(mix.molecules.datasets.str.contains("toxcast").sum()) * len(mix.tasks)
     filled = float(labels / cells)
-    share = number(answer)
-    if near(share, filled, 0.005) and not near(filled, 1 - filled, 0.01):
+    empty = share(answer, 1 - filled)
+    if near(empty, filled, 0.005):
         raise Hint("That is the share of cells that hold a label. The question asks for the empty ones.")
-    if near(share, 100 * (1 - filled), 1):
-        raise Hint("That is in percent. Give a share between 0 and 1.")
-    if not near(share, 1 - filled, 0.01):
+    if not near(empty, 1 - filled, 0.01):
         raise Hint("Multiply molecules by assays: so many cells. Which share of them is without a label?")
     return f"{1 - filled:.0%} of {cells:,} cells are empty."
 

@@ -1,6 +1,6 @@
 """Exercises of lesson 1: molecules as graphs."""
 
-from molfm.lessons.answers import Hint, call, names, near, number
+from molfm.lessons.answers import Hint, call, names, near, number, share
 
 _ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 _PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
@@ -101,21 +101,20 @@ def exercise_5(answer, data):
     from molfm.explore.lookup import Lookup
     from molfm.explore.search import search
 
-    share, smiles, n = number(answer), data.molecules.smiles, len(data)
+    smiles, n = data.molecules.smiles, len(data)
     hits = search(Lookup(data), "[#16]", "substructure", np.arange(n))
     true = sum(len(chunk.molecules) for chunk in hits) / n
-    if near(share, 100 * true, 0.1):
-        raise Hint("That is in percent. Give the share as a number between 0 and 1.")
-    if near(share, n * true, 1):
+    part = share(answer, true)
+    if near(part, n * true, 1):
         raise Hint(f"That is the number of molecules. Divide it by {n:,}, the number of all molecules.")
     capital, either = (smiles.str.contains(letter, regex=True).mean() for letter in ("S", "[Ss]"))
-    if near(share, capital, 0.002):
+    if near(part, capital, 0.002):
         raise Hint("Did you look for the letter S? Aromatic sulfur is a small s, and Si, Sn and Se begin with S, too.")
-    if near(share, either, 5e-4) and not near(true, either, 5e-4):
+    if near(part, either, 5e-4) and not near(true, either, 5e-4):
         raise Hint("Did you look for the letters S and s? Si (silicon), Sn (tin) and Se (selenium) have them, too.")
-    if not 0 <= share <= 1:
+    if not 0 <= part <= 1:
         raise Hint("A share lies between 0 and 1.")
-    if not near(share, true, 5e-4):
+    if not near(part, true, 5e-4):
         raise Hint("Count each molecule once, however many sulfur atoms it has. The pattern is [#16].")
     return f"{n * true:,.0f} of {n:,} molecules, {true:.1%}."
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molfm.lessons.answers import Hint, call, names, near, number
+from molfm.lessons.answers import Hint, call, names, near, number, share
 
 
 def exercise_1(answer):
@@ -21,20 +21,21 @@ def exercise_1(answer):
     return "10 to the power of −0.3 is 0.50: half as much in the brain as in the blood."
 
 
-def exercise_2(answer, data):
-    """Add all labels of the three splits, divide by the number of cells, and subtract from 1."""
-    empty, tasks = number(answer), data.tasks[data.tasks.dataset == "toxcast"]
-    cells = int(data.molecules["split:toxcast"].notna().sum()) * len(tasks)
-    full = tasks[["n_train", "n_val", "n_test"]].to_numpy().sum() / cells
-    if near(empty, full, 0.002):
-        raise Hint("That is the share of cells with a label. Which share is empty?")
-    if near(empty, 1 - tasks.n_train.sum() / cells, 0.002):
-        raise Hint("You have counted the training labels only. Add n_val and n_test.")
-    if near(empty, 100 * (1 - full), 0.5):
-        raise Hint("That is in percent. Give the share as a number between 0 and 1.")
-    if not near(empty, 1 - full, 0.005):
-        raise Hint("Cells: molecules times assays. Labels: the sums of n_train, n_val and n_test over all assays.")
-    return f"{1 - full:.1%} of {cells:,} cells are empty."
+def exercise_2(answer, hits, n_labels, n_cells):
+    """The actives stay the same. What they are divided by becomes larger."""
+    measured, filled = float(hits / n_labels), float(hits / n_cells)
+    found = share(answer, filled)
+    if near(found, measured, 0.002):
+        raise Hint("That is the share among the labels. With all cells filled, there are more of them.")
+    if near(found, float(n_labels / n_cells), 0.002):
+        raise Hint("That is the share of cells that hold a label. How many of all cells hold a 1?")
+    if near(found, float(hits / (n_cells - n_labels)), 0.002):
+        raise Hint("Divide by all cells, not by the empty ones: both kinds are in the colleague's table.")
+    if near(found, hits, 1):
+        raise Hint("That is the number of actives. Divide it by the number of cells.")
+    if not near(found, filled, 0.001):
+        raise Hint("Which number of cells holds a 1 before and after? And how many cells are filled afterwards?")
+    return f"{measured:.1%} became {filled:.1%}: half of the table now says 'inactive', and nobody has measured it."
 
 
 def exercise_3(answer, data):
@@ -89,26 +90,24 @@ def exercise_5(answer, data):
         raise Hint("Mind the sign and the logarithm: look at the smallest logBB of class 1.")
     if not high < threshold <= low + 1e-6:
         raise Hint(f"With this t, the rule agrees for {agree:.1%} of the molecules. It can be 100%.")
-    return f"Class 1 begins at {low:g}, class 0 ends at {high:.2f}. The rule agrees for all {both.sum():,} molecules.".replace(
-        "-", "−"
-    )
+    return f"Class 1 begins at {low:g}, class 0 ends at {high:.2f}. The rule agrees for all {both.sum():,} molecules."
 
 
 def exercise_6(function):
     """np.isin(a, b) says for each element of a whether it is in b."""
     train, test = np.array([1, 1, 1, 1, 2, 3, 5, 6, 7, 8]), np.array([1, 1, 4, 9])
-    share = number(call(function, train, test))
-    if near(share, 4 / 10, 1e-9):
+    part = number(call(function, train, test))
+    if near(part, 4 / 10, 1e-9):
         raise Hint("You count the training molecules whose group is in the test. Count test molecules.")
-    if near(share, 1 / 3, 1e-9) or near(share, 1 / 4, 1e-9):
+    if near(part, 1 / 3, 1e-9) or near(part, 1 / 4, 1e-9):
         raise Hint("You count groups. Two test molecules may share a group: count molecules.")
-    if near(share, 2, 1e-9):
+    if near(part, 2, 1e-9):
         raise Hint("That is a number of molecules. Divide it by the number of test molecules.")
-    if near(share, 2 / 10, 1e-9):
+    if near(part, 2 / 10, 1e-9):
         raise Hint("Divide by the number of test molecules, not of training molecules.")
-    if not near(share, 0.5, 1e-9):
+    if not near(part, 0.5, 1e-9):
         raise Hint(
-            f"With training groups {train.tolist()} and test groups {test.tolist()}, it is 2 of 4; yours is {share:g}."
+            f"With training groups {train.tolist()} and test groups {test.tolist()}, it is 2 of 4; yours is {part:g}."
         )
     if not near(number(call(function, train[:3], test[2:])), 0, 1e-9):
         raise Hint("With no common group, the share is 0; yours is not.")

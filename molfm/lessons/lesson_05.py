@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molfm.lessons.answers import Hint, array, call, near, number
+from molfm.lessons.answers import Hint, array, call, check_half_width, near, number, share
 
 
 def exercise_1(answer):
@@ -23,16 +23,14 @@ def exercise_1(answer):
 
 def exercise_2(answer):
     """Let f be the filled share. A table of n cells takes 4 · n bytes as an array, and 8 · f · n as triples."""
-    share = number(answer)
-    if near(share, 50, 1e-9):
-        raise Hint("Give a share between 0 and 1, not percent.")
-    if near(share, 2, 1e-9):
+    filled = share(answer, 0.5)
+    if near(filled, 2, 1e-9):
         raise Hint("A triple is twice as large as a cell. So how many triples may there be per cell?")
-    if near(share, 1 / 3, 0.01):
+    if near(filled, 1 / 3, 0.01):
         raise Hint("With 12 bytes per triple that would be right. molfm's triples take 2 + 2 + 4 bytes.")
-    if near(share, 0.25, 1e-9):
+    if near(filled, 0.25, 1e-9):
         raise Hint("Check at 0.25: 100 cells take 400 bytes, and 25 triples 200. There is still room for more triples.")
-    if not near(share, 0.5, 1e-6):
+    if not near(filled, 0.5, 1e-6):
         raise Hint("Take 100 cells: 400 bytes as an array. How many triples of 8 bytes fit into 400 bytes?")
     return "4 bytes for each cell against 8 for each label: equal when half of the cells are filled."
 
@@ -56,11 +54,9 @@ def exercise_3(answer):
 
 def exercise_4(answer, data):
     """Divide the training labels of b3db/logBB by those of both tasks of b3db."""
-    part = number(answer)
     table = data.tasks.set_index("task").n_train
     few, many = int(table["b3db/logBB"]), int(table["b3db/BBB"])
-    if near(part, 100 * few / (few + many), 0.1):
-        raise Hint("Give a share between 0 and 1, not percent.")
+    part = share(answer, few / (few + many))
     if near(part, few / many, 1e-3):
         raise Hint("You divided by BBB's labels only. Divide by those of both tasks.")
     if near(part, many / (few + many), 1e-3):
@@ -107,29 +103,12 @@ def exercise_5(function):
 def exercise_6(answer, difference):
     """Compute mean ± t · std / √n of the values in `difference`, and give both ends as [low, high]."""
     low, high = array(answer, (2,))
-    from scipy.stats import t
-
-    values = np.asarray(difference, float)
-    n, mean, std = len(values), values.mean(), values.std(ddof=1)
-    point = t.ppf(0.975, n - 1)
-    half = point * std / np.sqrt(n)
+    mean = float(np.mean(difference))
     if low > high:
         raise Hint("Give the lower end first.")
     if not near((low + high) / 2, mean, 1e-4):
         raise Hint(f"The middle of an interval of this kind is the mean of the differences, {mean:.4f}.")
-    found = (high - low) / 2
-    if near(found, point * std, 1e-5):
-        raise Hint("Divide by √n: the mean of n differences scatters less than one difference.")
-    if near(found, std / np.sqrt(n), 1e-5):
-        raise Hint("That is one standard error. Multiply it by the t value.")
-    if near(found, 1.96 * std / np.sqrt(n), 1e-4):
-        raise Hint("1.96 is for many seeds. For few, Student's t is larger.")
-    if near(found, point * values.std() / np.sqrt(n), 1e-6):
-        raise Hint("Use the standard deviation with n − 1, as pandas does. NumPy needs ddof=1.")
-    if near(found, t.ppf(0.95, n - 1) * std / np.sqrt(n), 1e-5):
-        raise Hint("2.5% are left out on each side, so take the 97.5% point.")
-    if not near(found, half, 1e-3 * max(half, 1e-6) + 1e-6):
-        raise Hint(f"Half its width is t · s / √n, with n = {n} and s = {std:.4f}.")
+    check_half_width((high - low) / 2, difference)
     if low > 0:
         return "The interval lies above 0: in this experiment, the other assays help."
     if high < 0:

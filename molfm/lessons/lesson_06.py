@@ -3,7 +3,7 @@
 import numpy as np
 from rdkit import Chem
 
-from molfm.lessons.answers import Hint, array, call, near, number
+from molfm.lessons.answers import Hint, array, call, near, number, share
 
 _PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 _AMIDE = "[CX3;$(C=O)]-[NX3]"
@@ -112,23 +112,21 @@ def exercise_4(answer, limits):
 
 def exercise_5(answer, results):
     """Read two values of R² from the row xtb/dipole, and turn each into what is left to 1."""
-    share = number(answer)
     most, r2 = (float(results.loc["xtb/dipole", name]) for name in ("R² at most", "r2"))
     right = (1 - most) / (1 - r2)
-    if near(share, right, 0.01):
+    part = share(answer, right)
+    if near(part, right, 0.01):
         return (
             f"{right:.0%} of what the network misses comes from the shape. A better network could still learn the rest."
         )
-    if near(share, 1 / right, 0.005):
+    if near(part, 1 / right, 0.005):
         raise Hint("Your fraction is upside down. The answer is a share, so it is between 0 and 1.")
-    if near(share, r2 / most, 0.003):
+    if near(part, r2 / most, 0.003):
         raise Hint("That is the explained part, compared with what could be explained. Use 1 − R² for both numbers.")
-    if near(share, 1 - most, 0.003):
+    if near(part, 1 - most, 0.003):
         raise Hint("That is the irreducible part itself. Divide it by the part that this network does not explain.")
-    if near(share, 1 - r2, 0.003):
+    if near(part, 1 - r2, 0.003):
         raise Hint("That is what this network does not explain. Which share of it is irreducible?")
-    if near(share, most - r2, 0.003):
+    if near(part, most - r2, 0.003):
         raise Hint("That is what a better network could still gain. The question asks for the other part, as a share.")
-    if near(share, 100 * right, 0.6):
-        raise Hint("Give a number between 0 and 1, not percent.")
     raise Hint("Two parts, both of the form 1 − R²: one with the limit of the table, one with r2 of the network.")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molfm.lessons.answers import Hint, array, names, near, number
+from molfm.lessons.answers import Hint, array, check_half_width, names, near, number
 
 _UNFAIR = {
     "A": "A: equal epochs are not equal updates. What does the arm with more data get twenty times as often?",
@@ -26,44 +26,19 @@ def exercise_1(answer):
 
 def exercise_2(answer, d):
     """Compute the mean, add and subtract t · s / √n, and give both as (low, high)."""
-    from scipy import stats
-
     if isinstance(answer, int | float | np.number):
         raise Hint("That is one number. The interval has two ends: give (low, high).")
     low, high = array(answer, (2,))
-    n, mean = len(d), d.mean()
-    t, error = stats.t.ppf(0.975, n - 1), d.std(ddof=1) / np.sqrt(n)
+    half, middle, mean = (high - low) / 2, (high + low) / 2, float(d.mean())
     if low > high:
         raise Hint("The lower end comes first: (low, high).")
-    half, middle = (high - low) / 2, (high + low) / 2
-
-    def is_(value):
-        return near(half, float(value), max(1e-4, 0.005 * abs(float(value))))
-
     if not near(middle, mean, max(1e-4, 0.01 * half)):
         raise Hint(
             f"The middle of your interval is {middle:.3f}. It should be the mean of the differences, {mean:.3f}."
         )
-    if is_(t * error):
-        where = "contains 0: these seeds cannot tell" if low <= 0 <= high else "does not contain 0"
-        return f"{low:+.3f} to {high:+.3f}. The interval {where}."
-    if is_(t * d.std(ddof=0) / np.sqrt(n)):
-        raise Hint("NumPy's std divides by n. Use ddof=1, so that it divides by n − 1.")
-    if is_(1.96 * error) or is_(2 * error):
-        raise Hint("1.96 is the factor for many seeds. With few, it is larger: stats.t.ppf(0.975, n - 1).")
-    if is_(error):
-        raise Hint("That is the mean ± the standard error s / √n. Multiply it by t.")
-    if is_(t * d.std(ddof=1)):
-        raise Hint("You forgot √n: the mean of n seeds scatters less than a single seed.")
-    if is_(stats.t.ppf(0.95, n - 1) * error):
-        raise Hint("0.95 leaves 5% above the interval alone. For 2.5% on each side, use 0.975.")
-    if is_(stats.t.ppf(0.975, n) * error):
-        raise Hint(
-            "The t distribution has n − 1 degrees of freedom, because the mean was computed from the same differences."
-        )
-    raise Hint(
-        "The middle is right, the width is not. Half of it is stats.t.ppf(0.975, n - 1) * d.std(ddof=1) / np.sqrt(n)."
-    )
+    check_half_width(half, d)
+    where = "contains 0: these seeds cannot tell" if low <= 0 <= high else "does not contain 0"
+    return f"{low:+.3f} to {high:+.3f}. The interval {where}."
 
 
 def exercise_3(answer):

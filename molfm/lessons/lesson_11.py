@@ -6,21 +6,22 @@ from molfm.lessons.answers import Hint, call, near, number
 
 
 def exercise_1(answer):
-    """Let f be the share of filled cells. A cell of the dense table takes 4 bytes, a label as a triple 2 + 2 + 4."""
-    share = number(answer)
-    if near(share, 0.5, 1e-6):
-        return "A label takes 8 bytes as a triple and 4 in the table: triples win as soon as over half of the cells are empty."
-    if near(share, 50, 1e-6):
-        raise Hint("Give a share between 0 and 1, not percent.")
-    if near(share, 2, 1e-6):
-        raise Hint(
-            "That is how many times larger a triple is than a cell. Which share of filled cells makes up for it?"
-        )
-    if near(share, 1 / 3, 0.01):
-        raise Hint("A triple has three parts, but they are not equally large. Add up their bytes.")
-    if near(share, 1, 1e-6):
-        raise Hint("If all cells are filled, the triples also store place and task of each: they take more space.")
-    raise Hint("Per cell, the table takes 4 bytes and the triples f · (2 + 2 + 4) bytes. For which f are they equal?")
+    """Count the filled cells first. Each of them is a label of 2 + 2 + 4 bytes."""
+    gigabytes = number(answer)
+    labels = 100e6 * 3000 * 0.02
+    if near(gigabytes, 8e-9 * labels, 0.5):
+        return "6 billion labels of 8 bytes: 48 GB instead of 1,200 GB."
+    if near(gigabytes, 4e-9 * labels, 0.5):
+        raise Hint("That counts the values only. Each label also stores its place and its task.")
+    if near(gigabytes, 1200, 1):
+        raise Hint("That is the dense table, with all empty cells. Only 2% of the cells are labels.")
+    if near(gigabytes, 2400, 1):
+        raise Hint("That is as if every cell were filled. Only 2% are.")
+    if near(gigabytes, 1e-9 * labels, 0.1):
+        raise Hint("That is the number of labels in billions. Each takes 8 bytes.")
+    if near(gigabytes, 8 * labels, 1e9):
+        raise Hint("That is in bytes. A gigabyte (GB) is 10⁹ bytes.")
+    raise Hint("Multiply: molecules, tasks, share of filled cells, bytes per label. Then divide by 10⁹.")
 
 
 def exercise_2(function, parts):

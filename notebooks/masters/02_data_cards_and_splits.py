@@ -84,16 +84,25 @@ label_picture(picture.coverage(256), data.tasks.iloc[picture.tasks], "Which mole
 data.tasks.sample(6, random_state=1)
 
 # %% [markdown]
-# **Exercise 02.2** Which share of ToxCast's cells is empty? The table has 6,794 molecules and 179 assays.
+# About half of ToxCast's cells are empty, and most labels are "inactive" (0), as these numbers show.
 
 # %%
 toxcast = data.tasks[data.tasks.dataset == "toxcast"]
-empty = ...  # between 0 and 1
+n_cells = int(data.molecules["split:toxcast"].notna().sum()) * len(toxcast)
+n_labels = int(toxcast[["n_train", "n_val", "n_test"]].sum().sum())
+hits = int(sum(data.labels(task).sum() for task in toxcast.task))
+print(f"{n_cells:,} cells, {n_labels:,} labels, {hits:,} of them active: {hits / n_labels:.1%}")
+
+# %% [markdown]
+# **Exercise 02.2** A colleague fills each empty cell with 0, because "most chemicals are inactive anyway". Which share of the
+# *cells* is active in the colleague's table?
+
+# %%
+share_of_colleague = ...  # between 0 and 1
 ### BEGIN SOLUTION
-n_labels = toxcast[["n_train", "n_val", "n_test"]].sum().sum()
-empty = 1 - n_labels / (6794 * 179)
+share_of_colleague = hits / n_cells
 ### END SOLUTION
-check("02.2", empty, data)
+check("02.2", share_of_colleague, hits, n_labels, n_cells)
 
 # %% [markdown]
 # So a network for many tasks must live with missing labels. It must not read "not tested" as "inactive". In molfm, an

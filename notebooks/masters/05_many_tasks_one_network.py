@@ -246,7 +246,7 @@ check("05.4", part, data)
 # |---|---|
 # | `dataset_weights={"b3db": 4}` | the weight of a dataset's heads in the mean |
 # | `batch_size={"b3db": 32, "xtb": 64}` | how many molecules of each dataset a step sees |
-# | `fractions={"xtb": 0.1}` | how much of a dataset an epoch (one pass over the training data) uses |
+# | `fractions={"xtb": 0.1}` | the share of a dataset that one epoch (one pass over the training data) uses |
 # | `temperature=3` | draws each dataset in proportion to (its size)^(1/3), so small ones come more often |
 #
 # Methods such as GradNorm (Chen et al. 2018, [arXiv 1711.02257](https://arxiv.org/abs/1711.02257)) adapt the weights during training, so

@@ -79,18 +79,21 @@ LabelAtlas(data)
 # - **triples**, as in molfm: for every label that exists, molfm stores its place (which atom, or 0 for the whole molecule; 2 bytes),
 #   its task (2 bytes) and its value (4 bytes). Empty cells take no space.
 #
-# **Exercise 11.1** At which share of filled cells do both ways take the same space?
+# As lesson 5 showed, triples need less space as soon as more than half of the cells are empty. The more datasets you join,
+# the emptier the table. A dense table of 100 million molecules and 3,000 tasks would take $10^8 \cdot 3000 \cdot 4$ bytes =
+# 1.2 terabytes.
+#
+# **Exercise 11.1** Suppose that 2% of these cells are filled. How many gigabytes ($10^9$ bytes) do the triples take?
 
 # %%
-filled = ...  # a share between 0 and 1
+gigabytes = ...  # a number
 ### BEGIN SOLUTION
-filled = 4 / (2 + 2 + 4)
+gigabytes = 1e8 * 3000 * 0.02 * (2 + 2 + 4) / 1e9
 ### END SOLUTION
-check("11.1", filled)
+check("11.1", gigabytes)
 
 # %% [markdown]
-# The more datasets you join, the emptier the table. A dense table of 100 million molecules and 3,000 tasks would take
-# $10^8 \cdot 3000 \cdot 4$ bytes = 1.2 terabytes, nearly all of it empty. In a dense table, missing labels also cost time,
+# In a dense table, missing labels also cost time,
 # because every loss must leave them out.
 #
 # ## 3. Reading: Python objects or flat arrays

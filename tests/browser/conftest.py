@@ -1,7 +1,6 @@
 """A real browser, and a real JupyterLab on this machine; without Chromium the tests here are skipped, and say so."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,21 +14,7 @@ from pages import LIVE
 
 import molfm
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The browser, or a skip with the reason."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on the path")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
