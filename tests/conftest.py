@@ -1,6 +1,6 @@
-import shutil
-
 """Fixtures: a cache of this session's own, and a toy dataset whose every label is known by construction."""
+
+import shutil
 
 import pandas as pd
 import pytest

@@ -47,6 +47,8 @@ def check_half_width(found: float, differences: Sequence[float]) -> None:
 
     if is_(t * error):
         return
+    if is_(t * spread) or is_(spread):
+        raise Hint("Divide by √n: the mean of n values scatters less than a single one.")
     if is_(2 * t * error):
         raise Hint("That is the whole width of the interval. Half of it is on each side of the mean.")
     if is_(error):
@@ -55,8 +57,6 @@ def check_half_width(found: float, differences: Sequence[float]) -> None:
         raise Hint("1.96 is the factor for many values. With few, it is larger: scipy.stats.t.ppf(0.975, n - 1).")
     if is_(t * values.std() / np.sqrt(n)):
         raise Hint("NumPy's std divides by n. Use ddof=1, so that it divides by n − 1.")
-    if is_(t * spread) or is_(spread):
-        raise Hint("Divide by √n: the mean of n values scatters less than a single one.")
     if is_(stats.t.ppf(0.95, n - 1) * error):
         raise Hint("0.95 leaves 5% above the interval alone. For 2.5% on each side, use 0.975.")
     if is_(stats.t.ppf(0.975, n) * error):
