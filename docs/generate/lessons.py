@@ -42,12 +42,10 @@ def read(path: Path) -> Lesson:
     """Read title, time and goals of a lesson."""
     text = nbformat.read(path, 4).cells[0].source
     title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-    time = re.search(r"\*\*Time:\*\*\s*(.+?)(?=\n\n|\n-|\n\*\*|\Z)", text, re.DOTALL)
-    goals = re.search(r"\*\*Goals\.\*\*.*?\n\n?((?:[-*] .*(?:\n(?!\n).*)*\n?)+)", text)
-    items = re.split(r"^[-*] ", goals[1], flags=re.MULTILINE)[1:] if goals else []
-    return Lesson(
-        path.stem, title, " ".join(time[1].split()) if time else "", [" ".join(item.split()) for item in items]
-    )
+    time = re.search(r"\*\*Time:\*\*\s*(.+?)(?=\n\n|\Z)", text, re.DOTALL)[1]
+    goals = re.search(r"\*\*Goals\.\*\*.*?\n\n(- .+?)\n\n", text, re.DOTALL)[1]
+    items = re.split(r"^- ", goals, flags=re.MULTILINE)[1:]
+    return Lesson(path.stem, title, " ".join(time.split()), [" ".join(item.split()) for item in items])
 
 
 def page(notebook: NotebookNode, download: str) -> NotebookNode:
@@ -56,7 +54,7 @@ def page(notebook: NotebookNode, download: str) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
             for output in cell.outputs:
-                _described(cell, output)
+                _described(output)
         else:
             # Raw HTML, such as the answers of a quiz, may contain equations.
             cell.source = cell.source.replace("<details>", '<details class="mathjax_process">')
@@ -66,15 +64,16 @@ def page(notebook: NotebookNode, download: str) -> NotebookNode:
     return notebook
 
 
-def _described(cell: NotebookNode, output: NotebookNode) -> None:
+def _described(output: NotebookNode) -> None:
     """Give the picture of an output its description, as HTML."""
     data = output.get("data", {})
     if PICTURE not in data:
         return
-    facts = output.get("metadata", {}).get(PICTURE, {})
-    alt = facts.get("alt") or cell.metadata.get("alt", "")
-    size = "".join(f' {key}="{facts[key]}"' for key in ("width", "height") if key in facts)
-    data["text/html"] = f'<img class="figure" alt="{escape(alt)}"{size} src="data:image/png;base64,{data[PICTURE]}">'
+    facts = output.metadata[PICTURE]
+    size = f'width="{facts["width"]}" height="{facts["height"]}"'
+    data["text/html"] = (
+        f'<img class="figure" alt="{escape(facts["alt"])}" {size} src="data:image/png;base64,{data[PICTURE]}">'
+    )
     for kind in (PICTURE, FIGURE):
         data.pop(kind, None)
 
@@ -93,12 +92,12 @@ def generate(pages: Pages) -> str:
     for path in solutions:
         _write(pages, "solutions", path)
     facts = [read(path) for path in lessons]
-    pages.write("course/index.md", _overview(facts, {path.stem for path in solutions}))
+    pages.write("course/index.md", _overview(facts))
     pages.write("solutions/index.md", _solutions([read(path) for path in solutions]))
     return f"{len(lessons)} lessons, {len(solutions)} solutions"
 
 
-def _overview(lessons: list[Lesson], solved: set[str]) -> str:
+def _overview(lessons: list[Lesson]) -> str:
     parts = [
         "# The course\n",
         "Each lesson is a notebook. You read it here with its results, or run it and change it: see [](../install.md). "
@@ -108,14 +107,10 @@ def _overview(lessons: list[Lesson], solved: set[str]) -> str:
     ]
     for lesson in lessons:
         parts.append(f"## {lesson.title}\n")
-        if lesson.time:
-            parts.append(f"**Time:** {lesson.time}\n")
-        if lesson.goals:
-            parts.append("After this lesson you can\n")
-            parts += [f"- {goal}" for goal in lesson.goals]
-            parts.append("")
-        solution = f" · [Solutions](../solutions/{lesson.name}.ipynb)" if lesson.name in solved else ""
-        parts.append(f"[Read the lesson]({lesson.name}.ipynb){solution}\n")
+        parts.append(f"**Time:** {lesson.time}\n")
+        parts.append("After this lesson you can\n")
+        parts += [f"- {goal}" for goal in lesson.goals]
+        parts.append(f"\n[Read the lesson]({lesson.name}.ipynb) · [Solutions](../solutions/{lesson.name}.ipynb)\n")
     parts.append(toctree([lesson.name for lesson in lessons] + ["../glossary", "../solutions/index"]))
     return "\n".join(parts)
 

@@ -26,35 +26,26 @@ def generate(pages: Pages) -> str:
         parts.append(f"{{download}}`Download this slide <images/{slide.name}>` · [The lesson](lesson:{slide.stem})\n")
     pages.write("teaching/slides.md", "\n".join(parts))
     syllabus = (NOTES / "syllabus.md").read_text("utf-8")
-    pages.write("teaching/syllabus.md", syllabus.replace("LESSONS\n", _lessons(set(notes))))
+    pages.write("teaching/syllabus.md", syllabus.replace("LESSONS\n", _lessons()))
     start = (NOTES / "index.md").read_text("utf-8")
     listed = "\n".join(f"- [](./{name}.md)" for name in notes)
     contents = toctree(["syllabus", "assignment", "slides", *notes])
-    pages.write(
-        "teaching/index.md", f"{start}\n## Notes per lesson\n\n{listed}\n\n{contents}" if notes else start + contents
-    )
+    pages.write("teaching/index.md", f"{start}\n## Notes per lesson\n\n{listed}\n\n{contents}")
     return f"{len(slides)} slides, notes for {len(notes)} lessons"
 
 
-def _lessons(notes: set[str]) -> str:
+def _lessons() -> str:
     """Return the table of lessons with their times."""
     rows = []
     for number, page in paths().items():
         lesson = read(ROOT / "notebooks" / f"{page.rpartition('/')[2]}.ipynb")
-        note = f"[notes](./{number}.md)" if number in notes else ""
-        rows.append([int(number), f"[{lesson.subject}](../{page}.ipynb)", lesson.time.partition(";")[0], note])
+        link = f"[{lesson.subject}](../{page}.ipynb)"
+        rows.append([int(number), link, lesson.time.partition(";")[0], f"[notes](./{number}.md)"])
     return table(["", "Lesson", "Time", "For teachers"], rows)
 
 
 def _caption(number: str) -> tuple[str, str]:
     """Return the message of a lesson's slide, and the description of its figure."""
-    for path in (NOTEBOOKS / "solutions").glob(f"{number}_*.ipynb"):
-        notebook = nbformat.read(path, 4)
-        lesson = notebook.cells[0].source.partition("\n")[0].lstrip("# ")
-        for cell in notebook.cells:
-            if "slide" in cell.metadata:
-                return f"Lesson {int(number)}: {cell.metadata.slide}", escape(
-                    cell.metadata.get("alt", cell.metadata.slide)
-                )
-        return lesson, f"Slide of the lesson {lesson}"
-    return f"Lesson {int(number)}", f"Slide of lesson {int(number)}"
+    [path] = (NOTEBOOKS / "solutions").glob(f"{number}_*.ipynb")
+    [cell] = [cell for cell in nbformat.read(path, 4).cells if "slide" in cell.metadata]
+    return f"Lesson {int(number)}: {cell.metadata.slide}", escape(cell.metadata.alt)

@@ -9,7 +9,7 @@
 # - measure whether two tasks pull a network in the same direction,
 # - test with several seeds and an interval whether an assay gains from other assays.
 #
-# **You need** lesson 3 (message passing, training). **Time:** about 70 minutes; the cells run for about three.
+# **You need** lesson 3 (message passing, training). **Time:** about 70 minutes; the cells run for about five.
 
 # %% [markdown]
 # ## 1. An early success: one network, 211 answers
