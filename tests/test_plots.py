@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 
 import molfm
+from molfm.base.colors import ELEMENTS
 from molfm.chem.drawing import atom_values, molecule_grid
 from molfm.plots.data import label_coverage, label_picture
+from molfm.plots.predictions import atom_agreement
 from molfm.plots.runs import conflict_matrix, gradient_agreement, validation_losses
+from molfm.plots.style import QUIET
 from molfm.training.curves import head_cosines, loss_curves, mean_cosines
 
 
@@ -92,7 +95,7 @@ def test_the_conflict_matrix_shows_means_over_training_and_seeds_with_their_spre
     assert list(cells.x) == list(cells.y) == heads
     expected = [[np.nan, 0.3, np.nan], [0.3, np.nan, -0.5], [np.nan, -0.5, np.nan]]
     np.testing.assert_allclose(cells.z, expected)
-    assert cells.text.tolist() == [["", "+0.30", ""], ["+0.30", "", "-0.50"], ["", "-0.50", ""]]
+    assert cells.text.tolist() == [["", "+0.30", ""], ["+0.30", "", "−0.50"], ["", "−0.50", ""]]
     assert cells.customdata[0][1] == "+0.300, standard deviation 0.141 over 2 seeds"
     assert (cells.zmin, cells.zmax) == (-1, 1)
     assert [line.name for line in gradient_agreement(head_cosines(runs), "with help").data] == [
@@ -109,7 +112,7 @@ def test_the_conflict_matrix_shows_tasks_if_their_cosines_were_recorded(write_me
     [cells] = conflict_matrix(mean_cosines(runs), "with help").data
     assert list(cells.x) == list(cells.y) == tasks
     assert cells.z[0][2] == cells.z[2][0] == pytest.approx(-0.08)
-    assert cells.text[0][2] == ("-0.08" if n_tasks == 3 else "-.1")
+    assert cells.text[0][2] == ("−0.08" if n_tasks == 3 else "−.1")
     assert cells.text[0][1] == ("-0.04" if n_tasks == 3 else "0")
     assert [line.name for line in gradient_agreement(head_cosines(runs), "with help").data] == [
         "my aim/graph and help/node"
@@ -127,3 +130,9 @@ def test_losses_are_shown_per_task_or_per_head_for_more_than_a_dozen_tasks(write
     assert [line.name for line in lines] == shown
     assert lines[-1].x.tolist() == [0, 1] and lines[-1].y.tolist() == [3, 3]
     assert len({(line.line.color, line.marker.symbol) for line in lines}) == len(shown)
+
+
+def test_atoms_have_the_usual_colours_of_their_elements():
+    table = pd.DataFrame({"element": ["C", "N", "O", "Se"], "smiles": "C", "a": 0.0, "b": [-0.1, 0, 0.1, 0.2]})
+    colors = {trace.name: trace.marker.color for trace in atom_agreement(table, "a", "b").data if trace.name}
+    assert colors == {"C": ELEMENTS[6], "N": ELEMENTS[7], "O": ELEMENTS[8], "Se": QUIET}

@@ -2,8 +2,10 @@
 
 import pandas as pd
 import plotly.graph_objects as go
+from rdkit import Chem
 
-from molfm.plots.style import SERIES_COLORS, SERIES_SYMBOLS, arm_name, arm_style, legend_below, new_figure
+from molfm.base.colors import ELEMENTS
+from molfm.plots.style import QUIET, SERIES_SYMBOLS, arm_name, arm_style, legend_below, new_figure
 
 
 def predicted_against_measured(predictions: pd.DataFrame, unit: str) -> go.Figure:
@@ -38,7 +40,7 @@ def _diagonal(figure: go.Figure, table: pd.DataFrame) -> None:
 
 
 def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str = "e") -> go.Figure:
-    """Show predicted against measured values of atoms, with one colour and symbol per element.
+    """Show predicted against measured values of atoms, with the usual colour of each element, and a symbol.
 
     Args:
         table: one row per atom: element, smiles, and the columns named by `measured` and `predicted`.
@@ -47,6 +49,7 @@ def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str
     """
     figure = new_figure("Atom by atom", f"{measured} ({unit})", f"{predicted} ({unit})", 460)
     _diagonal(figure, table[[measured, predicted]])
+    periodic = Chem.GetPeriodicTable()
     for place, (element, atoms) in enumerate(table.groupby("element", sort=False)):
         figure.add_scatter(
             x=atoms[measured],
@@ -54,7 +57,7 @@ def atom_agreement(table: pd.DataFrame, measured: str, predicted: str, unit: str
             mode="markers",
             name=element,
             marker={
-                "color": SERIES_COLORS[place % len(SERIES_COLORS)],
+                "color": ELEMENTS.get(periodic.GetAtomicNumber(element), QUIET),
                 "symbol": SERIES_SYMBOLS[place % len(SERIES_SYMBOLS)],
                 "size": 9,
                 "opacity": 0.8,

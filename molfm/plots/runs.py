@@ -97,7 +97,7 @@ def _lines(curves: pd.DataFrame, title: str, y: str) -> go.Figure:
 def conflict_matrix(cosines: pd.DataFrame, arm: str) -> go.Figure:
     """Show the cosine of the gradients of each pair of tasks (or heads) on the shared trunk, averaged over training.
 
-    Blue: the gradients agree. Orange: each undoes the other. Empty: no batch had labels of both.
+    Blue: the gradients agree. Red: each undoes the other. Empty: no batch had labels of both.
 
     Args:
         cosines: `training.curves.mean_cosines` of runs that were trained with `conflicts=True`.

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from molfm.base.colors import THEMES
+from molfm.base.names import minus
 
 INK, QUIET = THEMES["light"]["text"], THEMES["light"]["quiet"]  # a page recolours them in dark mode
 DOMAIN_COLORS = {
@@ -64,7 +66,7 @@ def matrix(figure: go.Figure, z, x, y, text, hover, colors: list, limit: float, 
         z=z,
         x=x,
         y=y,
-        text=text,
+        text=pd.DataFrame(text).map(minus),
         customdata=hover,
         texttemplate="%{text}",
         textfont={"color": INK},

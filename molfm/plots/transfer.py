@@ -5,7 +5,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from molfm.base.names import minus
 from molfm.plots.style import (
     INK,
     METRIC_NAMES,
@@ -183,7 +182,7 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
             strength[place], text[place], hover[place] = 0.0, "undefined", row.verdict
             continue
         strength[place] = 0.0 if row.verdict == "cannot tell" else row.strength
-        text[place] = minus(f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}")
+        text[place] = f"{_MARKS[row.verdict]} {row.difference:+.3f}<br>{row.low:+.3f} to {row.high:+.3f}"
         hover[place] = (
             f"{METRIC_NAMES[row.metric]} {row.baseline:.3f} alone, {row.value:.3f} with the source: {row.verdict}<br>"
             f"adjusted p {row.p_adjusted:.2g}; {row.seeds} seeds, {row.n_labels} training and {row.n_test} test labels"
