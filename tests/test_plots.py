@@ -113,7 +113,7 @@ def test_the_conflict_matrix_shows_tasks_if_their_cosines_were_recorded(write_me
     assert list(cells.x) == list(cells.y) == tasks
     assert cells.z[0][2] == cells.z[2][0] == pytest.approx(-0.08)
     assert cells.text[0][2] == ("−0.08" if n_tasks == 3 else "−.1")
-    assert cells.text[0][1] == ("-0.04" if n_tasks == 3 else "0")
+    assert cells.text[0][1] == ("−0.04" if n_tasks == 3 else "0")
     assert [line.name for line in gradient_agreement(head_cosines(runs), "with help").data] == [
         "my aim/graph and help/node"
     ]
