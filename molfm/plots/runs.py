@@ -113,7 +113,8 @@ def conflict_matrix(cosines: pd.DataFrame, arm: str) -> go.Figure:
         for place in (pair, pair[::-1]):
             mean.loc[place] = value
             text.loc[place] = short if many else f"{value:+.2f}"
-            hover.loc[place] = f"{value:+.3f}, standard deviation {found.std():.3f} over {len(found)} seeds"
+            spread = f", standard deviation {found.std():.3f} over {len(found)} seeds" if len(found) > 1 else ""
+            hover.loc[place] = f"{value:+.3f}{spread}"
     title = f"Do gradients agree? {arm}, mean over training"
     figure = new_figure(title, "", "", 190 + (22 if many else 50) * len(names))
     colors = [[0, THEMES["light"]["negative"]], [0.5, PALE], [1, THEMES["light"]["positive"]]]

@@ -286,7 +286,7 @@ if pair.empty:
     pair = cosines[(cosines.other == "xtb/charge") & (cosines.one == "toxcast/TOX21_AhR_LUC_Agonist")]
 reveal(my_cosine, round(pair.cosine.item(), 2), "cosine of charges and AhR")
 
-# %% alt="Matrix of cosines between the gradients of six tasks. All 15 are close to zero, between −0.08 and +0.11. The largest is that of charges and homo."
+# %% alt="Matrix of cosines between the gradients of six tasks. All 15 are within 0.1 of zero. The largest is that of charges and homo."
 conflict_matrix(cosines, "one run, seed 0")
 
 # %% [markdown]
