@@ -131,7 +131,7 @@ def test_the_code_and_the_command_of_a_recipe_make_the_same_run(toy, own_home, m
 
 def test_a_forecast_counts_weights_and_passes_exactly(toy):
     settings = {"steps": 30, "batch_size": {"toy": 8}, "hidden_channels": 16, "num_layers": 2}
-    plan = make_plan(toy, None, ["heavy"], None, 0, {"heavy": 6}, "smiles", None, False, settings)
+    plan = make_plan(toy, None, ["heavy"], None, 0, {"heavy": 6}, "smiles", None, None, False, settings)
     machine = Machine([0.01, 0, 0, 0, 0], startup=5.0, base=1e8, activation=100.0)
     found = forecast(plan.mix, plan.shape, plan.config, machine)
     model = molfm.train(plan.mix, steps=1, batch_size=8, hidden_channels=16, num_layers=2, progress=False).model

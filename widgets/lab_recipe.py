@@ -83,7 +83,7 @@ class Recipes:
             settings = self.settings(recipe)
             rest = {name: value for name, value in settings.items() if name not in _APART}
             model, tasks, seed, counts = (settings.get(name) for name in _APART)
-            plan = make_plan(self.mix, model, tasks, None, seed, counts, "smiles", None, False, rest)
+            plan = make_plan(self.mix, model, tasks, None, seed, counts, "smiles", None, None, False, rest)
         except (InputError, FileNotFoundError) as wrong:
             return {"problem": str(wrong)}
         told = {

@@ -11,7 +11,10 @@ Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edge
     mol_id (B,)                number of each molecule in its mix
     graph_item, graph_task, graph_value    labels as triples: item is the number of the molecule, atom (node_…) or bond
     node_item, …, edge_item, …             (edge_…) in this batch, task the row of Mix.tasks, value in the task's unit
-    label_counts (n_tasks,)    labels per task in all batches that this process has in the same optimizer step
+    graph_side, graph_weight, …            if labels are censored (data/cells.py) or weighted, one entry per label
+    features (B, n_features)   float32, numbers that graph heads read beside the molecule, if the mix has any
+    label_counts (n_tasks,)    labels per task in all batches that this process has in the same optimizer step; if labels
+                               have weights, the sum of these
 """
 
 import numpy as np
@@ -25,6 +28,8 @@ from molfm.chem.featurize import BOND_CODES
 
 # Fields that hold numbers of molecules, atoms or bonds: PyG shifts them back when it takes a batch apart.
 _COUNTED_IN = {"edge_index": "node", "graph_item": "graph", "node_item": "node", "edge_item": "edge"}
+
+LABEL_FIELDS = ("item", "task", "value", "side", "weight")  # of each level; a batch may lack the last two
 
 
 def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
@@ -46,9 +51,11 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
             fields[name], slices[name] = arrays[name], ptr
     if "mol_id" in arrays:
         fields["mol_id"], slices["mol_id"] = arrays["mol_id"], pointer(sizes["graph"])
+    if "features" in arrays:
+        fields["features"], slices["features"] = arrays["features"], pointer(sizes["graph"])
     for level in LEVELS:
         if f"{level}_item" in arrays:
-            names = [f"{level}_{name}" for name in ("item", "task", "value")]
+            names = [name for of in LABEL_FIELDS if (name := f"{level}_{of}") in arrays]
             fields |= {name: arrays[name] for name in names}
             slices |= dict.fromkeys(names, pointer(arrays[f"{level}_counts"]))
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in fields.items()}
@@ -61,3 +68,20 @@ def to_batch(arrays: dict[str, np.ndarray]) -> Batch:
     batch._slice_dict = {name: torch.from_numpy(slices[name]) for name in fields}
     batch._inc_dict = {name: steps[_COUNTED_IN[name]] if name in _COUNTED_IN else nothing for name in fields}
     return batch
+
+
+def weighted(arrays: dict[str, np.ndarray], weights: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return gathered arrays whose labels have the weights of their task and class, times those that they had.
+
+    Args:
+        arrays: from `Mix.gather`.
+        weights: (n_tasks, 2), for labels of at most 0.5 and for greater ones, so for classes 0 and 1 of a binary task;
+            None to return the arrays as they are.
+    """
+    if weights is None:
+        return arrays
+    out = dict(arrays)
+    for level in LEVELS:
+        task, upper = arrays[f"{level}_task"], (arrays[f"{level}_value"] > 0.5).astype(int)
+        out[f"{level}_weight"] = (weights[task, upper] * arrays.get(f"{level}_weight", 1)).astype(np.float32)
+    return out

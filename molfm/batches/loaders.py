@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from molfm.base.errors import InputError
 from molfm.base.names import UnknownName
-from molfm.batches.batch import to_batch
+from molfm.batches.batch import to_batch, weighted
 from molfm.batches.resident import Resident, fits
 from molfm.batches.samplers import EpochSampler, Passes, ShareSampler, StreamSampler
 from molfm.batches.shares import check_batches, shares
@@ -35,6 +35,7 @@ class MixDataset(Dataset):
         n_parts: number of batches that a request is divided into.
         num_workers: loader processes.
         pin_memory: keep batches where a GPU can copy them from without waiting.
+        weights: (n_tasks, 2) weights of labels, see `batch.weighted`; None for none.
     """
 
     def __init__(
@@ -46,15 +47,20 @@ class MixDataset(Dataset):
         n_parts: int = 1,
         num_workers: int = 0,
         pin_memory: bool = False,
+        weights: np.ndarray | None = None,
     ):
-        self.mix, self.split, self.encodings = mix, split, encodings
+        self.mix, self.split, self.encodings, self.weights = mix, split, encodings, weights
         self.parts, self.n_parts, self.num_workers, self.pin_memory = parts, n_parts, num_workers, pin_memory
 
     def __getitem__(self, request: Request) -> list[Batch]:
         parts = (self._part(request, part) for part in self.parts)
-        batches = [to_batch(self.mix.gather(m, self.split, only, self.encodings)) for m, only in parts]
+        gathered = (self.mix.gather(m, self.split, only, self.encodings) for m, only in parts)
+        batches = [to_batch(weighted(arrays, self.weights)) for arrays in gathered]
         tasks = torch.cat([batch[f"{level}_task"] for batch in batches for level in LEVELS])
-        counts = torch.bincount(tasks, minlength=len(self.mix.chosen)).float()
+        weights = None
+        if "graph_weight" in batches[0]:
+            weights = torch.cat([batch[f"{level}_weight"] for batch in batches for level in LEVELS])
+        counts = torch.bincount(tasks, weights, minlength=len(self.mix.chosen)).float()
         for batch in batches:
             batch.label_counts = counts
         return batches
@@ -76,9 +82,11 @@ class MixDataset(Dataset):
 class ResidentDataset(MixDataset):
     """A `MixDataset` that copies its molecules to a device once, and makes the batches there; see `resident.py`."""
 
-    def __init__(self, device: torch.device, mix: View, split: str, encodings: Sequence[str], *parts):
+    def __init__(
+        self, device: torch.device, mix: View, split: str, encodings: Sequence[str], *parts, weights: np.ndarray | None
+    ):
         super().__init__(mix, split, encodings, *parts)
-        self.resident = Resident(mix, split, mix.members(split), encodings, device)
+        self.resident = Resident(mix, split, mix.members(split), encodings, device, weights)
 
     def read(self, requests: Sampler) -> Iterator[list[Batch]]:
         """Yield the batches of each request; those of several requests are made together."""
@@ -162,6 +170,7 @@ class MixDataModule(lightning.LightningDataModule):
         num_workers: loader processes; gathering is so fast that 0 is right until a GPU waits.
         accumulate: batches that a step is divided into.
         on_device: let a GPU assemble the training batches if its memory has room for the training set.
+        weights: (n_tasks, 2) weights of labels, see `batch.weighted`; None for none.
 
     Under a distributed Trainer, each process gets its share of every step and of every batch of the other loaders. So
     the batch size counts all processes together, and the Trainer needs `use_distributed_sampler=False`.
@@ -183,23 +192,24 @@ class MixDataModule(lightning.LightningDataModule):
         num_workers: int = 0,
         accumulate: int = 1,
         on_device: bool = True,
+        weights: np.ndarray | None = None,
     ):
         super().__init__()
         check_batches(batch_size, steps, fractions, temperature)
         self.fractions, self.temperature = fractions, temperature
         self.mix, self.batch_size, self.steps, self.seed = mix, batch_size, steps, seed
         self.watch, self.encodings, self.num_workers, self.accumulate = watch, encodings, num_workers, accumulate
-        self.on_device, self._loaders = on_device, []
+        self.on_device, self.weights, self._loaders = on_device, weights, []
 
     def _loader(self, split: str, sampler: Sampler, accumulate: int = 1) -> BatchLoader:
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = (range(rank * accumulate, (rank + 1) * accumulate), n_ranks * accumulate)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if split == "train" and self.on_device and fits(self.mix, split, self.encodings, device):
-            dataset = ResidentDataset(device, self.mix, split, self.encodings, *parts)
+            dataset = ResidentDataset(device, self.mix, split, self.encodings, *parts, weights=self.weights)
         else:
-            on_cuda = device.type == "cuda"
-            dataset = MixDataset(self.mix, split, self.encodings, *parts, self.num_workers, pin_memory=on_cuda)
+            rest = {"num_workers": self.num_workers, "pin_memory": device.type == "cuda", "weights": self.weights}
+            dataset = MixDataset(self.mix, split, self.encodings, *parts, **rest)
         self._loaders.append(BatchLoader(dataset, sampler))
         return self._loaders[-1]
 

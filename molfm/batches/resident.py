@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from molfm.base.arrays import pointer
+from molfm.batches.batch import LABEL_FIELDS, weighted
 from molfm.catalog.schema import LEVELS
 from molfm.chem.encodings import field
 from molfm.chem.featurize import BOND_CODES
@@ -32,9 +33,18 @@ class Resident:
         molecules: (n,) numbers of the molecules, each once.
         encodings: names of the positional encodings.
         device: where the arrays live and the batches are made.
+        weights: (n_tasks, 2) weights of labels, see `batch.weighted`; None for none.
     """
 
-    def __init__(self, mix: View, split: str, molecules: np.ndarray, encodings: Sequence[str], device: torch.device):
+    def __init__(
+        self,
+        mix: View,
+        split: str,
+        molecules: np.ndarray,
+        encodings: Sequence[str],
+        device: torch.device,
+        weights: np.ndarray | None = None,
+    ):
         self.device, self.fields = device, [field(name) for name in encodings]
         self.n_tasks, self.n_datasets = len(mix.chosen), len(mix.cards)
         rows = mix.rows
@@ -42,8 +52,8 @@ class Resident:
         names = [card.name for card in mix.cards]
         dataset_of = np.array([names.index(task.dataset) for task in mix.chosen])
         parts = [
-            _local(mix.gather(molecules[start : start + _CHUNK], split, None, encodings), dataset_of, self.n_datasets)
-            for start in range(0, len(molecules), _CHUNK)
+            _local(weighted(mix.gather(some, split, None, encodings), weights), dataset_of, self.n_datasets)
+            for some in np.split(molecules, range(_CHUNK, len(molecules), _CHUNK))
         ]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self._place = np.full(len(mix), -1)
@@ -81,17 +91,17 @@ class Resident:
         ptr = np.insert(rank["num_atoms"], np.cumsum(sizes), of_batch["num_atoms"])
         number = np.repeat(np.arange(len(sizes)), sizes)
         # One copy for all: small copies cost as much as large ones.
-        sent = [molecules, number, *starts.values(), *lengths.values(), *rank.values(), ptr]
+        sent = [molecules, number, place, *starts.values(), *lengths.values(), *rank.values(), ptr]
         flat = torch.from_numpy(np.concatenate(sent).astype(np.int64))
         if self.device.type == "cuda":
             flat = flat.pin_memory()
-        mol_id, number, *rest, ptr = flat.to(self.device, non_blocking=True).split([len(part) for part in sent])
+        mol_id, number, where, *rest, ptr = flat.to(self.device, non_blocking=True).split([len(part) for part in sent])
         n = len(spans)
         parts = {
             name: _spans(start, length, int(lengths[name].sum()))
             for name, start, length in zip(spans, rest[:n], rest[n : 2 * n], strict=True)
         }
-        fields = self._gathered(parts, dict(zip(rank, rest[2 * n :], strict=True)), number, len(sizes))
+        fields = self._gathered(parts, dict(zip(rank, rest[2 * n :], strict=True)), number, where, len(sizes))
         of_batch |= {"graph": sizes, "ptr": sizes + 1, "edges": 2 * of_batch["num_bonds"]}
         of_batch["label_counts"] = np.full(len(sizes), self.n_tasks)
         fields |= {"mol_id": (mol_id, "graph"), "ptr": (ptr, "ptr")}
@@ -119,7 +129,12 @@ class Resident:
         return molecules, first, first + (datasets >= 0)
 
     def _gathered(
-        self, parts: dict[str, tuple[Tensor, Tensor]], rank: dict[str, Tensor], number: Tensor, n_batches: int
+        self,
+        parts: dict[str, tuple[Tensor, Tensor]],
+        rank: dict[str, Tensor],
+        number: Tensor,
+        place: Tensor,
+        n_batches: int,
     ) -> dict[str, tuple[Tensor, str]]:
         """Return the fields of all batches one after the other, each with the name of what it counts.
 
@@ -127,6 +142,7 @@ class Resident:
             parts: for each kind of part, the molecule and the place of each of its entries.
             rank: first atom, first bond and number of each molecule in its batch.
             number: batch of each molecule.
+            place: place of each molecule in the arrays on the device.
             n_batches: number of batches.
         """
         have = self._on_device
@@ -141,6 +157,8 @@ class Resident:
             "edge_attr": (self._bond_codes.index_select(0, code), "edges"),
             **{name: (have[name].index_select(0, atom), "num_atoms") for name in self.fields},
         }
+        if "features" in have:
+            fields["features"] = have["features"].index_select(0, place), "graph"
         counts = torch.zeros(n_batches * self.n_tasks, device=self.device)
         for level, before in zip(LEVELS, ("graph", "num_atoms", "num_bonds"), strict=True):
             name = f"{level}_counts"
@@ -148,9 +166,12 @@ class Resident:
             item, task = (have[f"{level}_{what}"].index_select(0, label).long() for what in ("item", "task"))
             fields[f"{level}_item"] = item + rank[before].index_select(0, owner_of_label), name
             fields[f"{level}_task"] = task, name
-            fields[f"{level}_value"] = have[f"{level}_value"].index_select(0, label), name
+            for rest in LABEL_FIELDS[2:]:
+                if f"{level}_{rest}" in have:
+                    fields[f"{level}_{rest}"] = have[f"{level}_{rest}"].index_select(0, label), name
             cell = number.index_select(0, owner_of_label) * self.n_tasks + task
-            counts.index_add_(0, cell, torch.ones_like(cell, dtype=counts.dtype))
+            weight, _ = fields.get(f"{level}_weight", (torch.ones_like(cell, dtype=counts.dtype), name))
+            counts.index_add_(0, cell, weight)
         return fields | {"label_counts": (counts, "label_counts")}
 
 
@@ -189,7 +210,7 @@ def _local(arrays: dict[str, np.ndarray], dataset_of: np.ndarray, n_datasets: in
         order = np.argsort(part, kind="stable")
         out[f"{level}_item"] = (arrays[f"{level}_item"] - pointer(sizes[level])[owner])[order].astype(np.int16)
         out[f"{level}_task"] = arrays[f"{level}_task"][order].astype(np.int16)
-        out[f"{level}_value"] = arrays[f"{level}_value"][order]
+        out |= {name: arrays[name][order] for of in LABEL_FIELDS[2:] if (name := f"{level}_{of}") in arrays}
         out[f"{level}_counts"] = np.bincount(part, minlength=n * n_datasets)
     return out
 

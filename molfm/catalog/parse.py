@@ -1,6 +1,7 @@
 """Parse the text of a data card into a checked `DataCard`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,7 +9,22 @@ from pathlib import Path
 import yaml
 
 from molfm.base.names import listed
-from molfm.catalog.schema import DOMAINS, KINDS, LEVELS, SPLIT_METHODS, Atomization, CardError, DataCard, Source, Task
+from molfm.base.units import MOLAR
+from molfm.catalog.schema import (
+    DOMAINS,
+    KINDS,
+    LEVELS,
+    SPLIT_METHODS,
+    Atomization,
+    CardError,
+    DataCard,
+    Roles,
+    Source,
+    Task,
+)
+
+_MANY = ("features", "ignore")  # roles that several columns may have
+_BY_TASK = ("weight", "relation")  # roles that may name a column for each task
 
 
 def _check(value, allowed: tuple[str, ...], where: str) -> str:
@@ -85,10 +101,13 @@ def _make_source(facts: dict, tasks: dict, where: str) -> Source:
         _check_sha256(value, f"{where}: sha256")
     _check_sha256(facts.get("splits_sha256"), f"{where}: splits_sha256")
     _check_number(facts.get("rows"), 1, f"{where}: rows")
-    for entry in ("columns", "atomization"):
+    for entry in ("columns", "atomization", "negative_log"):
         named = facts.setdefault(entry, {})
         if not isinstance(named, dict) or not set(named) <= set(tasks):
             raise CardError(f"{where}: {entry}: expected tasks of this card, each with a value, found {named!r}.")
+    facts["roles"] = make_roles(facts.get("roles", {}), where)
+    for task, unit in facts["negative_log"].items():
+        _check(unit, tuple(MOLAR), f"{where}: negative_log of {task}")
     computed = {}
     for task, entry in facts["atomization"].items():
         place = f"{where}: atomization of {task}"
@@ -96,6 +115,29 @@ def _make_source(facts: dict, tasks: dict, where: str) -> Source:
             raise CardError(f"{place}: expected a column and atoms (an energy for each element), found {entry!r}.")
         computed[task] = Atomization(**entry)
     return Source(**facts | {"atomization": computed})
+
+
+def make_roles(given: Mapping[str, object], where: str) -> Roles:
+    """Return checked roles of columns: role -> column, or several columns, or task -> column; see `Roles`.
+
+    Raises:
+        CardError: a role is unknown, or a value is no name of a column.
+    """
+    found: dict[str, object] = {}
+    for role, value in _known(given, Roles, f"{where}: roles").items():
+        many = (value,) if isinstance(value, str) else value
+        if value is None:
+            continue
+        if role in _MANY and isinstance(many, list | tuple) and all(isinstance(name, str) for name in many):
+            found[role] = tuple(many)
+        elif isinstance(value, str) and role not in _MANY:
+            found[role] = value
+        elif role in _BY_TASK and isinstance(value, Mapping):
+            found[role] = dict(value)
+        else:
+            more = " or a list of names" if role in _MANY else " or task -> name" if role in _BY_TASK else ""
+            raise CardError(f"{where}: role {role!r}: expected the name of a column{more}, found {value!r}.")
+    return Roles(**found)
 
 
 def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
@@ -116,7 +158,7 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
         facts = yaml.safe_load(parts[1]) or {}
     except yaml.YAMLError as error:
         raise CardError(f"{where}: the front matter is not valid YAML: {error}") from error
-    facts = dict(_known(facts, DataCard, where, ("text", "folder", "left_out"), ("class_names",)))
+    facts = dict(_known(facts, DataCard, where, ("text", "folder", "columns"), ("class_names",)))
     class_names = facts.pop("class_names", None)
     name = str(facts.get("name", ""))
     if not name or not name.replace("_", "").replace("-", "").isalnum():
@@ -139,6 +181,8 @@ def parse_card(text: str, where: str, folder: Path | None = None) -> DataCard:
     if bool(datasets) == bool(tasks) or bool(tasks) != bool(places):
         raise CardError(f"{where}: expected either `tasks` and `sources` (a dataset) or `datasets` (a mix).")
     sources = tuple(_make_source(entry, entries, f"{where}: source") for entry in places)
+    if len({(source.roles.features, source.roles.id is None) for source in sources}) > 1:
+        raise CardError(f"{where}: expected the same features in all sources, and ids in all or none.")
     given = facts.get("fractions", DataCard.fractions)
     try:
         fractions = tuple(map(float, given))

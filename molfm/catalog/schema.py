@@ -61,6 +61,32 @@ class Atomization:
 
 
 @dataclass(frozen=True)
+class Roles:
+    """The columns of a table that are neither SMILES nor labels, by what they are for."""
+
+    id: str | None = None  # the owner's name of each row; shown in `Mix.molecules`
+    weight: str | dict[str, str] | None = None  # how much a label counts in training: for all tasks, or task -> column
+    relation: str | dict[str, str] | None = None  # `>` or `<` of a censored label: for all tasks, or task -> column
+    group: str | None = None  # rows that a split keeps together, such as a project
+    time: str | None = None  # when a row was measured, for a split by time
+    features: tuple[str, ...] = ()  # numbers that a network reads beside the molecule, such as pH or temperature
+    ignore: tuple[str, ...] = ()  # columns that are not to become tasks
+
+    def of_task(self, role: str, task: str) -> str | None:
+        """Return the column with the weights (or relations) of a task's labels, or None."""
+        columns = getattr(self, role)
+        return columns.get(task) if isinstance(columns, dict) else columns
+
+    def columns(self) -> dict[str, str]:
+        """Return column -> role."""
+        found = {}
+        for role, value in vars(self).items():
+            names = value.values() if isinstance(value, dict) else (value,) if isinstance(value, str) else value or ()
+            found |= dict.fromkeys(names, role)
+        return found
+
+
+@dataclass(frozen=True)
 class Source:
     """One published form of a dataset's table: where to get it, and the facts that hold for this file alone.
 
@@ -77,17 +103,20 @@ class Source:
     splits: tuple[str, ...] = ()  # locations of the official split file; its row numbers fit this table alone
     splits_sha256: str | None = None
     atomization: dict[str, Atomization] = field(default_factory=dict)  # task -> how to compute it
+    negative_log: dict[str, str] = field(default_factory=dict)  # task -> unit of its column; -log10 of it in mol/L
+    roles: Roles = Roles()
 
     def column(self, task: str) -> str | None:
         """Return the name of a task's column, or None if this source lacks the task."""
         return self.columns.get(task, task)
 
 
-class LeftOut(NamedTuple):
-    """A column of a user's table that did not become a task."""
+class ColumnUse(NamedTuple):
+    """What a column of a user's table was taken for."""
 
     column: str
-    reason: str
+    use: str  # "SMILES", "target", the name of a role, or "left out"
+    why: str  # facts about a target, or the reason
 
 
 @dataclass(frozen=True)
@@ -110,7 +139,7 @@ class DataCard:
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # train, val, test
     text: str = ""
     folder: Path | None = None  # of a user's card: where `file:` paths start and members of a mix are first looked for
-    left_out: tuple[LeftOut, ...] = ()  # of a user's table without a card
+    columns: tuple[ColumnUse, ...] = ()  # of a user's table without a card
 
     @property
     def n_tasks(self) -> int:
@@ -121,6 +150,11 @@ class DataCard:
     def rows(self) -> int | None:
         """The number of rows of the published table, or None if the card does not say."""
         return next((source.rows for source in self.sources if source.rows), None)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that a network reads beside the molecule; the same in all sources."""
+        return self.sources[0].roles.features if self.sources else ()
 
     def facts(self) -> dict[str, str]:
         """Return the main facts by name, as text."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from molfm.catalog.schema import LEVELS
+from molfm.catalog.schema import LEVELS, ColumnUse
 from molfm.data.splits import SPLITS
 from molfm.data.store import changed_of, molecules_of, rejected_of
 from molfm.data.view import View
@@ -42,6 +42,7 @@ class Audit:
     changed: one row per row of which a part is not stored, such as a CXSMILES extension: dataset, row, smiles, change.
     conflicts: one row per contradicting label: check, task, group (number of the conflict), smiles, row, item (atom or
         bond), value; at most MAX_LISTED per dataset and check.
+    columns: one row per column of a user's table: dataset, column, use (SMILES, target, a role, or left out), why.
     """
 
     mix: str
@@ -49,7 +50,7 @@ class Audit:
     rejected: pd.DataFrame
     changed: pd.DataFrame
     conflicts: pd.DataFrame
-    left_out: pd.DataFrame
+    columns: pd.DataFrame
 
     def _shown(self) -> dict[str, pd.DataFrame]:
         """Return the tables to print, by title: findings, one line per check without any, the start of each list."""
@@ -63,7 +64,7 @@ class Audit:
             "Rejected rows": self.rejected,
             "Rows of which a part is not stored": self.changed,
             "Labels that contradict each other": self.conflicts,
-            "Columns that did not become tasks": self.left_out,
+            "What the columns were taken for": self.columns,
         }
         for title, table in lists.items():
             if len(table):
@@ -235,6 +236,17 @@ def _copies(mix: View) -> list[dict]:
     return findings
 
 
+def _censored(mix: View) -> list[dict]:
+    """Count the censored labels of each task that has some."""
+    findings = []
+    for number, task in enumerate(mix.chosen) if mix.is_censored else ():
+        side = mix.label_extras(number)[0]
+        if side.any():
+            note = f"{(side > 0).sum():,} above a limit, {(side < 0).sum():,} below one"
+            findings.append(_finding("censored labels", task.dataset, (side != 0).sum(), len(side), note, task=task.id))
+    return findings
+
+
 def audit(mix: View) -> Audit:
     """Count rejected rows, duplicates, contradicting labels, copies of tasks, overlap of datasets and split leakage.
 
@@ -277,15 +289,16 @@ def audit(mix: View) -> Audit:
             shared = len(np.intersect1d(members[i], members[j], assume_unique=True))
             note = f"{len(members[j]):,} molecules in {names[j]}"
             findings.append(_finding("shared molecules", name, shared, len(members[i]), note, other=names[j]))
+    findings += _censored(mix)
     findings += _copies(mix)
     findings += _leakage(mix, molecule)
     listed = pd.concat(conflicts, ignore_index=True) if conflicts else _NO_CONFLICTS.copy()
-    left_out = [(item.name, *column) for item in mix.cards for column in item.left_out]
-    left_out = pd.DataFrame(left_out, columns=["dataset", "column", "reason"])
+    columns = [(item.name, *column) for item in mix.cards for column in item.columns]
+    columns = pd.DataFrame(columns, columns=["dataset", *ColumnUse._fields])
     return Audit(
         mix.name,
         pd.DataFrame(findings),
         *(pd.concat(parts, ignore_index=True) for parts in (rejected, changed)),
         listed,
-        left_out,
+        columns,
     )

@@ -113,7 +113,7 @@ def _measure(table: Table) -> _Sample:
     start = time.perf_counter()
     chunks = list(islice(read_chunks(table), -(-SAMPLE_ROWS // tables.CHUNK_ROWS)))
     read = time.perf_counter()
-    rows = max(1, sum(len(smiles) for _, smiles, _ in chunks))
+    rows = max(1, sum(len(chunk.smiles) for chunk in chunks))
     parts = [prepare.chunk_arrays(table.card, chunk) for chunk in chunks]
     featurized = time.perf_counter()
     with TemporaryDirectory() as temporary:
@@ -122,9 +122,9 @@ def _measure(table: Table) -> _Sample:
         disk = sum(file.stat().st_size for file in folder.iterdir())
         encodings = open_shard(folder).encoding(WALK).nbytes
         written = time.perf_counter()
-    found = [molecules for molecules, _ in parts]
+    found = [part.molecules for part in parts]
     arrays = [array for molecules in found for array in molecules if hasattr(array, "nbytes")]
-    arrays += [array for _, levels in parts for labels in levels.values() for array in labels]
+    arrays += [a for part in parts for labels in part.labels.values() for a in labels if a is not None]
     texts = sum(len(key) + 50 for molecules in found for key in molecules.smiles)
     totals = (disk, encodings, sum(array.nbytes for array in arrays) + texts, len(pickle.dumps(chunks)))
     seconds = (read - start, featurized - read, written - featurized)

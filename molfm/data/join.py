@@ -1,4 +1,8 @@
-"""The rows of several prepared datasets, joined by molecule, with the split of each row."""
+"""The rows of several prepared datasets, joined by molecule, with the split of each row.
+
+Rows with features, such as a pH, are one molecule only if their features are equal too: a molecule that was measured
+under two conditions counts twice, because a network reads the features beside the molecule.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +51,7 @@ def join(shards: Sequence[Shard], dataset: Sequence[int], split: Sequence[np.nda
         split: one array of split codes per shard, (n_molecules_of_shard,).
     """
     sizes = [len(shard.identity) for shard in shards]
-    keys = np.concatenate([shard.identity[:, 0] for shard in shards])
+    keys = np.concatenate([_key(shard) for shard in shards])
     _, first, code = np.unique(keys, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int32)
     number[np.argsort(first)] = np.arange(len(first), dtype=np.int32)  # by first appearance, not by hash
@@ -61,3 +65,16 @@ def join(shards: Sequence[Shard], dataset: Sequence[int], split: Sequence[np.nda
         np.concatenate(split),
     )
     return Rows(ptr, *(column[order] for column in columns), order=order)
+
+
+def _key(shard: Shard) -> np.ndarray:
+    """Return a hash of what makes rows of a shard one molecule, (n,) uint64."""
+    key = np.asarray(shard.identity[:, 0])
+    if shard.features is None:
+        return key
+    bits = (np.asarray(shard.features) + np.float32(0)).view(np.uint32).astype(np.uint64)  # + 0: -0 equals 0
+    with np.errstate(over="ignore"):  # the products wrap around by design
+        for column in bits.T:
+            key = (key ^ (column + np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
+            key ^= key >> np.uint64(31)
+    return key

@@ -4,7 +4,7 @@
 training are made from it in `molfm.batches`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,8 +41,9 @@ class Mix(View):
     def molecules(self) -> pd.DataFrame:
         """A copy of the table of molecules, one row each.
 
-        Columns: smiles (the key), datasets (names of the datasets that contain it), and `split:NAME` per dataset,
-        missing where the dataset does not contain the molecule or puts it in no split.
+        Columns: smiles (the key), datasets (names of the datasets that contain it), `split:NAME` per dataset, missing
+        where the dataset does not contain the molecule or puts it in no split, and `id:NAME` per dataset with ids. A
+        molecule with features, such as a pH, has one row per set of features, which are further columns.
         """
         return self._molecules.copy()
 
@@ -57,7 +58,22 @@ class Mix(View):
             split = np.full(len(self), UNUSED, np.int8)
             split[self.rows.molecule[mine]] = self.rows.split[mine]
             table[f"split:{item.name}"] = pd.Categorical.from_codes(split, categories=list(SPLITS))
+            if item.sources and item.sources[0].roles.id:
+                table[f"id:{item.name}"] = self._ids(number)
+        if self.feature_names:
+            table |= dict(zip(self.feature_names, self.features(np.arange(len(self))).T, strict=True))
         return pd.DataFrame(table)
+
+    def _ids(self, dataset: int) -> np.ndarray:
+        """Return the id of the first row of each molecule in a dataset, (n_molecules,) object."""
+        found, every = np.full(len(self), None, object), []
+        for index, shard in enumerate(self.shards):
+            row = self.rows.of_shard(index)
+            if len(row) and self.rows.dataset[row[0]] == dataset:
+                every.append((row, molecules_of(shard.folder).id.to_numpy(object)))
+        for row, ids in reversed(every):
+            found[self.rows.molecule[row[::-1]]] = ids[::-1]  # reversed: the first row of a molecule wins
+        return found
 
     def _dataset_names(self) -> pd.Categorical:
         bit = np.zeros(len(self), np.int64)
@@ -187,12 +203,13 @@ def load(
     seed: int = 0,
     progress: bool = True,
     executor: Executor | None = None,
+    roles: Mapping[str, object] | None = None,
 ) -> Mix:
     """Open a dataset or mix; the first time, download it and featurize it into the cache.
 
     Args:
-        data: name of a shipped card, path of your own card (`*.md`), or your own table: a CSV, TSV, text or Parquet
-            file, or a DataFrame.
+        data: name of a shipped card, path of your own card (`*.md`), or your own table: a CSV, TSV, text, Parquet,
+            Excel, SDF or SMI file, or a DataFrame, whose SMILES column may also hold molecules of RDKit.
         smiles: name of the SMILES column, for your own table.
         tasks: for your own table, its label columns, see `own_table.card_from_table`; for a card, the tasks to select.
             None for all; a warning then says which columns of your table became tasks, and `audit` keeps the list.
@@ -204,6 +221,10 @@ def load(
         progress: show progress bars.
         executor: featurizes large tables; any executor of `concurrent.futures`, such as
             `dask.distributed.Client(…).get_executor()`. None for processes on this machine.
+        roles: for your own table, role -> column: `id`, `weight` (of labels in training), `relation` (`>` or `<` of
+            censored labels), `group` and `time` (for splits), `features` (numbers such as pH that a network reads beside
+            the molecule), `ignore`; see `catalog.schema.Roles`. With `time` or `group`, this is the split if none is
+            named.
 
     Raises:
         CardError: the name or the split is unknown, or the card is wrong.
@@ -212,7 +233,7 @@ def load(
     """
     own_table = is_table(data)
     if own_table:
-        cards = [card_from_table(data, smiles, tasks, [split] if split and split not in SPLIT_METHODS else [])]
+        cards = [card_from_table(data, smiles, tasks, [split] if split and split not in SPLIT_METHODS else [], roles)]
         name = cards[0].name
     else:
         cards, name = datasets_of(data), card(data).name
@@ -232,7 +253,13 @@ def load(
     origin = {"data": located, "split": split, "seed": seed}
     if own_table:
         # Named, so that whoever opens the mix again need not judge its columns again.
-        origin |= {"smiles": smiles, "tasks": tasks or [task.name for task in cards[0].tasks]}
+        origin |= {
+            "smiles": smiles,
+            "tasks": tasks or [column for column, use, _ in cards[0].columns if use == "target"],
+        }
+        origin |= {"roles": dict(roles)} if roles else {}
+    elif roles:
+        raise InputError(f"Roles are for your own table; those of {data} stand in its card.")
     cards = tuple(table.card for table in tables)
     chosen = tuple(task for item in cards for task in item.tasks)
     mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)

@@ -1,54 +1,34 @@
-"""Describes a user's own table (CSV, TSV, text, Parquet or DataFrame) as a data card.
+"""Describes a user's own table (CSV, TSV, text, Parquet, Excel, SDF, SMI or DataFrame) as a data card.
 
-Columns that nobody named are judged by their content: numbers are tasks, anything else is left out with a reason. Only
-the columns that are needed are written or read, so other columns may hold whatever they like.
+Columns that nobody named are judged by their names and contents, see `columns.py`. Only the columns that are needed are
+written or read, so other columns may hold whatever they like.
 """
 
 import hashlib
 import json
-import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molfm.base.files import home, whole, write_json
 from molfm.base.names import listed
+from molfm.base.units import MOLAR, split_header
 from molfm.catalog.download import digest
-from molfm.catalog.parse import make_task
-from molfm.catalog.schema import DataCard, LeftOut, Source
+from molfm.catalog.parse import make_roles, make_task
+from molfm.catalog.schema import CardError, ColumnUse, DataCard, Source, Task
 from molfm.chem.featurize import smiles_text
-from molfm.data.tables import TableError, check_columns, column_names, is_table_file, raw_chunks
+from molfm.chem.identity import hash64
+from molfm.data.cells import TableError
+from molfm.data.columns import COUNTS, SAMPLE, Content, content_of, descriptors_among, why_not
+from molfm.data.convert import converted, to_arrow
+from molfm.data.tables import check_columns, column_names, is_table_file, raw_chunks
 
-_SHOWN = 40  # characters of a cell that a message shows
-# Names of columns that number rows or compounds, if they hold whole numbers: "Unnamed: 0", "index", "CID", "mol_id".
-_IDENTIFIER = re.compile(r"unnamed: \d+|index|idx|(.*[\W_])?([cs]|mol)?id", re.IGNORECASE)
-
-
-class _Content(NamedTuple):
-    """What a column holds, as far as it was read."""
-
-    n_numbers: int = 0
-    binary: bool = True  # all numbers are 0 or 1
-    whole: bool = True  # all numbers are whole
-    row: int | None = None  # of the first cell that is no number
-    found: str = ""  # what that cell holds
-
-    def why_not(self, column: str) -> str:
-        """Return why the column is no task, or an empty string if it is one."""
-        if self.row is not None:
-            more = f"; {self.n_numbers:,} of its cells are numbers" if self.n_numbers else ""
-            return f"row {self.row} holds {self.found}, not a number{more}"
-        if not self.n_numbers:
-            return "it is empty"
-        if self.whole and not self.binary and _IDENTIFIER.fullmatch(column):
-            return "it numbers rows or compounds, to judge by its name"
-        return ""
+_SHOWN = 25  # columns that a message lists
 
 
 def is_table(data: object) -> bool:
@@ -56,74 +36,37 @@ def is_table(data: object) -> bool:
     return isinstance(data, pd.DataFrame) or is_table_file(Path(str(data)))
 
 
-def _content_of_file(path: Path, name: str, columns: list[str]) -> dict[str, _Content]:
-    """Return what each column of a file holds. The answer is cached under the file's hash."""
-    cached = home() / "tables" / f"{digest(path, name)[:16]}-columns.json"
+def _known_of_file(path: Path, name: str, kind: str, columns: list[str], find: Callable[[list[str]], dict]) -> dict:
+    """Return what is known of a file's columns. Answers of `find` are cached under the file's hash."""
+    cached = home() / "tables" / f"{digest(path, name)[:16]}-{kind}.json"
     known = json.loads(cached.read_text("utf-8")) if cached.exists() else {}
     if missing := [column for column in columns if column not in known]:
-        known |= _content(raw_chunks((path,), missing, []), missing)
+        known |= find(missing)
         write_json(cached, known)
-    return {column: _Content(*known[column]) for column in columns}
+    return {column: known[column] for column in columns}
 
 
-def _content(chunks: Iterable[pd.DataFrame], columns: list[str]) -> dict[str, _Content]:
-    """Return what columns hold. All rows are read, because a single text in the last row decides."""
-    found, first_row = dict.fromkeys(columns, _Content()), 0
-    for chunk in chunks:
-        for column in columns:
-            found[column] = _continued(found[column], chunk[column], first_row)
-        first_row += len(chunk)
-    return found
+def _contents(path: Path, name: str, columns: list[str]) -> dict[str, Content]:
+    def find(missing: list[str]) -> dict:
+        return content_of(raw_chunks((path,), missing, []), missing)
+
+    return {column: Content(*facts) for column, facts in _known_of_file(path, name, "contents", columns, find).items()}
 
 
-def _continued(before: _Content, values: pd.Series, first_row: int) -> _Content:
-    """Return what a column holds after its next values."""
-    place, values = np.flatnonzero(values.notna()), values.dropna()
-    if not len(values):
-        return before
-    if values.dtype.kind in "biuf":
-        numbers = values.to_numpy(float)
-    elif values.dtype.kind in "Mm":
-        numbers = np.full(len(values), np.nan)
-    else:
-        scalar = values.map(lambda value: isinstance(value, str | int | float | np.number | np.bool_))
-        numbers = pd.to_numeric(values.astype(object).where(scalar), errors="coerce").to_numpy(float)
-    wrong = np.flatnonzero(np.isnan(numbers))
-    row, found = before.row, before.found
-    if len(wrong) and row is None:
-        row, found = first_row + int(place[wrong[0]]), _shown(values.iloc[wrong[0]])
-    numbers = np.delete(numbers, wrong)
-    binary, whole_numbers = np.isin(numbers, (0, 1)).all(), (numbers == np.round(numbers)).all()
-    return _Content(
-        before.n_numbers + len(numbers),
-        bool(before.binary and binary),
-        bool(before.whole and whole_numbers),
-        row,
-        found,
-    )
+def _descriptors(path: Path, name: str, smiles: str, columns: list[str]) -> dict[str, str | None]:
+    def find(missing: list[str]) -> dict:
+        rows = next(iter(raw_chunks((path,), [smiles, *missing], [smiles])), None)
+        return dict.fromkeys(missing) | ({} if rows is None else descriptors_among(rows.head(SAMPLE), smiles, missing))
 
-
-def _shown(value: object) -> str:
-    """Return a cell as a message shows it."""
-    if isinstance(value, list | tuple | np.ndarray):
-        return "a list"
-    if isinstance(value, str | np.generic | int | float):
-        text = repr(value if isinstance(value, str) else str(value))
-        return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 2]}…{text[0]}"
-    return f"a {type(value).__name__}"
+    return _known_of_file(path, name, f"descriptors-{hash64(smiles):016x}", columns, find)
 
 
 def _write(frame: pd.DataFrame, smiles: str, columns: Sequence[str]) -> Path:
     """Write columns of a DataFrame to the cache, and return the file's path; equal columns share a file."""
     chosen = frame[list(dict.fromkeys([smiles, *columns]))].copy()
     chosen[smiles] = pd.Series([smiles_text(item) for item in chosen[smiles]], chosen.index, dtype=object)
-    for column in columns:
-        values = chosen[column]
-        if values.dtype == object and {type(value) for value in values.dropna()} - {list, tuple, np.ndarray}:
-            # Numbers and text in one column: as text, which is read like the text of a CSV.
-            chosen[column] = values.where(values.isna(), values.map(str)).where(values.notna(), None)
     content = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(chosen, preserve_index=False), content)
+    pq.write_table(to_arrow(chosen), content)
     content = content.getvalue().to_pybytes()
     path = home() / "tables" / hashlib.sha256(content).hexdigest()[:16] / "table.parquet"
     with whole(path) as temporary:
@@ -136,87 +79,148 @@ def card_from_table(
     smiles: str = "smiles",
     tasks: list[str] | dict[str, dict] | None = None,
     besides: Sequence[str] = (),
+    roles: Mapping[str, object] | None = None,
 ) -> DataCard:
     """Describe a user's own table as a data card.
 
     Args:
-        data: path of a CSV, TSV, text or Parquet file, or a DataFrame, whose needed columns are written to the cache.
+        data: path of a CSV, TSV, text, Parquet, Excel, SDF or SMI file, or a DataFrame, whose needed columns are written
+            to the cache.
         smiles: name of the SMILES column.
-        tasks: label columns, or column -> facts as in a card. None for every other column of numbers, except those that
-            number rows or compounds. A column of zeros and ones is binary unless its facts say otherwise.
+        tasks: label columns, or column -> facts as in a card (kind, level, unit, …). None for every column that is
+            judged a target (`columns.py`). A column of zeros and ones is binary, and a unit in the header counts, unless
+            the facts say otherwise. With the fact `p: True`, a concentration becomes -log10 of it in mol/L, and the task
+            of `IC50 (nM)` is called `pIC50`.
         besides: columns that are not tasks where `tasks` is None, such as a split.
+        roles: role -> column, see `Roles` and `make_roles`.
 
     Raises:
         TableError: the file or a column is missing, two columns have one name, or no column can be a task.
-        CardError: a fact is wrong.
+        CardError: a fact or a role is wrong.
 
     Warns:
-        UserWarning: `tasks` is None; the warning says which columns became tasks and which did not.
+        UserWarning: `tasks` is None; the warning says what each column was taken for.
     """
     if isinstance(data, pd.DataFrame):
         frame, path, called = data.set_axis(list(map(str, data.columns)), axis=1), None, "DataFrame"
         found, name = frame.columns.tolist(), "table"
     else:
-        path = Path(data).absolute()
+        path, frame = Path(data).absolute(), None
+        called = path.name
         if not path.exists():
             raise TableError(f"There is no table at {path}.")
-        found, name, called = column_names(path), path.name.split(".")[0], path.name
-    if tasks is not None:
+        path = converted(path)
+        found, name = column_names(path), path.name.split(".")[0]
+    known, wanted = make_roles(roles or {}, called), tasks is not None
+    if wanted:
         if not tasks:
             raise TableError(
-                f"{called}: expected at least one task, found none. Leave out `tasks` to take every number."
+                f"{called}: expected at least one task, found none. Leave out `tasks` to take every target."
             )
         # A task of this table may be named by its id.
         tasks = {_column(task, name, found): (tasks[task] if isinstance(tasks, dict) else None) or {} for task in tasks}
-    besides = [column for column in besides if column in found]
-    check_columns(called, found, [smiles, *besides, *(tasks or ())])
-    twice = {column for column in found if found.count(column) > 1}
-    columns = [c for c in dict.fromkeys(found) if c not in (smiles, *besides)] if tasks is None else list(tasks)
-    judged = [column for column in columns if column not in twice]
-    content = _content_of_file(path, name, judged) if path else _content([frame[judged]], judged)
-    why_not = {c: content[c].why_not(c) if c in content else "several columns have this name" for c in columns}
-    left_out = [LeftOut(column, reason) for column, reason in why_not.items() if reason] if tasks is None else []
-    if tasks is None:
-        tasks = {column: {} for column in columns if not why_not[column]}
-        _say(called, list(tasks), left_out, smiles)
-    made = tuple(
-        make_task(
-            column,
-            name,
-            {"kind": "binary" if _is_binary(content[column]) else "regression", **facts},
-            called,
+    of_role = known.columns()
+    besides = [column for column in besides if column in found and column not in of_role]
+    check_columns(called, found, [smiles, *besides, *(tasks or ()), *of_role])
+    if taken := [column for column in [smiles, *(tasks or ())] if column in of_role]:
+        what = "the SMILES column" if taken[0] == smiles else "a task"
+        raise CardError(f"{called}: {taken[0]!r} is {what} and cannot have the role {of_role[taken[0]]!r}.")
+    named = dict.fromkeys(besides, ("left out", "it says the split")) | {c: (r, "") for c, r in of_role.items()}
+    columns = list(tasks) if wanted else [c for c in dict.fromkeys(found) if c != smiles and c not in named]
+    judged = [column for column in columns if found.count(column) == 1]
+    content = _contents(path, name, judged) if path else content_of([frame[judged]], judged)
+    if not wanted:
+        numbers = [column for column in judged if content[column].is_number]
+        same = (
+            _descriptors(path, name, smiles, numbers)
+            if path
+            else descriptors_among(frame.head(SAMPLE), smiles, numbers)
         )
-        for column, facts in tasks.items()
+        reasons = {
+            column: why_not(column, content[column], same.get(column))
+            if column in content
+            else "several columns have this name"
+            for column in columns
+        }
+        if all(reasons.values()):  # a column that counts the rows is better than none
+            reasons = {column: "" if reason == COUNTS else reason for column, reason in reasons.items()}
+        named |= {column: ("left out", reason) for column, reason in reasons.items() if reason}
+        tasks = {column: {} for column in columns if not reasons[column]}
+    made, of_source = [], {"columns": {}, "negative_log": {}}
+    for column, facts in tasks.items():
+        task, unit = _task(column, name, dict(facts), content[column], called)
+        made.append(task)
+        if task.name != column:
+            of_source["columns"][task.name] = column
+        if unit:
+            of_source["negative_log"][task.name] = unit
+        censored = f", {content[column].n_limits:,} censored" if content[column].n_limits else ""
+        named[column] = "target", f"{task.kind}, {task.unit or 'no unit'}{censored}"
+    names = {column: task.name for column, task in zip(tasks, made, strict=True)}
+    for role in ("weight", "relation"):
+        if isinstance(columns := getattr(known, role), dict):
+            columns = {names.get(_column(task, name, found), task): column for task, column in columns.items()}
+            if unknown := [task for task in columns if task not in names.values()]:
+                raise CardError(f"{called}: role {role!r}: {unknown[0]!r} is no task; the tasks are {listed(names)}.")
+            known = replace(known, **{role: columns})
+    uses = tuple(
+        ColumnUse(
+            column, *(("SMILES", "") if column == smiles else named.get(column, ("left out", "it was not named")))
+        )
+        for column in dict.fromkeys(found)
     )
-    path = path or _write(frame, smiles, [*tasks, *besides])
-    source = Source(locations=(f"file:{path}",), smiles=smiles)
-    facts = {"name": name, "title": path.name, "tasks": made, "sources": (source,), "folder": path.parent}
-    return DataCard(**facts, left_out=tuple(left_out))
+    if not wanted:
+        _say(called, uses, smiles)
+    path = path or _write(frame, smiles, [*tasks, *besides, *(c for c, role in of_role.items() if role != "ignore")])
+    source = Source(locations=(f"file:{path}",), smiles=smiles, roles=known, **of_source)
+    facts = {"name": name, "title": called, "tasks": tuple(made), "sources": (source,), "folder": path.parent}
+    return DataCard(**facts, columns=uses)
 
 
 def _column(task: str, name: str, found: list[str]) -> str:
     return task if task in found else str(task).removeprefix(f"{name}/")
 
 
-def _is_binary(content: _Content) -> bool:
-    return content.row is None and content.n_numbers > 0 and content.binary
+def _task(column: str, name: str, facts: dict, content: Content, called: str) -> tuple[Task, str | None]:
+    """Return a checked task, and the unit of its column if its labels are -log10 of it.
+
+    Raises:
+        CardError: a fact is wrong, or the unit of the column is no concentration.
+    """
+    title, unit = split_header(column)
+    as_p = facts.pop("p", False)
+    unit = facts.get("unit", unit)
+    kind = "binary" if content.is_binary and unit is None else "regression"
+    if not as_p:
+        return make_task(column, name, {"kind": kind, "unit": unit} | facts, called), None
+    if unit not in MOLAR:
+        raise CardError(
+            f"{called}: column {column!r}: -log10 needs a concentration, with a unit in the header or as a fact: one of "
+            f"{', '.join(MOLAR)}; found {unit or 'none'}."
+        )
+    facts |= {"unit": "-log10(mol/L)", "kind": "regression"}
+    return make_task(f"p{title}", name, facts, called), unit
 
 
-def _say(called: str, tasks: list[str], left_out: list[LeftOut], smiles: str) -> None:
-    """Say which columns became tasks and which did not, unless there was nothing to choose.
+def _say(called: str, uses: Sequence[ColumnUse], smiles: str) -> None:
+    """Say what each column was taken for, unless there was nothing to choose.
 
     Raises:
         TableError: no column became a task.
     """
-    reasons = listed((f"{column} ({reason})" for column, reason in left_out), 10)
-    if not tasks:
-        raise TableError(
-            f"{called}: no column besides {smiles!r} can be a task. {reasons or 'There is no other column'}."
-        )
-    if left_out or len(tasks) > 1:
+    targets = [item.column for item in uses if item.use == "target"]
+    shown = uses[:_SHOWN]
+    first, second = (
+        max(map(len, words)) + 2 for words in (map(lambda i: i.column, shown), map(lambda i: i.use, shown))
+    )
+    text = "\n".join(f"  {item.column:<{first}}{item.use:<{second}}{item.why}".rstrip() for item in shown)
+    if len(uses) > _SHOWN:
+        text += f"\n  and {len(uses) - _SHOWN:,} further columns: {listed((i.column for i in uses[_SHOWN:]), 10)}"
+    if not targets:
+        raise TableError(f"{called}: no column besides {smiles!r} can be a task. The columns were taken for:\n{text}")
+    if len(targets) > 1 or any(item.use == "left out" for item in uses):
         warnings.warn(
-            f"{called}: no tasks were named, so the columns of numbers became tasks: {listed(tasks, 10)}."
-            + (f" Left out: {reasons}." if left_out else "")
-            + " To choose the tasks yourself, name their columns: tasks=[…].",
+            f"{called}: no tasks were named, so its columns were taken for:\n{text}\n"
+            "To choose yourself, name the tasks, and the roles of other columns: tasks=[…], roles={…}.",
             stacklevel=4,
         )

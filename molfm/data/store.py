@@ -3,7 +3,7 @@
 `prepare.py` writes it; the last two kinds of files are added at their first use.
 
     <name>-<hash of table, card and featurizer>/shard-00000/
-        molecules.parquet   row, smiles (the key)
+        molecules.parquet   row, smiles (the key), and id if the card has a column of ids
         rejected.parquet    row, smiles, reason
         changed.parquet     row, smiles, change: rows of which a part is not stored
         row.npy             (n,) row of the table, for splits by row
@@ -11,6 +11,8 @@
         atoms.npy, atom_ptr.npy, bonds.npy, bond_ptr.npy      see chem.featurize.Molecules; ends of bonds modulo 256
         far_bond.npy, far_ends.npy    numbers of the bonds with an end beyond atom 255, and both their ends in full
         {graph,node,edge}_{ptr,item,task,value}.npy           labels as triples, ordered by molecule
+        {graph,node,edge}_{side,weight}.npy                   only if there are censored labels, or weights
+        features.npy        (n, n_features) the card's features; only if it has any
         manifest.json       written last: sizes of all files, so a damaged shard is noticed and made again
         scaffold.npy        (n,) hashes of scaffolds
         encoding-*.npy      positional encodings, one file per name, see chem.encodings
@@ -37,6 +39,7 @@ from molfm.chem.encodings import field as field_of
 from molfm.chem.featurize import Molecules
 from molfm.chem.identity import scaffolds
 
+OPTIONAL = ("side", "weight")  # fields of labels that a shard may lack
 ARRAYS = ("row", "identity", "atoms", "atom_ptr", "bonds", "bond_ptr", "far_bond", "far_ends")
 
 
@@ -47,6 +50,8 @@ class Labels(NamedTuple):
     item: np.ndarray  # (n_labels,) uint16, atom or bond in its molecule; 0 at graph level
     task: np.ndarray  # (n_labels,) uint16, number of the task in the card
     value: np.ndarray  # (n_labels,) float32, in the card's units
+    side: np.ndarray | None = None  # (n_labels,) int8, see data/cells.py; None: no label is censored
+    weight: np.ndarray | None = None  # (n_labels,) float32; None: every label counts the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,7 @@ class Shard:
     far_bond: np.ndarray
     far_ends: np.ndarray
     labels: dict[str, Labels]  # by level
+    features: np.ndarray | None = None  # (n, n_features) float32, or None if the card has none
     folder: Path | None = None
     _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # by name, those used so far
 
@@ -125,9 +131,18 @@ def open_shard(folder: Path) -> Shard:
     def load(name: str) -> np.ndarray:
         return memory_map(folder / f"{name}.npy")
 
-    labels = {level: Labels(*(load(f"{level}_{name}") for name in Labels._fields)) for level in LEVELS}
+    def load_if_there(name: str) -> np.ndarray | None:
+        return load(name) if (folder / f"{name}.npy").exists() else None
+
+    names = [name for name in Labels._fields if name not in OPTIONAL]
+    labels = {
+        level: Labels(
+            *(load(f"{level}_{name}") for name in names), *(load_if_there(f"{level}_{name}") for name in OPTIONAL)
+        )
+        for level in LEVELS
+    }
     arrays = {name: load(name) for name in ARRAYS}
-    return Shard(**arrays, labels=labels, folder=folder)
+    return Shard(**arrays, labels=labels, features=load_if_there("features"), folder=folder)
 
 
 def in_memory(found: Molecules) -> Shard:
@@ -139,7 +154,7 @@ def in_memory(found: Molecules) -> Shard:
 
 
 def molecules_of(folder: Path) -> pd.DataFrame:
-    """Read the molecules of a shard: row of the table, smiles (the key)."""
+    """Read the molecules of a shard: row of the table, smiles (the key), and id if the card has a column of ids."""
     return pd.read_parquet(folder / "molecules.parquet")
 
 

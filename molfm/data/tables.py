@@ -11,31 +11,38 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from molfm.base.errors import InputError
 from molfm.base.names import did_you_mean, listed
 from molfm.catalog.download import fetch
 from molfm.catalog.http import DownloadError
 from molfm.catalog.schema import DataCard, Source, Task
 from molfm.catalog.shipped import expand_tasks
 from molfm.chem.featurize import smiles_text
+from molfm.data.cells import (
+    TableError,
+    Values,
+    negative_log,
+    read_features,
+    read_labels,
+    read_lists,
+    read_weights,
+    sides_of,
+)
+from molfm.data.convert import converted, is_convertible
 
 CHUNK_ROWS = 1_000  # rows read at a time, which bounds the memory whatever the table's length
 _READ = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # formats that are read
-_CONVERT = {  # formats that are not, and how to convert them
-    **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8 in your spreadsheet program."),
-    ".sdf": "from rdkit.Chem import PandasTools; PandasTools.LoadSDF(path, smilesName='smiles').drop(columns='ROMol').to_csv('table.csv').",
-    ".smi": "pandas.read_csv(path, sep=r'\\s+', names=['smiles', 'name']).to_csv('table.csv', index=False).",
-}
+_FOREIGN = {".xls": "Save it as .xlsx or CSV UTF-8 in your spreadsheet program."}  # formats that are not
 _QUOTED = re.compile(rb'"[^"]*"')
-_NOTHING = ("null", "None", "nan", "NaN")  # an unmeasured entry of a list that is written as text
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -45,10 +52,6 @@ _UNREADABLE = (
     pd.errors.EmptyDataError,
     pa.ArrowException,
 )
-
-
-class TableError(InputError):
-    """A raw table does not hold what its card says; the message names row, column, expected and found."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +129,16 @@ def _column(source: Source, task: Task) -> str:
 
 
 def _wanted(card: DataCard, source: Source) -> list[str]:
-    return list(dict.fromkeys([source.smiles, *(_column(source, task) for task in card.tasks)]))
+    """Return the columns that are read, each once. Those for a split are read elsewhere."""
+    roles, columns = source.roles, [source.smiles]
+    for task in card.tasks:
+        columns += [_column(source, task), roles.of_task("weight", task.name), roles.of_task("relation", task.name)]
+    return list(dict.fromkeys(column for column in (*columns, roles.id, *roles.features) if column))
 
 
 def is_table_file(path: Path) -> bool:
-    """Return whether a path looks like a table, also one of a format that has to be converted first."""
-    return path.suffix.lower() in (*_READ, *_CONVERT)
+    """Return whether a path looks like a table, also one of a format that molfm does not read."""
+    return path.suffix.lower() in (*_READ, *_FOREIGN) or is_convertible(path)
 
 
 def check_columns(where: str, found: Sequence[str], wanted: Sequence[str]) -> None:
@@ -168,8 +175,8 @@ def column_names(path: Path) -> list[str]:
     Raises:
         TableError: the file is damaged or has another format.
     """
-    if how := _CONVERT.get(path.suffix.lower()):
-        raise TableError(f"{path}: molfm reads CSV, TSV and Parquet. Convert this file first: {how}")
+    if how := _FOREIGN.get(path.suffix.lower()):
+        raise TableError(f"{path}: molfm reads CSV, TSV, Parquet, SDF, SMI and XLSX. {how}")
     with _reading(path):
         if _is_parquet(path):
             return pq.read_schema(path).names
@@ -266,52 +273,6 @@ def raw_chunks(
         yield pd.concat(rest, ignore_index=True)
 
 
-def _floats(values: pd.Series, task: Task, first_row: int, what: str = "row") -> np.ndarray:
-    """Return checked values, (n,) float64, NaN where unmeasured."""
-    if values.dtype.kind in "biuf":
-        numbers = values.to_numpy(np.float64, na_value=np.nan)
-        wrong = np.abs(numbers) > np.finfo(np.float32).max  # infinite, at the latest when stored as float32
-    else:
-        if values.dtype.kind in "Mm":  # dates would become nanoseconds
-            values = values.astype(object)
-        numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
-        wrong = (np.isnan(numbers) & said) | (np.abs(numbers) > np.finfo(np.float32).max)
-    expected = "a finite number"
-    if task.kind != "regression":
-        classes = task.classes or 2
-        wrong |= ~np.isnan(numbers) & ~np.isin(numbers, np.arange(classes))
-        expected = "0 or 1" if classes == 2 else f"a class from 0 to {classes - 1}"
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise TableError(
-            f"{task.dataset}: {what} {first_row + i}, column {task.name!r}: expected {expected} or nothing, "
-            f"found {values.astype(object).iloc[i]!r}."
-        )
-    return numbers
-
-
-def _arrays(values: pd.Series, task: Task, first_row: int) -> list[np.ndarray | None]:
-    """Return one checked array per row for a node or edge task, None for rows without labels."""
-    out: list[np.ndarray | None] = []
-    for row, value in enumerate(values, first_row):
-        block = value
-        if isinstance(value, str) and value.strip()[:1] == "[" and value.strip()[-1] == "]":
-            # A CSV holds a list as text, as JSON, Python or NumPy write it.
-            block = [None if word in _NOTHING else word for word in value.strip()[1:-1].replace(",", " ").split()]
-        if value is None or (np.isscalar(value) and pd.isna(value)):
-            out.append(None)
-        elif isinstance(block, (list, tuple, np.ndarray)):
-            entries = pd.Series(block if isinstance(block, np.ndarray) and block.dtype.kind in "biuf" else list(block))
-            out.append(_floats(entries, task, 0, f"row {row}, entry"))
-        else:
-            raise TableError(
-                f"{task.dataset}: row {row}, column {task.name!r}: expected a list with one number per "
-                f"{'bond' if task.level == 'edge' else 'atom'} ({task.level} level), found {value!r}."
-            )
-    return out
-
-
 def _atoms_energy(smiles: list, energies: dict[str, float]) -> np.ndarray:
     """Return the summed energies of each molecule's isolated atoms, hydrogens included (n,); NaN for invalid SMILES."""
     from rdkit import Chem, rdBase
@@ -325,32 +286,61 @@ def _atoms_energy(smiles: list, energies: dict[str, float]) -> np.ndarray:
         return np.array([energy(text) for text in smiles])
 
 
-def read_chunks(table: Table, skip: int = 0) -> Iterator[tuple[int, list, dict[str, np.ndarray | list]]]:
+class Chunk(NamedTuple):
+    """Some rows of a table, with checked labels."""
+
+    first_row: int
+    smiles: list[str | None]
+    labels: dict[str, Values | list[Values | None]]  # by task: values of graph tasks, a list of lists for other levels
+    weights: dict[str, np.ndarray]  # by task, (n,) float64, for the tasks that have weights
+    features: np.ndarray  # (n, n_features) float64, NaN where a cell is empty
+    feature_names: tuple[str, ...]
+    ids: list[str | None] | None  # None if the table has no column of ids
+
+
+def read_chunks(table: Table, skip: int = 0) -> Iterator[Chunk]:
     """Read a dataset's table from row `skip` on, `CHUNK_ROWS` rows at a time.
 
-    Yields:
-        The first row's number, the SMILES, and the labels by task name: float64 (n,) for graph tasks, a list of n
-        arrays (or None) for node and edge tasks, each in the order of the input SMILES.
+    Labels of node and edge tasks are in the order of the input SMILES.
 
     Raises:
-        TableError: a label is not what the card declares.
+        TableError: a label, weight or feature is not what the card declares.
     """
     card, source, first_row = table.card, table.source, skip
-    for chunk in raw_chunks(table.paths, _wanted(card, source), [source.smiles], skip):
-        smiles = [None if pd.isna(text) else text for text in chunk[source.smiles]]
-        labels = {
-            task.name: (_floats if task.level == "graph" else _arrays)(chunk[_column(source, task)], task, first_row)
-            for task in card.tasks
-        }
-        isolated: dict[str, np.ndarray] = {}
-        for name, computed in source.atomization.items():
-            if name in labels:
+    texts = [source.smiles, *([source.roles.id] if source.roles.id else [])]
+    for rows in raw_chunks(table.paths, _wanted(card, source), texts, skip):
+        smiles, ids = ([None if pd.isna(text) else str(text) for text in rows[name]] for name in (texts[0], texts[-1]))
+        features = read_features(rows[list(source.roles.features)], card.name, first_row)
+        labels, isolated = {}, {}
+        for task in card.tasks:
+            values = rows[_column(source, task)]
+            labels[task.name] = (read_labels if task.level == "graph" else read_lists)(values, task, first_row)
+            if computed := source.atomization.get(task.name):
                 key = str(sorted(computed.atoms.items()))
                 if key not in isolated:
                     isolated[key] = _atoms_energy(smiles, computed.atoms)
-                labels[name] = (labels[name] - isolated[key]) * computed.factor
-        yield first_row, smiles, labels
-        first_row += len(chunk)
+                value, side = labels[task.name]
+                labels[task.name] = Values((value - isolated[key]) * computed.factor, side)
+            if task.level == "graph":
+                labels[task.name] = _as_declared(labels[task.name], task, source, rows, first_row)
+        weights = {
+            task.name: read_weights(rows[column], card.name, first_row)
+            for task in card.tasks
+            if (column := source.roles.of_task("weight", task.name))
+        }
+        names = source.roles.features
+        yield Chunk(first_row, smiles, labels, weights, features, names, ids if source.roles.id else None)
+        first_row += len(rows)
+
+
+def _as_declared(found: Values, task: Task, source: Source, rows: pd.DataFrame, first_row: int) -> Values:
+    """Return labels with the sides that another column gives, as -log10 of concentrations where the card says so."""
+    if column := source.roles.of_task("relation", task.name):
+        stated = sides_of(rows[column], f"{task.dataset}, column {column!r}", first_row)
+        found = Values(found.value, np.where(found.side == 0, stated, found.side))
+    if unit := source.negative_log.get(task.name):
+        found = negative_log(found, unit, task, first_row)
+    return found
 
 
 def read_column(table: Table, name: str) -> np.ndarray:
@@ -373,10 +363,15 @@ def read_column(table: Table, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SmilesTable:
-    """The SMILES of a CSV or Parquet file, with the other columns of their rows; only a chunk is in memory at a time."""
+    """The SMILES of a table file, with the other columns of their rows; only a chunk is in memory at a time."""
 
     path: Path
     column: str = "smiles"
+
+    @cached_property
+    def read_from(self) -> Path:
+        """The file itself, or the Parquet table that it was turned into."""
+        return converted(self.path)
 
     def chunks(self, n_rows: int) -> Iterator[tuple[list[str | None], pd.DataFrame]]:
         """Yield SMILES and the other columns, `n_rows` rows at a time. The columns of a text table stay text.
@@ -384,17 +379,19 @@ class SmilesTable:
         Raises:
             TableError: the file or column does not exist, or the file is damaged.
         """
-        if not self.path.exists():
-            raise TableError(f"There is no table at {self.path}.")
-        names = column_names(self.path)
+        path = self.read_from
+        if not path.exists():
+            raise TableError(f"There is no table at {path}.")
+        names = column_names(path)
         check_columns(self.path.name, names, [self.column])
-        chunks = raw_chunks((self.path,), names, names, as_written=True)
+        chunks = raw_chunks((path,), names, names, as_written=True)
         while several := list(islice(chunks, n_rows // CHUNK_ROWS)):
             rows = pd.concat(several, ignore_index=True)
             yield [smiles_text(item) for item in rows[self.column]], rows.drop(columns=self.column)
 
     def schema(self) -> pa.Schema:
         """Return the types of the other columns."""
-        if _is_parquet(self.path):
-            return pa.schema([field for field in pq.read_schema(self.path) if field.name != self.column])
-        return pa.schema([(name, pa.string()) for name in column_names(self.path) if name != self.column])
+        path = self.read_from
+        if _is_parquet(path):
+            return pa.schema([field for field in pq.read_schema(path) if field.name != self.column])
+        return pa.schema([(name, pa.string()) for name in column_names(path) if name != self.column])

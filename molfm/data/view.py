@@ -19,7 +19,17 @@ from molfm.chem.encodings import WALK
 from molfm.data.join import Rows
 from molfm.data.prepare import make_scaffolds, worker_pool
 from molfm.data.splits import SPLITS, UNUSED, uniform
-from molfm.data.store import Shard, structure
+from molfm.data.store import Labels, Shard, structure
+
+_EXTRAS = {  # optional fields of labels, and what they are where a shard lacks them
+    "side": lambda n: np.zeros(n, np.int8),
+    "weight": lambda n: np.ones(n, np.float32),
+}
+
+
+def _extra(labels: Labels, name: str, place: np.ndarray) -> np.ndarray:
+    values = getattr(labels, name)
+    return _EXTRAS[name](len(place)) if values is None else values[place]
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,25 @@ class View:
         pointers = (shard.atom_ptr if level == "node" else shard.bond_ptr for shard in self.shards)
         return self._of_molecules(map(np.diff, pointers))
 
+    # -------------------------------------------------------------------------------------------------------- features
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the numbers that a network reads beside a molecule, such as pH; of all datasets together."""
+        return tuple(dict.fromkeys(name for card in self.cards for name in card.features))
+
+    def features(self, molecules: np.ndarray) -> np.ndarray:
+        """Return the features of molecules (n,), (n, n_features) float32; NaN where their dataset lacks one."""
+        out = np.full((len(molecules), len(self.feature_names)), np.nan, np.float32)
+        first = self.rows.ptr[molecules]
+        for s in np.unique(self.rows.shard[first]):
+            shard, place = self.shards[s], np.flatnonzero(self.rows.shard[first] == s)
+            if shard.features is not None:
+                card = self.cards[self.rows.dataset[first[place[0]]]]
+                columns = [self.feature_names.index(name) for name in card.features]
+                out[place[:, None], columns] = shard.features[self.rows.local[first[place]]]
+        return out
+
     # ---------------------------------------------------------------------------------------------------------- labels
 
     def members(self, split: str, tasks: Sequence[str] | None = None) -> np.ndarray:
@@ -204,6 +233,11 @@ class View:
             (number of the task, molecule, item, split code, value), arrays of one length. Labels of rows in no split
             are left out.
         """
+        for found, _, _ in self._blocks(wanted):
+            yield found
+
+    def _blocks(self, wanted: Sequence[int] | None) -> Iterator[tuple[tuple[np.ndarray, ...], Labels, np.ndarray]]:
+        """Yield what `label_blocks` yields, with the labels of the shard and the places of those that are yielded."""
         for index, shard in enumerate(self.shards):
             row_of = self.rows.of_shard(index)
             if not len(row_of):
@@ -220,7 +254,7 @@ class View:
                 number, molecule, split = number[hit], self.rows.molecule[row], self.rows.split[row]
                 here = (split != UNUSED) & self._keeps(number, molecule)
                 found = (number, molecule, labels.item[hit], split, labels.value[hit])
-                yield tuple(array[here] for array in found)
+                yield tuple(array[here] for array in found), labels, hit[here]
 
     def label_triples(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return all labels of one task that this view keeps: molecule, item, split code, value."""
@@ -228,10 +262,32 @@ class View:
         parts = [tuple(empty), *(found[1:] for found in self.label_blocks([number]))]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
-    def row_labels(self, level: str, row: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return this view's labels of some rows at one level: place in `row`, item, task, value."""
+    def label_extras(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the side (int8, see `data/cells.py`) and the weight (float32) of each label of `label_triples`."""
+        parts = [tuple(make(0) for make in _EXTRAS.values())]
+        for _, labels, place in self._blocks([number]):
+            parts.append(tuple(_extra(labels, name, place) for name in _EXTRAS))
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    @cached_property
+    def is_censored(self) -> bool:
+        """Whether there are censored labels, of any task."""
+        return any(labels.side is not None for shard in self.shards for labels in shard.labels.values())
+
+    @cached_property
+    def is_weighted(self) -> bool:
+        """Whether labels have weights, of any task."""
+        return any(labels.weight is not None for shard in self.shards for labels in shard.labels.values())
+
+    @property
+    def extras(self) -> list[str]:
+        """The fields that labels have beside their values: "side" if some are censored, "weight" if they have weights."""
+        return ["side"] * self.is_censored + ["weight"] * self.is_weighted
+
+    def row_labels(self, level: str, row: np.ndarray, extras: Sequence[str] = ()) -> tuple[np.ndarray, ...]:
+        """Return this view's labels of some rows at one level: place in `row`, item, task, value, and `extras`."""
         rows, nothing = self.rows, np.zeros(0, np.int64)
-        parts = [(nothing, nothing, nothing, np.zeros(0, np.float32))]
+        parts = [(nothing, nothing, nothing, np.zeros(0, np.float32), *(_EXTRAS[name](0) for name in extras))]
         for s in np.unique(rows.shard[row]):
             place = np.flatnonzero(rows.shard[row] == s)
             local, labels = rows.local[row[place]], self.shards[s].labels[level]
@@ -240,12 +296,12 @@ class View:
             task = self._numbering[rows.dataset[row[place[0]]]][labels.task[at]]
             found = (np.repeat(place, counts), labels.item[at].astype(np.int64), task, labels.value[at])
             chosen = task >= 0
-            parts.append(tuple(array[chosen] for array in found))
-        place, item, task, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            parts.append(tuple(array[chosen] for array in (*found, *(_extra(labels, name, at) for name in extras))))
+        found = tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         if self.kept:
-            here = self._keeps(task, rows.molecule[row[place]])
-            place, item, task, value = place[here], item[here], task[here], value[here]
-        return place, item, task, value
+            here = self._keeps(found[2], rows.molecule[row[found[0]]])
+            found = tuple(array[here] for array in found)
+        return found
 
     @cached_property
     def _numbering(self) -> list[np.ndarray]:
@@ -283,12 +339,16 @@ class View:
         if only is not None:
             wanted &= rows.dataset[row] == only[place]
         row, place = row[wanted], place[wanted]
+        extras = self.extras
         for level in LEVELS:
-            at, item, task, value = self.row_labels(level, row)
+            at, item, task, value, *more = self.row_labels(level, row, extras)
             owner = place[at]  # place of the molecule of each label
             by_molecule = np.argsort(owner, kind="stable")
             out[f"{level}_item"] = (pointer(sizes[level])[owner] + item)[by_molecule]
             out[f"{level}_task"] = task[by_molecule].astype(np.int64)
             out[f"{level}_value"] = value[by_molecule].astype(np.float32)
+            out |= {f"{level}_{name}": of[by_molecule] for name, of in zip(extras, more, strict=True)}
             out[f"{level}_counts"] = np.bincount(owner, minlength=len(molecules))
+        if self.feature_names:
+            out["features"] = self.features(molecules)
         return out | {"mol_id": molecules}

@@ -27,9 +27,11 @@ class ModelConfig:
     pooling: str = "sum+mean"  # how graph heads pool the atoms: sum, mean, max, logsum, or several joined by +
     head_channels: int | dict[str, int] | None = None  # hidden width of heads, or one per dataset; 0: linear heads
     three_classes: bool = False  # merge ordinal tasks of 5 classes into 3: {0, 1}, 2, {3, 4}
+    features: tuple[str, ...] = ()  # numbers that graph heads read beside a molecule; molfm fills in those of the data
     network: str = "multitask"  # "multitask", or "minimol" with the published encoder and trunk (`minimol.py`)
 
     def __post_init__(self):
+        object.__setattr__(self, "features", tuple(self.features))  # JSON has lists
         if self.hidden_channels < 1 or self.num_layers < 1 or not 0 <= self.dropout < 1:
             raise InputError(
                 f"Expected hidden_channels and num_layers of 1 or more and a dropout in [0, 1), found {self}."

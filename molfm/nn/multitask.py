@@ -2,7 +2,7 @@
 
     encoder   turns codes and positional encodings into vectors (encoders.py)
     trunk     layers with residuals and LayerNorm (layers.py)
-    heads     read the pooled atoms (graph), the atom (node), or the bond and both its atoms, symmetrically (edge)
+    heads     read the pooled atoms and the features (graph), the atom (node), or the bond and both its atoms, symmetrically (edge)
 
 An ordinal task has one output per class, other tasks have one; `columns` gives their columns in the outputs of a level.
 
@@ -63,6 +63,10 @@ class MultiTaskModel(Predictor, nn.Module):
         self.learned_before: Sequence[str] = ()  # ids of tasks that encoder and trunk were trained on before
         n = len(tasks)
         width = self._build(seed)
+        width["graph"] += len(config.features)
+        if config.features:  # graph heads read them in standard deviations from their mean
+            self.register_buffer("feature_mean", torch.zeros(len(config.features)))
+            self.register_buffer("feature_std", torch.ones(len(config.features)))
         labelled = self.tasks.get("classes", pd.Series(1, range(n))).fillna(1).to_numpy(int)
         classes = np.where((labelled == 5) & config.three_classes, 3, labelled)
         self.heads, self.kinds = nn.ModuleDict(), {}
@@ -142,9 +146,21 @@ class MultiTaskModel(Predictor, nn.Module):
         for level in levels:
             heads = [head for name, head in self.heads.items() if name.startswith(f"{level}:")]
             if heads:
-                features = self._items(level, h, e, batch)
-                out[level] = torch.cat([head(features) for head in heads], dim=1)
+                vectors = self._items(level, h, e, batch)
+                if level == "graph" and self.config.features:
+                    vectors = torch.cat([vectors, self._features(batch.features).to(vectors.dtype)], dim=1)
+                out[level] = torch.cat([head(vectors) for head in heads], dim=1)
         return out
+
+    def _features(self, values: Tensor) -> Tensor:
+        """Return features (B, n_features) in standard deviations from their mean; the mean where one is missing."""
+        return ((values - self.feature_mean) / self.feature_std).nan_to_num(0.0)
+
+    def scale_features(self, values: np.ndarray) -> None:
+        """Set the scale of the features to that of training molecules, (n, n_features) with NaN where one is missing."""
+        mean, std = (np.nan_to_num(of(values.astype(float), axis=0)) for of in (np.nanmean, np.nanstd))
+        self.feature_mean.copy_(torch.from_numpy(mean))
+        self.feature_std.copy_(torch.from_numpy(np.where(std > 0, std, 1.0)))
 
     def _items(self, level: str, h: Tensor, e: Tensor | None, batch: Batch) -> Tensor:
         if level == "node":

@@ -32,8 +32,9 @@ from molfm.base.progress import tqdm
 from molfm.batches.batch import to_batch
 from molfm.catalog.schema import LEVELS
 from molfm.chem.featurize import Molecules, Rejected, featurize, smiles_text
+from molfm.data.cells import read_features
 from molfm.data.store import in_memory, structure
-from molfm.data.tables import SmilesTable
+from molfm.data.tables import SmilesTable, check_columns
 from molfm.nn.config import ModelConfig
 
 PREDICT_BATCH = 256
@@ -78,6 +79,7 @@ class Predictor(ABC):
         tasks: str | Sequence[str] | None = None,
         out: str | Path | None = None,
         progress: bool = True,
+        features: pd.DataFrame | None = None,
     ) -> pd.DataFrame | Path:
         """Predict tasks of one level: physical units for regression, probabilities for binary tasks.
 
@@ -92,6 +94,8 @@ class Predictor(ABC):
             tasks: task ids, names or datasets; None for all tasks of the level.
             out: Parquet or CSV file to write instead of returning a table. If the call is interrupted, the same call resumes.
             progress: show a progress bar if prediction takes more than two seconds.
+            features: for graph tasks of a model that was trained with features, such as a pH: a table with these columns
+                and one row per SMILES. A `SmilesTable` has them itself. A row that lacks one counts as invalid.
 
         Returns:
             A DataFrame with `mol_id` (position in the input), `smiles`, at node level `atom` and `element`, at edge
@@ -109,18 +113,28 @@ class Predictor(ABC):
         names = self.column_names(chosen)
         places = {"graph": (), "node": ("node",), "edge": ("node", "edge")}[level]
 
-        def table(first: int, texts: list[str]) -> tuple[pd.DataFrame, list[Rejected]]:
+        wanted = self.config.features if level == "graph" else ()
+        if wanted and not isinstance(smiles, SmilesTable):
+            _check_features(features, wanted)
+
+        def table(first: int, texts: list[str], rest: pd.DataFrame | None) -> tuple[pd.DataFrame, list[Rejected]]:
             found = featurize(texts, levels=places, as_labels=False)
-            values = self._by_batch(found, lambda batch: self.values(batch, level, chosen), len(names))
+            rejected, numbers = found.rejected, None
+            if wanted:
+                rest = features.iloc[first : first + len(texts)] if rest is None else rest
+                check_columns("The table to predict", rest.columns, wanted)
+                numbers = read_features(rest[list(wanted)], "Features", first).astype(np.float32)
+                rejected = [*rejected, *_lacking(found, texts, numbers, wanted)]
+            values = self._by_batch(found, lambda batch: self.values(batch, level, chosen), len(names), numbers)
             rows = _ROWS[level](found, texts, values, names)
             rows["mol_id"] += first
-            return rows, found.rejected
+            return rows, rejected
 
         if out is None:
             return pd.concat(_in_memory(smiles, table, progress, "prediction"), ignore_index=True)
 
-        def as_arrow(first: int, texts: list[str]) -> tuple[pa.Table, list[Rejected]]:
-            rows, rejected = table(first, texts)
+        def as_arrow(first: int, texts: list[str], rest: pd.DataFrame | None = None) -> tuple[pa.Table, list[Rejected]]:
+            rows, rejected = table(first, texts, rest)
             return pa.Table.from_pandas(rows, _schema(rows.columns), preserve_index=False), rejected
 
         return _to_file(smiles, as_arrow, Path(out), [self.digest(), level, names], progress, "prediction")
@@ -142,7 +156,7 @@ class Predictor(ABC):
         """
         channels = self.config.pooled_channels
 
-        def array(first: int, texts: list[str]) -> tuple[np.ndarray, list[Rejected]]:
+        def array(first: int, texts: list[str], _=None) -> tuple[np.ndarray, list[Rejected]]:
             found = featurize(texts, levels=())
             vectors = np.full((len(texts), channels), np.nan, np.float32)
             vectors[found.row] = self._by_batch(found, self.vectors, channels)
@@ -151,7 +165,7 @@ class Predictor(ABC):
         if out is None:
             return np.concatenate(_in_memory(smiles, array, progress, "embedding"))
 
-        def as_arrow(first: int, texts: list[str]) -> tuple[pa.Table, list[Rejected]]:
+        def as_arrow(first: int, texts: list[str], _=None) -> tuple[pa.Table, list[Rejected]]:
             vectors, rejected = array(first, texts)
             missing = pa.array(np.isnan(vectors[:, 0]))
             lists = pa.FixedSizeListArray.from_arrays(vectors.ravel(), channels, mask=missing)
@@ -176,13 +190,46 @@ class Predictor(ABC):
         return of_level.index.to_numpy()[list(places)]
 
     @torch.inference_mode()
-    def _by_batch(self, found: Molecules, make: Callable[[Batch], Tensor], n_columns: int) -> np.ndarray:
-        """Apply `make` to featurized molecules batch by batch, and return all rows, (n_items, n_columns)."""
+    def _by_batch(
+        self,
+        found: Molecules,
+        make: Callable[[Batch], Tensor],
+        n_columns: int,
+        features: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Apply `make` to featurized molecules batch by batch, and return all rows, (n_items, n_columns).
+
+        `features` (n_input, n_features) has a row for every input, also for those without a molecule. Rows that lack a
+        feature give NaN.
+        """
         shard, parts = in_memory(found), [np.zeros((0, n_columns), np.float32)]
         for start in range(0, len(found.row), PREDICT_BATCH):
             local = np.arange(start, min(start + PREDICT_BATCH, len(found.row)))
-            parts.append(make(to_batch(structure(shard, local, self.config.encodings))).float().cpu().numpy())
+            arrays = structure(shard, local, self.config.encodings)
+            if features is not None:
+                arrays["features"] = features[found.row[local]]
+            parts.append(make(to_batch(arrays)).float().cpu().numpy())
+            if features is not None:
+                parts[-1][np.isnan(arrays["features"]).any(1)] = np.nan
         return np.concatenate(parts)
+
+
+def _check_features(features: pd.DataFrame | None, wanted: Sequence[str]) -> None:
+    """Raise an error unless the features that a model was trained with are given."""
+    if not isinstance(features, pd.DataFrame):
+        raise InputError(
+            f"This model was trained with {listed(wanted)} beside the molecules: give features=…, a table with "
+            f"{'this column' if len(wanted) == 1 else 'these columns'} and one row per SMILES."
+        )
+    check_columns("features", features.columns, wanted)
+
+
+def _lacking(
+    found: Molecules, texts: Sequence[str | None], features: np.ndarray, names: Sequence[str]
+) -> Iterator[Rejected]:
+    """Yield the valid molecules that lack a feature."""
+    for row in found.row[np.isnan(features[found.row]).any(1)]:
+        yield Rejected(int(row), texts[row], f"no value of {names[np.isnan(features[row]).argmax()]!r}")
 
 
 # ------------------------------------------------------------------------------------------------------ rows of a level
@@ -292,13 +339,13 @@ def _in_memory(smiles: str | Iterable[str], make: Callable, progress: bool, what
     if isinstance(smiles, SmilesTable):
         raise InputError(f"What is made of {smiles.path} is written to a file: add out=….")
     parts, rejected, n = [], [], 0
-    for first, texts, _ in _chunks(smiles, progress):
-        part, bad = make(first, texts)
+    for first, texts, rest in _chunks(smiles, progress):
+        part, bad = make(first, texts, rest)
         parts.append(part)
         rejected += [item._replace(row=item.row + first) for item in bad]
         n += len(texts)
     _warn(rejected, n, what)
-    return parts or [make(0, [])[0]]
+    return parts or [make(0, [], None)[0]]
 
 
 def _to_file(
@@ -318,12 +365,12 @@ def _to_file(
         parts.append(folder / f"{digest}.parquet")
         n += len(texts)
         if not parts[-1].exists():
-            table, rejected = make(first, texts)
+            table, rejected = make(first, texts, rest)
             if rest is not None:
                 table = _beside(smiles, rest, table, first)
             bad = json.dumps([(item.row + first, item.smiles, item.reason) for item in rejected])
             _write(parts[-1], [table.replace_schema_metadata({"rejected": bad})])
-    tables = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [])[0]]
+    tables = (pq.read_table(part).replace_schema_metadata() for part in parts) if parts else [make(0, [], None)[0]]
     _write(out, tables)
     rejected = [Rejected(*item) for part in parts for item in json.loads(pq.read_schema(part).metadata[b"rejected"])]
     beside = out.with_suffix(".rejected.csv")

@@ -19,7 +19,8 @@ def label_arrays(
 ) -> dict[str, np.ndarray]:
     """Return arrays with one entry per label of a batch: task, mol_id, preds, target and loss.
 
-    With ordinal tasks also class_0, …, the probabilities of the classes. preds are the values of `MultiTaskModel.read`.
+    With censored labels also side (see `data/cells.py`), with weighted labels weight, and with ordinal tasks class_0, …,
+    the probabilities of the classes. preds are the values of `MultiTaskModel.read`.
 
     Args:
         out: outputs of the model on this batch, by level.
@@ -34,11 +35,12 @@ def label_arrays(
             item = batch.edge_index[0, 2 * item]
         graph = item if level == "graph" else batch.batch[item]
         classes = chance.unbind(1) if "ordinal" in model.tasks.kind.array else ()
-        parts.append([task, batch.mol_id[graph], preds, model.labels(target, task), loss, *classes])
-    joined = [torch.cat(arrays).cpu() for arrays in zip(*parts, strict=True)]
-    arrays = [(part.float() if part.is_floating_point() else part).numpy() for part in joined]  # numpy has no bfloat16
-    names = ["task", "mol_id", "preds", "target", "loss", *(f"class_{c}" for c in range(len(arrays) - 5))]
-    return dict(zip(names, arrays, strict=True))
+        found = {"task": task, "mol_id": batch.mol_id[graph], "preds": preds, "target": model.labels(target, task)}
+        found |= {"loss": loss} | {f"class_{c}": of for c, of in enumerate(classes)}
+        parts.append(found | {name: batch[of] for name in ("side", "weight") if (of := f"{level}_{name}") in batch})
+    joined = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    # numpy has no bfloat16
+    return {name: (of.float() if of.is_floating_point() else of).numpy() for name, of in joined.items()}
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,16 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
     """Return losses and metrics of one validation.
 
     The line contains `val_loss`, the mean over heads of the loss per label of their watched tasks;
-    `val_loss DATASET/LEVEL`, the loss per label of each head over all its tasks; and the metric of each task.
+    `val_loss DATASET/LEVEL`, the loss per label of each head over all its tasks; and the metric of each task. Losses are
+    weighted means if labels have weights. Metrics are of exact labels, all with the same weight.
 
     Args:
         found: arrays as `label_arrays` returns them, for all validation labels.
         watched: (n_tasks,) bool, the tasks that count in `val_loss`.
     """
-    sums = np.bincount(found["task"], found["loss"], len(watched))
-    counts = np.bincount(found["task"], minlength=len(watched))
+    weight = found.get("weight", np.ones(len(found["task"])))
+    sums = np.bincount(found["task"], found["loss"] * weight, len(watched))
+    counts = np.bincount(found["task"], weight, len(watched))
     head, names = model.head.cpu().numpy(), model.tasks.task
 
     def of_heads(tasks: np.ndarray) -> dict[str, float]:
@@ -71,8 +75,10 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
 
     line = {"val_loss": float(np.mean(list(of_heads(watched).values())))}
     line |= {f"val_loss {name}": loss for name, loss in of_heads(counts > 0).items()}
-    order = np.argsort(found["task"], kind="stable")
-    for number, here in enumerate(np.split(order, np.cumsum(counts)[:-1])):
+    exact = np.flatnonzero(found["side"] == 0) if "side" in found else np.arange(len(weight))
+    exact = exact[np.argsort(found["task"][exact], kind="stable")]
+    ends = np.cumsum(np.bincount(found["task"][exact], minlength=len(watched)))
+    for number, here in enumerate(np.split(exact, ends[:-1])):
         kind = model.tasks.kind[number]
         if not undefined(kind, found["target"][here]):
             metric = PRIMARY[kind]
@@ -95,7 +101,8 @@ def predictions(model: MultiTaskModel, mix: Mix, loaders: dict[str, Iterable[Bat
             for batch in loader:
                 batch = batch.to(model.mean.device)
                 parts.append(pd.DataFrame({"split": split, **label_arrays(model, model(batch), batch)}))
-    table = pd.concat(parts, ignore_index=True).drop(columns="loss").rename(columns={"target": "measured"})
+    table = pd.concat(parts, ignore_index=True).drop(columns=["loss", "weight"], errors="ignore")
+    table = table.rename(columns={"target": "measured"})
     table["task"] = model.tasks.task.to_numpy()[table.task]
     table.insert(3, "constitution", mix.constitution[table.mol_id])
     return table

@@ -81,6 +81,8 @@ def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> Non
     torch.manual_seed(config.seed + rank_zero_only.rank)  # each process has its own dropout
     network = new_model(plan.shape, mix.tasks, config.seed)
     network.learned_before = config.start_tasks or ()
+    if plan.shape.features:
+        network.scale_features(mix.features(mix.members("train")))
     last = last_checkpoint(folder)
     if config.start_from is not None and not last.exists():
         take_over(network, config.start_from, config.start_digest)

@@ -3,7 +3,7 @@
 All of them make or read a plan (`plan.py`) and execute it (`execute.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +29,7 @@ def train(
     n_labels: dict[str, int] | None = None,
     smiles: str = "smiles",
     split: str | None = None,
+    roles: Mapping[str, object] | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -47,7 +48,8 @@ def train(
         epochs: passes over all molecules with a training label; None for the preset's number, or 20.
         seed: random seed of the initial weights, the order of molecules, the choice of labels and dropout.
         n_labels: task -> number of training labels to keep (`Mix.limit`); None to keep all.
-        smiles, split: name of the SMILES column and the split, see `molfm.load`; for data that is not a `Mix`.
+        smiles, split, roles: name of the SMILES column, the split, and what other columns are for, see `molfm.load`; for
+            data that is not a `Mix`.
         name: name of the run folder under `$MOLFM_HOME/runs`; None to make one up. Required under torchrun and SLURM.
         progress: show progress bars.
         settings: settings of training, see `TrainConfig` (steps, batch_size, learning_rate, schedule, patience,
@@ -59,7 +61,7 @@ def train(
         ValueError: the model is unknown, there are no training labels, or settings cannot be combined.
         FileExistsError: a run with this name exists.
     """
-    plan = make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, progress, settings)
+    plan = make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, roles, progress, settings)
     if not launched() and n_devices(plan.config) > 1:
         run = _launch(plan, name)
         try:
@@ -83,6 +85,7 @@ def start(
     n_labels: dict[str, int] | None = None,
     smiles: str = "smiles",
     split: str | None = None,
+    roles: Mapping[str, object] | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -93,14 +96,16 @@ def start(
     `Run.wait` waits for it. Its output is in `log.txt` in the run folder.
 
     Args:
-        data, model, tasks, epochs, seed, n_labels, smiles, split, name, settings: see `train`.
+        data, model, tasks, epochs, seed, n_labels, smiles, split, roles, name, settings: see `train`.
         progress: show progress bars while data is prepared.
 
     Raises:
         TypeError, ValueError, FileExistsError: see `train`.
         ValueError: the mix was not made by `molfm.load`, so another process cannot open it.
     """
-    return _launch(make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, progress, settings), name)
+    return _launch(
+        make_plan(data, model, tasks, epochs, seed, n_labels, smiles, split, roles, progress, settings), name
+    )
 
 
 def _launch(plan: Plan, name: str | None) -> Run:
@@ -119,6 +124,7 @@ def finetune(
     n_labels: dict[str, int] | None = None,
     smiles: str = "smiles",
     split: str | None = None,
+    roles: Mapping[str, object] | None = None,
     name: str | None = None,
     progress: bool = True,
     **settings,
@@ -127,7 +133,7 @@ def finetune(
 
     Args:
         checkpoint: anything that `molfm.pretrained` opens, or a model that it returned or that was saved.
-        data, tasks, epochs, seed, n_labels, smiles, split, name, progress: see `train`.
+        data, tasks, epochs, seed, n_labels, smiles, split, roles, name, progress: see `train`.
         settings: see `train`. For fine-tuning: freeze (number of layers that stay fixed, from the bottom, with the
             encoder; "all" trains only the heads), layer_decay (factor of the learning rate from each layer to the one
             below) and head_channels (0 for linear heads). The other settings of the network are the checkpoint's,
@@ -138,7 +144,14 @@ def finetune(
         FileNotFoundError, DownloadError: the checkpoint is not available.
         ValueError: see `train`; or a setting differs from the checkpoint's network, or the model was never saved.
     """
-    chosen = {"n_labels": n_labels, "smiles": smiles, "split": split, "name": name, "progress": progress}
+    chosen = {
+        "n_labels": n_labels,
+        "smiles": smiles,
+        "split": split,
+        "roles": roles,
+        "name": name,
+        "progress": progress,
+    }
     return train(data, None, tasks, epochs, seed, **chosen, start_from=checkpoint, **settings)
 
 

@@ -6,7 +6,7 @@ the model.
 
 The loss per label is chosen by name for each kind of task, such as `losses={"ordinal": "cross_entropy"}`. Its arguments
 are the outputs of the model, raw (n, C), and the labels, target (n,): z-units for regression, else the class number. It
-returns (n,).
+returns (n,). For a censored label, an output on the right side of its limit is no error.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,12 +75,29 @@ def choose(losses: Mapping[str, str] | None = None) -> dict[str, Callable[[Tenso
 DEFAULT = choose()
 
 
+def bounded(raw: Tensor, target: Tensor, side: Tensor) -> Tensor:
+    """Return targets (n,) with which an output on the right side of a limit is no error and has no gradient.
+
+    Args:
+        raw: (n, C) outputs; the first is that of regression tasks, the only ones with censored labels.
+        target: (n,) labels in z-units; for a censored label, the limit.
+        side: (n,) int8, 1 if the true value is above the limit, -1 if it is below, 0 for an exact label.
+    """
+    output = raw[:, 0].detach()
+    return torch.where((side * (output - target)) > 0, output, target)
+
+
 def label_losses(
     model: MultiTaskModel, out: dict[str, Tensor], batch: Batch, level: str, losses: Mapping[str, Callable] = DEFAULT
 ) -> tuple[Tensor, Tensor]:
-    """Return outputs (n_labels, C), for `MultiTaskModel.read`, and losses (n_labels,) of one level's labels."""
+    """Return outputs (n_labels, C), for `MultiTaskModel.read`, and losses (n_labels,) of one level's labels.
+
+    Weights of labels are not in the losses; `task_sums` multiplies by them.
+    """
     item, task, value = batch[f"{level}_item"], batch[f"{level}_task"], batch[f"{level}_value"]
     raw, target = model.outputs(out[level], item, task).float(), model.normalize(value, task)
+    if f"{level}_side" in batch:
+        target = bounded(raw, target, batch[f"{level}_side"])
     kinds = model.kinds[level]
     if len(kinds) == 1:
         return raw, losses[kinds[0]](raw, target)
@@ -97,6 +114,8 @@ def task_sums(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss summed over each task's labels and the number of labels, both (n_tasks,).
 
+    If labels have weights, the losses are multiplied by them, and the number is the sum of the weights.
+
     Args:
         out: outputs of the model on this batch, by level.
         losses: loss function of each kind of task, from `choose`.
@@ -106,8 +125,9 @@ def task_sums(
     for level in out:
         _, loss = label_losses(model, out, batch, level, losses)
         task = batch[f"{level}_task"]
-        sums = sums.index_add(0, task, loss)
-        counts = counts.index_add(0, task, torch.ones_like(loss))
+        weight = batch[f"{level}_weight"] if f"{level}_weight" in batch else torch.ones_like(loss)
+        sums = sums.index_add(0, task, loss * weight)
+        counts = counts.index_add(0, task, weight)
     return sums, counts
 
 

@@ -2,7 +2,7 @@
 
 import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -52,11 +52,14 @@ def make_plan(
     n_labels: dict[str, int] | None,
     smiles: str,
     split: str | None,
+    roles: Mapping[str, object] | None,
     progress: bool,
     settings: dict,
 ) -> Plan:
     """Check the arguments of `molfm.train`; see there for arguments and errors."""
     named = {} if model is None else settings_of(model)
+    if "features" in settings:
+        raise InputError('features are columns of the data: give roles={"features": […]}.')
     requested = named | ({} if epochs is None else {"epochs": epochs}) | {"seed": seed} | settings
     of_model, of_training = sort_settings(requested, ModelConfig, TrainConfig)
     config = TrainConfig(**of_training)
@@ -68,14 +71,15 @@ def make_plan(
     if config.num_nodes > 1 and not launched():
         raise InputError(f"num_nodes={config.num_nodes}: start the run on every node, with torchrun or SLURM's srun.")
     if not isinstance(data, Mix):
-        mix = load(data, smiles, tasks, split, progress=progress)
-    elif split is not None or smiles != "smiles":
-        raise InputError(f"{data!r} is loaded already. Give smiles and split to molfm.load.")
+        mix = load(data, smiles, tasks, split, progress=progress, roles=roles)
+    elif split is not None or smiles != "smiles" or roles:
+        raise InputError(f"{data!r} is loaded already. Give smiles, split and roles to molfm.load.")
     else:
         mix = data if tasks is None else data.select(tasks)
     for count in dict.fromkeys((n_labels or {}).values()):
         mix = mix.limit([task for task, wanted in n_labels.items() if wanted == count], count, seed)
     mix = _with_training_labels(mix)
+    shape = replace(shape, features=mix.feature_names)
     weights = _head_weights(mix, config.dataset_weights)
     watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
     if not len(mix.members("val", watched)):

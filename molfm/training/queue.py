@@ -18,7 +18,7 @@ from molfm.training.status import ALIVE, QUEUED, Reporter
 def enqueue(data: object, tasks: list[str] | None = None, seed: int = 0, name: str | None = None, **settings) -> Run:
     """Make a run that starts as soon as a core is free; for the arguments and errors, see `molfm.train`."""
     model, n_labels = settings.pop("model", None), settings.pop("n_labels", None)
-    plan = make_plan(data, model, tasks, None, seed, n_labels, "smiles", None, False, settings)
+    plan = make_plan(data, model, tasks, None, seed, n_labels, "smiles", None, None, False, settings)
     check_origin(plan.mix.origin)
     folder = make_folder(plan, name)
     Reporter(folder, plan.config.steps).say(QUEUED)
