@@ -1,10 +1,31 @@
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit.ML.Scoring.Scoring import CalcEnrichment
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import average_precision_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
-from molfm.training.metrics import averages, evaluate, preds_of, score, undefined
+from molfm.training.metrics import (
+    EVERY,
+    METRICS,
+    ON_REQUEST,
+    averages,
+    enrichment,
+    evaluate,
+    preds_of,
+    score,
+    undefined,
+)
 
 COLUMNS = ["task", "dataset", "level", "domain", "split", "metric", "value", "unit", "n_labels", "undefined"]
 RNG = np.random.default_rng(0)
@@ -30,18 +51,28 @@ TASKS = pd.DataFrame(
     ("metric", "reference"),
     [
         ("mae", mean_absolute_error),
+        ("rmse", root_mean_squared_error),
         ("r2", r2_score),
         ("pearson", lambda target, preds: pearsonr(target, preds).statistic),
         ("spearman", lambda target, preds: spearmanr(target, preds).statistic),
         ("auroc", roc_auc_score),
         ("average_precision", average_precision_score),
+        *(
+            (name, lambda target, preds, function=function: function(target, preds >= 0.5))
+            for name, function in {
+                "accuracy": accuracy_score,
+                "balanced_accuracy": balanced_accuracy_score,
+                "f1": f1_score,
+                "mcc": matthews_corrcoef,
+            }.items()
+        ),
     ],
 )
 def test_metrics_equal_those_of_scikit_learn(metric, reference):
-    preds, target = (PROBABILITIES, CLASSES) if metric in ("auroc", "average_precision") else (PREDICTED, VALUES)
+    preds, target = (PROBABILITIES, CLASSES) if "binary" in EVERY[metric] else (PREDICTED, VALUES)
     assert score(metric, preds, target) == pytest.approx(reference(target, preds), abs=1e-12)
     perfect = target.astype(float)
-    assert score(metric, perfect, target) == pytest.approx(0 if metric == "mae" else 1)
+    assert score(metric, perfect, target) == pytest.approx(0 if metric in ("mae", "rmse") else 1)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +252,76 @@ def test_r2_does_not_depend_on_scale_or_offset_of_the_labels(scale, offset):
     target, useless = scale * (VALUES + offset), np.full(len(VALUES), scale * (VALUES.mean() + offset))
     assert score("r2", useless, target) == pytest.approx(0, abs=1e-6)
     assert score("r2", scale * (PREDICTED + offset), target) == pytest.approx(r2_score(VALUES, PREDICTED), abs=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ enrichment, on request
+
+
+def test_enrichment_equals_rdkit_where_scores_differ():
+    scores, order = RNG.permutation(1000) / 1000, slice(None, None, -1)
+    active = (RNG.random(1000) < 0.1 + 0.3 * scores).astype(float)
+    ranked = np.column_stack([scores, active])[np.argsort(scores)[order]]
+    for name, fraction in (("ef1", 0.01), ("ef5", 0.05)):
+        assert score(name, scores, active) == pytest.approx(CalcEnrichment(ranked, 1, [fraction])[0])
+
+
+def test_the_top_is_rounded_up_and_holds_at_least_one_molecule():
+    active = np.array([1.0, 0.0, 1.0, 0.0])
+    assert score("ef1", np.array([0.9, 0.8, 0.2, 0.1]), active) == 2  # the first of four; half of all are active
+    assert score("ef1", np.array([0.1, 0.8, 0.2, 0.1]), active) == 0
+    many = np.arange(700.0)
+    assert enrichment(many, many == 699, 0.01) == pytest.approx(100)  # the top has 7 molecules, although 0.01 · 700 > 7
+
+
+def test_ties_at_the_end_of_the_top_count_in_expectation():
+    preds, active = np.array([0.9, 0.5, 0.5, 0.5, *[0.1] * 36]), np.array([0.0, 1.0, 1.0, 0.0, *[0.0] * 36])
+    # The top 5% has two molecules: the first, which is inactive, and one of three, of which two are active.
+    assert score("ef5", preds, active) == pytest.approx((2 / 3 / 2) / (2 / 40))
+    assert score("ef5", np.zeros(40), active) == pytest.approx(1)
+    shuffled = RNG.permutation(40)
+    assert score("ef5", preds[shuffled], active[shuffled]) == pytest.approx(score("ef5", preds, active))
+
+
+def test_metrics_on_request_are_those_of_the_kinds_that_they_fit():
+    rows = [("test", 0, 1.0, 1.5), ("test", 0, 2.0, 2.5), ("test", 1, 0.9, 1.0), ("test", 1, 0.1, 0.0)]
+    found = evaluate(predictions_of(rows), TASKS, ["mcc", "rmse"])
+    test = found[found.split == "test"].set_index(["task", "metric"])
+    assert test.value.to_dict() == pytest.approx(
+        {("toy/y", "rmse"): 0.5, ("toy/b", "mcc"): 1.0, ("toy/none", "rmse"): np.nan}, nan_ok=True
+    )
+    assert test.unit["toy/y", "rmse"] == "eV" and pd.isna(test.unit["toy/b", "mcc"])
+    assert found.columns.tolist() == COLUMNS
+
+
+def test_results_of_a_run_stay_short():
+    assert all(not set(METRICS[kind]) & set(ON_REQUEST[kind]) for kind in METRICS)
+    assert set(EVERY) == {name for of in (METRICS, ON_REQUEST) for names in of.values() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["mmc"], "Unknown metric 'mmc'. Did you mean 'mcc'"),
+        (["mcc"], "mcc is a metric of binary tasks, and there are none"),
+        ({"mine": lambda preds, target: 1 / 0}, "Metric 'mine' of toy/y on test failed: ZeroDivisionError"),
+        ({"mine": lambda preds, target: preds}, "Metric 'mine' of toy/y on test: expected one number, found array"),
+        ({"mine": lambda preds, target: "high"}, "Metric 'mine' of toy/y on test: expected one number, found 'high'"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_an_error_that_says_where(metrics, message):
+    rows = [("test", 0, 1.0, 1.5), ("test", 0, 2.0, 2.5)]
+    with pytest.raises(ValueError, match=message):
+        evaluate(predictions_of(rows), TASKS[TASKS.kind == "regression"], metrics)
+
+
+def test_a_function_of_ones_own_cannot_change_the_predictions_and_may_return_nan():
+    def spoil(preds, target):
+        preds[:] = 7
+        return np.nan
+
+    rows = predictions_of([("test", 0, 1.0, 1.5), ("test", 0, 2.0, 2.5)])
+    found = evaluate(rows, TASKS.iloc[:1], {"spoil": spoil, "worst": lambda p, t: np.abs(p - t).max()})
+    test = found[found.split == "test"].set_index("metric")
+    assert test.undefined.tolist() == ["its function returned NaN", ""]
+    assert test.value["worst"] == 0.5
+    assert set(found.undefined[found.split == "val"]) == {"no labels"}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, ttest_1samp
-from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
+from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
 from molfm.study import statistics
 from molfm.study.statistics import FEWEST, add_verdicts, grouped_error, mean_of, paired_difference, seeds_for, too_few
@@ -15,12 +15,14 @@ def noisy(rng, target, scale):
     return target + rng.normal(0, scale, len(target))
 
 
-@pytest.mark.parametrize("metric", ["r2", "auroc", "mae"])
+@pytest.mark.parametrize("metric", ["r2", "auroc", "mae", "rmse"])
 def test_influence_is_the_derivative_of_scikit_learns_weighted_metric(metric):
     rng = np.random.default_rng(0)
     target, preds = rng.normal(size=60), rng.normal(size=60).round(1)  # rounded: ties
     target = (target > 0).astype(float) if metric == "auroc" else target
-    theirs = {"r2": r2_score, "auroc": roc_auc_score, "mae": mean_absolute_error}[metric]
+    theirs = {"r2": r2_score, "auroc": roc_auc_score, "mae": mean_absolute_error, "rmse": root_mean_squared_error}[
+        metric
+    ]
     value, influence = COMPARED[metric](preds, target)
     assert value == pytest.approx(theirs(target, preds))
     assert influence.sum() == pytest.approx(0, abs=1e-12)
@@ -30,7 +32,7 @@ def test_influence_is_the_derivative_of_scikit_learns_weighted_metric(metric):
         assert influence[label] == pytest.approx((theirs(target, preds, sample_weight=step) - value) / 1e-6, rel=1e-3)
 
 
-@pytest.mark.parametrize("metric", ["r2", "auroc", "mae"])
+@pytest.mark.parametrize("metric", ["r2", "auroc", "mae", "rmse"])
 def test_the_error_over_test_sets_agrees_with_a_bootstrap_over_constitutions(metric):
     rng = np.random.default_rng(1)
     target, groups = rng.normal(size=400), rng.integers(0, 300, 400)

@@ -135,6 +135,27 @@ def test_results_are_the_metrics_of_the_predictions(run, toy):
         assert row.value == pytest.approx(value)
 
 
+def test_further_metrics_and_functions_are_computed_from_the_saved_predictions(run):
+    found = run.evaluate(["rmse", "mcc"])
+    assert found.columns.tolist() == run.results.columns.tolist()
+    heavy = run.predictions().query("task == 'toy/heavy' and split == 'test'")
+    error = heavy.preds - heavy.measured
+    mine = found.query("task == 'toy/heavy' and split == 'test'").set_index("metric")
+    assert mine.value.to_dict() == {"rmse": pytest.approx(np.sqrt((error**2).mean()))}
+    assert mine.unit["rmse"] == "atoms"
+    assert found[found.metric == "mcc"].task.unique().tolist() == ["toy/oxygen"]
+    own = run.evaluate({"bias": lambda preds, target: (preds - target).mean()}, tasks=["heavy"])
+    assert own[["task", "split", "metric"]].to_numpy().tolist() == [["toy/heavy", s, "bias"] for s in ("val", "test")]
+    assert own.value.iloc[1] == pytest.approx(error.mean())
+    again = run.evaluate()
+    same = again[again.metric.isin(run.results.metric)].reset_index(drop=True)
+    keys = ["task", "split", "metric"]
+    assert same.merge(run.results, on=keys).eval("abs(value_x - value_y)").max() < 1e-6
+    assert set(again.metric) - set(run.results.metric) >= {"rmse", "mcc", "f1", "ef1", "ef5", "accuracy"}
+    with pytest.raises(ValueError, match="No task 'heavvy' in Run"):
+        run.evaluate(["rmse"], tasks=["heavvy"])
+
+
 def test_predictions_are_listed_with_the_labels_of_their_molecules(run, toy):
     table = run.predictions()
     assert table.columns.tolist() == ["split", "task", "mol_id", "constitution", "preds", "measured"]

@@ -22,7 +22,12 @@ REFERENCE_STYLE = (QUIET, "dot", "x-thin-open")
 # Okabe and Ito's colours, which colour-blind people can tell apart, for lines of which only the name matters
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "triangle-down", "star")
-METRIC_NAMES = {"r2": "R²", "auroc": "AUROC", "mae": "mean absolute error"}
+METRIC_NAMES = {
+    "r2": "R²",
+    "auroc": "AUROC",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+}
 
 
 def new_figure(title: str, x: str, y: str, height: int = 380, figure: go.Figure | None = None) -> go.Figure:

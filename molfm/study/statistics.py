@@ -28,7 +28,7 @@ from molfm.base.errors import InputError
 from molfm.training.metrics import COMPARED
 
 LEVEL = 0.05  # significance level of the intervals, and the share of false discoveries among clear verdicts
-LESS_IS_BETTER = ("mae",)  # error metrics
+LESS_IS_BETTER = ("mae", "rmse")  # error metrics
 FEWEST = 10  # constitutions that a verdict needs, of each class for a binary task
 _SMALLEST_P = 1e-12
 _HALVINGS = 48  # of the logarithm of a p-value: as exact as its double precision allows
@@ -138,7 +138,7 @@ def paired_difference(
     """Return the difference of a metric over paired seeds.
 
     Args:
-        metric: "r2", "mae" or "auroc".
+        metric: "r2", "mae", "rmse" or "auroc".
         baseline, other: per seed, the predictions (n,) of the two runs for the same test labels.
         target: (n,) test labels.
         groups: (n,) constitution of each label's molecule.

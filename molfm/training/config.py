@@ -33,7 +33,7 @@ _RANGES = {
     **dict.fromkeys(
         ("epochs", "steps", "validate_every", "patience", "batch_size", "accumulate", "num_nodes"), _at_least(1)
     ),
-    **dict.fromkeys(("weight_decay", "num_workers", "dataset_weights", "gradient_clip"), _at_least(0)),
+    **dict.fromkeys(("weight_decay", "num_workers", "dataset_weights", "task_weights", "gradient_clip"), _at_least(0)),
     "learning_rate": _above(0),
     "schedule": _one_of(SCHEDULES),
     "precision": _one_of(PRECISIONS),
@@ -44,7 +44,7 @@ _RANGES = {
         lambda layers: layers == "all" or (isinstance(layers, int) and layers >= 0),
     ),
 }
-_MAY_BE_NONE = ("steps", "validate_every", "patience", "dataset_weights", "gradient_clip")
+_MAY_BE_NONE = ("steps", "validate_every", "patience", "dataset_weights", "task_weights", "gradient_clip")
 # settings that cannot be combined, and the message
 _TOGETHER = (
     (
@@ -89,6 +89,8 @@ class TrainConfig:
     # ---- what is minimized, and how
     losses: dict[str, str] | None = None  # kind of task -> name of its loss (`losses.py`); other kinds: as published
     dataset_weights: dict[str, float] | None = None  # dataset -> weight of its heads in the mean loss; others: 1
+    task_weights: dict[str, float] | None = None  # task, dataset or family -> weight of its labels' losses; others: 1
+    balance_classes: bool = False  # the two classes of a binary task count equally, by its training labels
     learning_rate: float = 1e-3  # peak learning rate
     weight_decay: float = 1e-5  # weight decay of AdamW
     schedule: str = "cosine"  # how the learning rate falls to zero after the warm-up: "cosine" or "linear"

@@ -22,6 +22,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +31,11 @@ import pandas as pd
 
 from molfm.base.errors import InputError
 from molfm.base.files import home
+from molfm.base.names import TaskName, resolve
 from molfm.data.mix import Mix
 from molfm.data.reopen import check_origin, read_mix
 from molfm.training.curves import read_metrics
+from molfm.training.metrics import EVERY, Metric, evaluate
 from molfm.training.status import ALIVE, LOG_TAIL, QUEUED, Reporter, process_start
 
 if TYPE_CHECKING:
@@ -123,6 +126,40 @@ class Run:
         expected class and the class), and class_0, class_1, … if there are ordinal tasks.
         """
         return self._table("predictions")
+
+    def evaluate(
+        self, metrics: Sequence[str] | Mapping[str, Metric] | None = None, tasks: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Score the saved predictions anew, with further metrics or functions of your own; nothing is trained.
+
+        Metrics beyond those of `results`: rmse for regression; accuracy, balanced_accuracy, f1 and mcc (a probability of
+        0.5 or more counts as class 1), ef1 and ef5 (enrichment factor of the top 1% and 5%) for binary tasks.
+
+        Args:
+            metrics: names, such as `["mcc", "ef1"]`; or `{name: function}`, where `function(preds, target)` returns a
+                number. preds are values in the task's unit (n,), probabilities of class 1 (n,), or of all classes
+                (n, classes) for an ordinal task; target (n,) is what was measured. None for every metric of molfm.
+            tasks: tasks, datasets, or levels of datasets to score (`Mix.expand`); None for all.
+
+        Returns:
+            The columns of `results`, one row per task, split and metric; `molfm.training.metrics.averages` averages
+            them over tasks.
+
+        Raises:
+            FileNotFoundError: the run has not finished.
+            ValueError: a metric is unknown or fits no task, or a function fails; the message names metric and task.
+        """
+        table = self.predictions()
+        known = pd.DataFrame(json.loads((self.folder / "model" / "model.json").read_text("utf-8"))["tasks"])
+        if tasks is not None:
+            names = [TaskName(*row) for row in known[["task", "dataset", "level", "family"]].to_numpy()]
+            chosen = [place for name in tasks for place in resolve(name, names, repr(self))]
+            known = known.iloc[sorted(set(chosen))]
+        if metrics is None:
+            metrics = [name for name in EVERY if known.kind.isin(EVERY[name]).any()]
+        elif isinstance(metrics, str):
+            metrics = [metrics]
+        return evaluate(table, known.astype({"std": float}), metrics).assign(seed=self.config["seed"])
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.parquet"
