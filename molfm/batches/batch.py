@@ -13,8 +13,7 @@ Fields of a batch of B molecules with N atoms, M bonds and E = 2 M directed edge
     node_item, …, edge_item, …             (edge_…) in this batch, task the row of Mix.tasks, value in the task's unit
     graph_side, graph_weight, …            if labels are censored (data/cells.py) or weighted, one entry per label
     features (B, n_features)   float32, numbers that graph heads read beside the molecule, if the mix has any
-    label_counts (n_tasks,)    labels per task in all batches that this process has in the same optimizer step; if labels
-                               have weights, the sum of these
+    label_counts (n_tasks,)    labels per task in all batches that this process has in the same optimizer step
 """
 
 import numpy as np

@@ -57,10 +57,7 @@ class MixDataset(Dataset):
         gathered = (self.mix.gather(m, self.split, only, self.encodings) for m, only in parts)
         batches = [to_batch(weighted(arrays, self.weights)) for arrays in gathered]
         tasks = torch.cat([batch[f"{level}_task"] for batch in batches for level in LEVELS])
-        weights = None
-        if "graph_weight" in batches[0]:
-            weights = torch.cat([batch[f"{level}_weight"] for batch in batches for level in LEVELS])
-        counts = torch.bincount(tasks, weights, minlength=len(self.mix.chosen)).float()
+        counts = torch.bincount(tasks, minlength=len(self.mix.chosen)).float()
         for batch in batches:
             batch.label_counts = counts
         return batches

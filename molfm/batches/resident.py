@@ -170,8 +170,7 @@ class Resident:
                 if f"{level}_{rest}" in have:
                     fields[f"{level}_{rest}"] = have[f"{level}_{rest}"].index_select(0, label), name
             cell = number.index_select(0, owner_of_label) * self.n_tasks + task
-            weight, _ = fields.get(f"{level}_weight", (torch.ones_like(cell, dtype=counts.dtype), name))
-            counts.index_add_(0, cell, weight)
+            counts.index_add_(0, cell, torch.ones_like(cell, dtype=counts.dtype))
         return fields | {"label_counts": (counts, "label_counts")}
 
 

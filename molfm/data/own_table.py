@@ -210,9 +210,7 @@ def _say(called: str, uses: Sequence[ColumnUse], smiles: str) -> None:
     """
     targets = [item.column for item in uses if item.use == "target"]
     shown = uses[:_SHOWN]
-    first, second = (
-        max(map(len, words)) + 2 for words in (map(lambda i: i.column, shown), map(lambda i: i.use, shown))
-    )
+    first, second = (max(len(item[place]) for item in shown) + 2 for place in (0, 1))
     text = "\n".join(f"  {item.column:<{first}}{item.use:<{second}}{item.why}".rstrip() for item in shown)
     if len(uses) > _SHOWN:
         text += f"\n  and {len(uses) - _SHOWN:,} further columns: {listed((i.column for i in uses[_SHOWN:]), 10)}"

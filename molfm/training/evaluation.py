@@ -56,15 +56,14 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
 
     The line contains `val_loss`, the mean over heads of the loss per label of their watched tasks;
     `val_loss DATASET/LEVEL`, the loss per label of each head over all its tasks; and the metric of each task. Losses are
-    weighted means if labels have weights. Metrics are of exact labels, all with the same weight.
+    multiplied by the weights of labels. Metrics are of exact labels, which all count the same.
 
     Args:
         found: arrays as `label_arrays` returns them, for all validation labels.
         watched: (n_tasks,) bool, the tasks that count in `val_loss`.
     """
-    weight = found.get("weight", np.ones(len(found["task"])))
-    sums = np.bincount(found["task"], found["loss"] * weight, len(watched))
-    counts = np.bincount(found["task"], weight, len(watched))
+    sums = np.bincount(found["task"], found["loss"] * found.get("weight", 1.0), len(watched))
+    counts = np.bincount(found["task"], minlength=len(watched))
     head, names = model.head.cpu().numpy(), model.tasks.task
 
     def of_heads(tasks: np.ndarray) -> dict[str, float]:
@@ -75,7 +74,7 @@ def judge(model: MultiTaskModel, found: dict[str, np.ndarray], watched: np.ndarr
 
     line = {"val_loss": float(np.mean(list(of_heads(watched).values())))}
     line |= {f"val_loss {name}": loss for name, loss in of_heads(counts > 0).items()}
-    exact = np.flatnonzero(found["side"] == 0) if "side" in found else np.arange(len(weight))
+    exact = np.flatnonzero(found["side"] == 0) if "side" in found else np.arange(len(found["task"]))
     exact = exact[np.argsort(found["task"][exact], kind="stable")]
     ends = np.cumsum(np.bincount(found["task"][exact], minlength=len(watched)))
     for number, here in enumerate(np.split(exact, ends[:-1])):

@@ -114,7 +114,7 @@ def task_sums(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss summed over each task's labels and the number of labels, both (n_tasks,).
 
-    If labels have weights, the losses are multiplied by them, and the number is the sum of the weights.
+    If labels have weights, the losses are multiplied by them; the numbers are the same.
 
     Args:
         out: outputs of the model on this batch, by level.
@@ -125,9 +125,10 @@ def task_sums(
     for level in out:
         _, loss = label_losses(model, out, batch, level, losses)
         task = batch[f"{level}_task"]
-        weight = batch[f"{level}_weight"] if f"{level}_weight" in batch else torch.ones_like(loss)
-        sums = sums.index_add(0, task, loss * weight)
-        counts = counts.index_add(0, task, weight)
+        if f"{level}_weight" in batch:
+            loss = loss * batch[f"{level}_weight"]
+        sums = sums.index_add(0, task, loss)
+        counts = counts.index_add(0, task, torch.ones_like(loss))
     return sums, counts
 
 

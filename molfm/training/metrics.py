@@ -187,7 +187,7 @@ def evaluate(
     """Score every task that has labels in `predictions`, and list those that have none.
 
     Args:
-        predictions: as `Run.predictions` returns them.
+        predictions: as `Run.predictions` returns them. Censored labels are left out: nobody knows their errors.
         tasks: `Mix.tasks`.
         metrics: names of `METRICS` or `ON_REQUEST`, each for the kinds of tasks that it fits; or name -> function of
             preds and target (see `score`), for all tasks. None for what the results of a run report.
@@ -204,6 +204,8 @@ def evaluate(
     else:
         own, names = {}, METRICS if metrics is None else _requested(list(metrics), tasks)
     rows = []
+    if "side" in predictions:
+        predictions = predictions[predictions.side == 0]
     groups = dict(tuple(predictions.groupby(["split", "task"])))
     for split in dict.fromkeys(["val", "test", *predictions.split]):
         for task in tasks.to_dict("records"):

@@ -24,6 +24,7 @@ from molfm.training.losses import choose
 from molfm.training.presets import settings_of
 from molfm.training.recorder import is_first_process
 from molfm.training.run import new_folder
+from molfm.training.weights import label_weights
 
 _VALIDATIONS = 20  # in a run with a given number of steps
 _OTHER_SPLIT = 'Use another split: split="random", or split=COLUMN with a column that says train, val or test.'
@@ -199,7 +200,8 @@ def _loaders(mix: Mix, shape: ModelConfig, config: TrainConfig) -> MixDataModule
         "accumulate",
         "on_device",
     )
-    return MixDataModule(mix, encodings=shape.encodings, **{name: getattr(config, name) for name in names})
+    chosen = {name: getattr(config, name) for name in names}
+    return MixDataModule(mix, encodings=shape.encodings, weights=label_weights(mix, config), **chosen)
 
 
 def _head_weights(mix: Mix, given: dict[str, float] | None) -> dict[str, float]:
