@@ -9,6 +9,7 @@ from molfm.batches.shares import check_batches
 
 SCHEDULES = ("cosine", "linear")
 PRECISIONS = ("32", "bf16-mixed")
+LOGGERS = ("tensorboard", "wandb")
 
 
 def _values(setting: object) -> list:
@@ -37,6 +38,7 @@ _RANGES = {
     "learning_rate": _above(0),
     "schedule": _one_of(SCHEDULES),
     "precision": _one_of(PRECISIONS),
+    "logger": _one_of(LOGGERS),
     "warmup": ("at least 0 and below 1 (a fraction of the steps)", lambda share: 0 <= share < 1),
     "layer_decay": ("above 0 and at most 1", lambda factor: 0 < factor <= 1),
     "freeze": (
@@ -44,7 +46,7 @@ _RANGES = {
         lambda layers: layers == "all" or (isinstance(layers, int) and layers >= 0),
     ),
 }
-_MAY_BE_NONE = ("steps", "validate_every", "patience", "dataset_weights", "task_weights", "gradient_clip")
+_MAY_BE_NONE = ("steps", "validate_every", "patience", "dataset_weights", "task_weights", "gradient_clip", "logger")
 # settings that cannot be combined, and the message
 _TOGETHER = (
     (
@@ -101,6 +103,7 @@ class TrainConfig:
     adaptive: bool = False  # each task keeps the weights of its own best validation (doi 10.1038/s42004-025-01592-1)
     conflicts: bool = False  # record each task's loss and how gradients agree at each validation (`gradients.py`)
     pinned: list[str] | None = None  # SMILES to predict at each validation, beside a sample of labels (`snapshots.py`)
+    logger: str | None = None  # "tensorboard" or "wandb" (offline): also log the learning curves there (`loggers.py`)
     # ---- where and how it runs: changes results by rounding only
     precision: str | int = "32"  # "32" or "bf16-mixed", as in Lightning
     compile: bool = False  # use torch.compile: starts half a minute later; on a CPU, steps are no faster

@@ -24,6 +24,7 @@ from molfm.nn.multitask import MultiTaskModel
 from molfm.training.bar import StepBar
 from molfm.training.config import TrainConfig
 from molfm.training.evaluation import predictions
+from molfm.training.loggers import LogCurves
 from molfm.training.metrics import evaluate
 from molfm.training.module import MultiTaskModule
 from molfm.training.optimizer import freeze
@@ -95,6 +96,8 @@ def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> Non
     module = MultiTaskModule(network, config, watched, weights)
     recorder = Recorder(folder, config, reporter)
     callbacks = [recorder, *([StepBar()] if progress else [])]
+    if config.logger is not None:  # before the recorder, as below
+        callbacks.insert(0, LogCurves(folder, config.logger))
     if config.pinned is not None:  # first, because the recorder ends a stopped run after its validation
         callbacks.insert(0, Snapshots(folder, mix, config.pinned, config.watch))
     with _quiet():

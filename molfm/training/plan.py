@@ -20,6 +20,7 @@ from molfm.data.reopen import read_mix, write_mix
 from molfm.nn.checkpoints import check_weights, open_checkpoint
 from molfm.nn.config import ModelConfig
 from molfm.training.config import TrainConfig, sort_settings
+from molfm.training.loggers import check_installed
 from molfm.training.losses import choose
 from molfm.training.presets import settings_of
 from molfm.training.recorder import is_first_process
@@ -69,6 +70,7 @@ def make_plan(
     elif (shape := ModelConfig(**of_model)).network != "multitask":
         raise InputError(f"network={shape.network!r} can only be fine-tuned: add start_from={shape.network!r}.")
     choose(config.losses)
+    check_installed(config.logger)
     if config.num_nodes > 1 and not launched():
         raise InputError(f"num_nodes={config.num_nodes}: start the run on every node, with torchrun or SLURM's srun.")
     if not isinstance(data, Mix):

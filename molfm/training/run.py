@@ -9,6 +9,7 @@ predictions.parquet  split, task, mol_id, constitution, preds, measured: one row
 model/               model.safetensors and model.json, the best weights
 specialists/         with `adaptive`: the best weights of single tasks; tasks.json names the folder of each task
 snapshots/           with `pinned`: what the network predicted at each validation (`snapshots.py`)
+tensorboard/, wandb/ with `logger`: the learning curves once more (`loggers.py`)
 checkpoints/         what the run needs to resume after a stop or a crash; removed when it finishes
 log.txt              the output of a run in a child process
 stop                 exists while the run is asked to stop
