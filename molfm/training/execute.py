@@ -84,7 +84,7 @@ def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> Non
     network.learned_before = config.start_tasks or ()
     last = last_checkpoint(folder)
     if config.start_from is not None and not last.exists():
-        take_over(network, config.start_from, config.start_digest)
+        take_over(network, config.start_from, config.start_digest, config.keep_heads)
     freeze(network, config.freeze)
     if config.compile:
         network.compile(dynamic=True)
