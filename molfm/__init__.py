@@ -8,14 +8,18 @@ from importlib import import_module
 from importlib.metadata import version
 
 _HOME = {  # public name -> the module it lives in
+    "FitResult": "selection.result",
     "Mix": "data.mix",
+    "MoleculeClassifier": "selection.estimators",
     "MoleculeEmbedder": "nn.embedder",
+    "MoleculeRegressor": "selection.estimators",
     "Run": "training.run",
     "TrainConfig": "training.config",
     "TransferResult": "study.transfer",
     "card": "catalog.shipped",
     "cards": "catalog.shipped",
     "finetune": "training.fit",
+    "fit": "selection.fit",
     "load": "data.mix",
     "preset": "training.presets",
     "pretrained": "nn.checkpoints",

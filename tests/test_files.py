@@ -1,4 +1,6 @@
+import itertools
 import os
+import re
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -86,6 +88,18 @@ def test_a_bar_in_a_log_is_a_line_now_and_then_on_stderr(capsys, monkeypatch):
     assert 2 <= len(lines) <= 7
     assert all(line.startswith("Counting:") and line == line.strip() for line in lines)
     assert "5/5" in lines[-1]
+    assert "█" not in err and "|" not in err  # numbers, no drawing
+
+
+def test_bars_in_a_log_write_no_control_characters_and_no_line_twice(capsys, monkeypatch):
+    monkeypatch.setattr("molfm.base.progress.LOG_SECONDS", 0.0)
+    for _ in tqdm(range(2), desc="Outer"):
+        list(tqdm(range(2), desc="Inner", leave=False))
+    err = capsys.readouterr().err
+    assert not re.search(r"[\x1b\r\b]", err)
+    counts = [line.partition(" [")[0] for line in err.splitlines()]
+    assert counts[-1] == "Outer: 100% 2/2"
+    assert all(one != other for one, other in itertools.pairwise(counts))
 
 
 def test_a_short_wait_in_a_log_prints_nothing(capsys):

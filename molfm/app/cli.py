@@ -1,19 +1,18 @@
-"""The command line. Each command is a thin wrapper over one function; bad input gives one line and exit code 2."""
+"""The command line. Each command is a thin wrapper over one function; `manners.py` says how it ends."""
 
 import json
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from molfm.app.options import count_or_counts, counts, number_of_labels
+from molfm.app.manners import RESUMES, clear_errors, say
+from molfm.app.model_commands import embed, predict
+from molfm.app.options import Column, Data, Split, count_or_counts, counts, named, number_of_labels
 from molfm.app.terminal import (
     print_markdown,
     print_table,
@@ -25,38 +24,24 @@ from molfm.app.terminal import (
 )
 from molfm.base.errors import InputError
 
-if TYPE_CHECKING:
-    from molfm.data.tables import SmilesTable
-
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Multi-task molecular foundation models, notebook-first."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    from molfm.catalog.http import DownloadError
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from molfm import __version__
 
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: typer.echo(f"molfm: {message}", err=True)
-            yield
-    except (InputError, FileNotFoundError, FileExistsError, DownloadError) as error:
-        typer.echo(f"molfm: {error}", err=True)
-        raise typer.Exit(2) from error
+        typer.echo(f"molfm {__version__}")
+        raise typer.Exit
 
 
-Data = Annotated[
-    str, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet)")
-]
-Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
-Split = Annotated[
-    str | None,
-    typer.Option(
-        help="official, scaffold, random, or a column of the table; default: as the data card says, or random"
-    ),
-]
-Steps = Annotated[int | None, typer.Option(help="training steps in total, instead of --epochs")]
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Multi-task molecular foundation models, notebook-first."""
 
 
 @app.command()
@@ -65,7 +50,7 @@ def cards(
     croissant: Annotated[bool, typer.Option("--croissant", help="print Croissant metadata (JSON-LD)")] = False,
 ) -> None:
     """List the data cards, or show one."""
-    with _clear_errors():
+    with clear_errors():
         from molfm.catalog.shipped import card
         from molfm.catalog.shipped import cards as all_cards
 
@@ -91,7 +76,7 @@ def fetch(
     data: Annotated[str, typer.Argument(help="name of a dataset or mix, or path of your own card (*.md)")],
 ) -> None:
     """Download the tables and official splits of a dataset or mix, and print where they are."""
-    with _clear_errors():
+    with clear_errors(RESUMES):
         import pandas as pd
 
         from molfm.catalog.shipped import datasets_of
@@ -117,7 +102,7 @@ def prepare(
     ] = False,
 ) -> None:
     """Featurize a dataset or mix into the cache, and show its tasks, rejected rows and audit."""
-    with _clear_errors():
+    with clear_errors(RESUMES):
         if dry_run:
             return show_estimate(data, smiles)
         from molfm.data.mix import load
@@ -150,7 +135,7 @@ def train(
         float | None, typer.Option(help="factor of the learning rate from each layer to the one below")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the molecules")] = None,
-    steps: Steps = None,
+    steps: Annotated[int | None, typer.Option(help="training steps in total, instead of --epochs")] = None,
     batch_size: Annotated[
         list[str] | None,
         typer.Option(help="molecules per step, over all devices; or DATASET=NUMBER, repeatable, with --steps"),
@@ -164,6 +149,10 @@ def train(
     hidden_channels: Annotated[int | None, typer.Option(help="width of the network")] = None,
     num_layers: Annotated[int | None, typer.Option(help="number of message-passing layers")] = None,
     accumulate: Annotated[int | None, typer.Option(help="batches that each step is split into")] = None,
+    losses: Annotated[
+        list[str] | None,
+        typer.Option("--loss", help="KIND=NAME of a loss, such as regression=mse; repeatable; see molfm.TrainConfig"),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
     warmup: Annotated[float | None, typer.Option(help="fraction of the steps in which the learning rate rises")] = None,
@@ -177,6 +166,9 @@ def train(
     ] = None,
     num_workers: Annotated[int | None, typer.Option(help="number of loader processes")] = None,
     seed: Annotated[int, typer.Option(help="random seed of weights, order and dropout")] = 0,
+    logger: Annotated[
+        str | None, typer.Option(help="also log learning curves for tensorboard or wandb (offline) in the run folder")
+    ] = None,
     smiles: Column = "smiles",
     split: Split = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
@@ -187,7 +179,7 @@ def train(
     this command, once per device.
     """
     settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
-    with _clear_errors():
+    with clear_errors():
         if (data is None) == (resume is None):
             raise InputError("Expected either data to train on, or --resume with a run, but not both.")
         from molfm.training import fit as training
@@ -198,10 +190,9 @@ def train(
             settings["batch_size"] = count_or_counts("batch-size", batch_size)
         if n_labels:
             settings["n_labels"] = counts("n-labels", n_labels)
-        if resume is not None:
-            run = training.resume(resume, progress=sys.stderr.isatty())
-        else:
-            run = training.train(data, **settings)
+        if losses:
+            settings["losses"] = named("loss", losses, "LOSS", str)
+        run = training.resume(resume) if resume is not None else training.train(data, **settings)
         if training.is_first_process():
             show_run(run)
 
@@ -257,7 +248,7 @@ def transfer(
 
     An interrupted study resumes when you start it again.
     """
-    with _clear_errors():
+    with clear_errors(RESUMES):
         from molfm.data.mix import load
         from molfm.study.plan import REGIMES
         from molfm.study.transfer import transfer as run_transfer
@@ -287,58 +278,8 @@ def transfer(
         show_page(result.to_html(out))
 
 
-Model = Annotated[str, typer.Argument(help="name or folder of a run, or minimol, the published model of LargeMix")]
-Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
-
-
-def _given(texts: list[str], column: str) -> "list[str] | SmilesTable":
-    from molfm.data.own_table import is_table
-    from molfm.data.tables import SmilesTable
-
-    return SmilesTable(Path(texts[0]), column) if len(texts) == 1 and is_table(texts[0]) else texts
-
-
-@app.command()
-def predict(
-    model: Model,
-    smiles: Input,
-    level: Annotated[str, typer.Option(help="graph, node or edge")] = "graph",
-    tasks: Annotated[list[str] | None, typer.Option("--task", help="name of a task; repeatable; default: all")] = None,
-    column: Column = "smiles",
-    out: Annotated[
-        Path | None, typer.Option(help="write this file (.parquet or .csv) instead of printing a table")
-    ] = None,
-) -> None:
-    """Predict tasks of one level, in physical units where these are known.
-
-    The columns of a table are kept beside its predictions. With --out, millions of molecules take no more memory than some
-    thousands, and an interrupted command resumes.
-    """
-    with _clear_errors():
-        from molfm.nn.checkpoints import pretrained
-
-        given = _given(smiles, column)
-        if given is not smiles and out is None:
-            raise InputError(f"Predictions of {smiles[0]} are written to a file. Add --out predictions.parquet.")
-        found = pretrained(model)
-        if out is not None:
-            return typer.echo(f"Written to {found.predict(given, level, tasks, out)}")
-        table = found.predict(given, level, tasks)
-        print_table(table.T.reset_index().set_axis(["", *map(str, table.index)], axis=1) if level == "graph" else table)
-
-
-@app.command()
-def embed(
-    model: Model,
-    smiles: Input,
-    out: Annotated[Path, typer.Option(help="Parquet file to write, with columns mol_id, smiles and embedding")],
-    column: Column = "smiles",
-) -> None:
-    """Write the vectors that a model's graph heads read, such as MiniMol's fingerprints."""
-    with _clear_errors():
-        from molfm.nn.checkpoints import pretrained
-
-        typer.echo(f"Written to {pretrained(model).embed(_given(smiles, column), out)}")
+for command in (predict, embed):
+    app.command()(command)
 
 
 @app.command()
@@ -349,14 +290,14 @@ def quickstart(
     out: Annotated[Path, typer.Option(help="file to write the report to")] = Path("quickstart.html"),
 ) -> None:
     """Test whether quantum chemistry, or a foundation model, helps a task with few labels, in three minutes."""
-    with _clear_errors():
+    with clear_errors(RESUMES):
         from molfm.app import quickstart as study
 
         result, found = study.run(out, full=full)
         show_transfer(result)
         show_probe(found)
         show_page(out)
-        typer.echo("Next: molfm lab", err=True)
+        say("next: molfm lab")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -366,7 +307,7 @@ def lab(
 ) -> None:
     """Copy the course and open its first notebook in JupyterLab; further options are passed to JupyterLab."""
     if find_spec("jupyterlab") is None:
-        typer.echo('molfm: JupyterLab is not installed. Install it with: pip install "molfm[lab]"', err=True)
+        say('JupyterLab is not installed. Install it with: pip install "molfm[lab]"')
         raise typer.Exit(2)
     import nbformat.sign  # installed with JupyterLab
 
@@ -377,7 +318,7 @@ def lab(
             target.write_bytes(source.read_bytes())
             # In an unsigned notebook, JupyterLab would hide the drawn molecules until their cells run again.
             nbformat.sign.NotebookNotary().sign(nbformat.read(target, as_version=4))
-    typer.echo(f"Opening {folder.resolve()}; stop with Ctrl-C.")
+    say(f"opening {folder.resolve()}; stop with Ctrl-C.")
     # Plotly's default renderer would also write its library, 5 MB, into every saved notebook.
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
     sys.stdout.flush()  # execv does not flush

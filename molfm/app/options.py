@@ -1,9 +1,25 @@
-"""Reads option values that are more than one word or number.
+"""Options that several commands have, and functions that read values of more than one word or number.
 
 Each function raises ValueError if the text has another form.
 """
 
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
 from molfm.base.errors import InputError
+
+Data = Annotated[
+    str, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet)")
+]
+Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="official, scaffold, random, or a column of the table; default: as the data card says, or random"
+    ),
+]
 
 
 def count_or_counts(option: str, texts: list[str]) -> int | dict[str, int]:
@@ -11,12 +27,30 @@ def count_or_counts(option: str, texts: list[str]) -> int | dict[str, int]:
     return int(texts[0]) if len(texts) == 1 and texts[0].isdigit() else counts(option, texts)
 
 
+def named(option: str, texts: list[str], what: str, read: Callable) -> dict:
+    """Read NAME=VALUE, as an option that is given several times.
+
+    Args:
+        option: name of the option, for the message.
+        texts: what was given.
+        what: what a value is, in capitals.
+        read: turns the text of a value into the value, or raises ValueError.
+    """
+    found = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            found[name] = read(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"--{option}: expected NAME={what}, found {text!r}.")
+    return found
+
+
 def counts(option: str, texts: list[str]) -> dict[str, int]:
-    """Read NAME=NUMBER, as an option that is given several times."""
-    pairs = [text.rpartition("=") for text in texts]
-    if wrong := [text for text, (name, _, count) in zip(texts, pairs, strict=True) if not name or not count.isdigit()]:
-        raise InputError(f"--{option}: expected NAME=NUMBER, found {wrong[0]!r}.")
-    return {name: int(count) for name, _, count in pairs}
+    """Read NAME=NUMBER with whole numbers."""
+    return named(option, texts, "NUMBER", lambda text: int(text) if text.isdigit() else int(""))
 
 
 def number_of_labels(text: str) -> int | None:

@@ -1,9 +1,12 @@
 """The terminal output of the command line: tables, findings and paths."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from molfm.app.manners import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from molfm.training.run import Run
 
 
+_WIDE = 10_000  # columns where there is no terminal: rows in a pipe or file are not broken
 _UPRIGHT = 3  # up to so many comparisons are printed as columns, to fit on a narrow terminal
 
 
@@ -33,7 +37,10 @@ def print_table(table: "pd.DataFrame", title: str = "") -> None:
             for value, absent in zip(row, missing, strict=True)
         ]
         rich_table.add_row(*map(escape, cells))
-    Console().print(rich_table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_WIDE)
+    console.print(rich_table)
 
 
 def print_markdown(text: str) -> None:
@@ -71,8 +78,8 @@ def show_estimate(data: str, smiles: str) -> None:
     }
     print_table(pd.DataFrame(shown), f"Preparing {data}: an estimate")
     if found.basis.str.startswith("other").any():
-        typer.echo(
-            "Nothing was downloaded. For a table that is not on this disk, the estimate uses molecules of "
+        say(
+            "nothing was downloaded. For a table that is not on this disk, the estimate uses molecules of "
             f"{STAND_IN} and counts every label as measured, so a sparse table will take less."
         )
 
@@ -80,7 +87,7 @@ def show_estimate(data: str, smiles: str) -> None:
 def show_run(run: "Run") -> None:
     """Print a run's test results and its folder, or how to resume it."""
     if run.status["state"] != "finished":
-        return typer.echo(f"{run!r}. Resume it with: molfm train --resume {run.folder}")
+        return say(f"{run!r}. Resume it with: molfm train --resume {run.folder}")
     results = run.results.query("split == 'test'")
     print_table(results[["task", "metric", "value", "unit", "n_labels", "undefined"]])
     typer.echo(f"Run folder: {run.folder}")

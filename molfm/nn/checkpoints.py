@@ -172,20 +172,40 @@ def check_weights(model: MultiTaskModel, expected: str | None) -> str:
     return found
 
 
-def take_over(network: MultiTaskModel, checkpoint: str, digest: str) -> None:
+def take_over(network: MultiTaskModel, checkpoint: str, digest: str, heads: bool = False) -> None:
     """Copy the encoder and trunk of a checkpoint into a new network.
 
     Args:
-        network: the new network; its heads stay as they are.
+        network: the new network; its heads stay as they are unless `heads` is set.
         checkpoint: anything that `pretrained` opens.
         digest: digest of the checkpoint's `body` when the run was planned.
+        heads: also copy the heads, with the means and standard deviations that turn their outputs into units.
 
     Raises:
         FileNotFoundError, DownloadError: the checkpoint is no longer available.
-        ValueError: its weights have changed since the run was planned.
+        ValueError: its weights have changed since the run was planned; or its heads are not those of the new network.
     """
     model = open_checkpoint(checkpoint)
     check_weights(model, digest)
     there = network.state_dict().keys()
+    taken = {name: weight for name, weight in model.body().items() if name in there}
+    if heads:
+        taken |= _head_weights(model, network)
     # Either network may lack bond vectors: when its trunk ignores bonds and it has no edge-level task.
-    network.load_state_dict({name: weight for name, weight in model.body().items() if name in there}, strict=False)
+    network.load_state_dict(taken, strict=False)
+
+
+def _head_weights(model: MultiTaskModel, network: MultiTaskModel) -> dict[str, Tensor]:
+    """Return the weights of a model's heads, and the units of their outputs, after checking that they fit a network."""
+    names, wanted = (of.tasks[["task", "level", "kind"]].to_numpy().tolist() for of in (model, network))
+    found, expected = (
+        {name: tensor for name, tensor in of.state_dict().items() if name.startswith("heads.") or name in ("mean", "std")}
+        for of in (model, network)
+    )
+    shapes, expected_shapes = ({name: tensor.shape for name, tensor in of.items()} for of in (found, expected))
+    if names != wanted or shapes != expected_shapes:
+        raise InputError(
+            f"keep_heads: {model.origin} does not have the heads of this run. Expected the same tasks in the same order and "
+            "the same head_channels. Leave out keep_heads to train new heads."
+        )
+    return found

@@ -44,7 +44,7 @@ class MoleculeEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: `X` is not one column of text.
             FileNotFoundError, DownloadError: see `molfm.pretrained`.
         """
-        _texts(X)
+        texts_of(X)
         self.model_ = pretrained(self.model) if isinstance(self.model, str | Path) else self.model
         if not hasattr(self.model_, "embed"):
             raise TypeError(f"Expected a model, or the name or folder of one, found {self.model!r}.")
@@ -59,7 +59,7 @@ class MoleculeEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: `X` is not one column of text.
         """
         check_is_fitted(self)
-        return self.model_.embed(_texts(X))
+        return self.model_.embed(texts_of(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -69,7 +69,7 @@ class MoleculeEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return tags
 
 
-def _texts(X: Sequence[str]) -> list[str | None]:
+def texts_of(X: Sequence[str]) -> list[str | None]:
     """Return a column of SMILES as a list; missing values become None."""
     if isinstance(X, str) or not hasattr(X, "__len__"):  # an iterator would be used up by `fit`
         raise InputError(f"Expected a list, array or Series of SMILES, found {X!r}.")

@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock
 
 from molfm.base.files import home
+from molfm.base.processes import leave_interrupts_to_parent
 from molfm.base.progress import tqdm
 from molfm.data.mix import Mix
 from molfm.training.run import Run
@@ -67,6 +68,7 @@ def _is_finished(name: str) -> bool:
 
 def _end_with(parent: int) -> None:
     """End this worker when its parent process is gone: a killed study cannot stop its workers. Checkpoints remain."""
+    leave_interrupts_to_parent()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -54,6 +54,10 @@ _TOGETHER = (
         "freeze and layer_decay need a checkpoint to fine-tune: add start_from=….",
     ),
     (
+        lambda c: c.start_from is None and c.keep_heads,
+        "keep_heads needs a checkpoint to fine-tune: add start_from=….",
+    ),
+    (
         lambda c: c.conflicts and c.compile,
         "conflicts cannot be combined with compile: it needs gradients that a compiled network does not keep.",
     ),
@@ -86,6 +90,7 @@ class TrainConfig:
     start_from: str | None = None  # checkpoint to fine-tune, see `molfm.finetune`; None: new weights
     start_digest: str | None = None  # expected digest of its weights, to notice a change; None: any
     start_tasks: list[str] | None = None  # tasks it was trained on before; molfm fills this in
+    keep_heads: bool = False  # start from the checkpoint's heads too; it must have one for every task of this run
     freeze: int | str = 0  # number of layers to freeze, from the bottom, with the encoder; "all": all except the heads
     layer_decay: float = 1.0  # factor of the learning rate from each layer to the one below; heads get the full rate
     # ---- what is minimized, and how

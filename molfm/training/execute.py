@@ -86,7 +86,7 @@ def execute(plan: Plan, folder: Path, reporter: Reporter, progress: bool) -> Non
         network.scale_features(mix.features(mix.members("train")))
     last = last_checkpoint(folder)
     if config.start_from is not None and not last.exists():
-        take_over(network, config.start_from, config.start_digest)
+        take_over(network, config.start_from, config.start_digest, config.keep_heads)
     freeze(network, config.freeze)
     if config.compile:
         network.compile(dynamic=True)

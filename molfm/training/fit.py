@@ -16,7 +16,7 @@ from molfm.training.execute import execute, n_devices
 from molfm.training.plan import Plan, launched, make_folder, make_plan, read_plan
 from molfm.training.recorder import is_first_process
 from molfm.training.run import Run
-from molfm.training.status import Reporter
+from molfm.training.status import Interrupted, Reporter
 
 
 def train(
@@ -66,9 +66,9 @@ def train(
         run = _launch(plan, name)
         try:
             return run.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             run.stop(wait=False)  # else the child process would train on unnoticed
-            raise
+            raise Interrupted(run.folder) from error
     folder = make_folder(plan, name)
     with Reporter(folder, plan.config.steps, silent=not is_first_process()) as reporter:
         execute(plan, folder, reporter, progress)

@@ -6,7 +6,7 @@ from textwrap import fill
 
 from molfm.data.mix import Mix
 
-_OPTIONS = {"tasks": "task", "start_from": "from"}  # settings whose option has another name
+_OPTIONS = {"tasks": "task", "start_from": "from", "losses": "loss"}  # settings whose option has another name
 _ONLY_PYTHON = ("pinned",)  # settings that the command line does not have
 
 

@@ -20,6 +20,18 @@ class Stopped(Exception):
     """Raised inside a run that was asked to stop, once its checkpoint is on disk."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a run, which can be resumed.
+
+    Attributes:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__(f"The run in {folder} was interrupted; it can be resumed.")
+        self.folder = folder
+
+
 def process_start(pid: int) -> str | None:
     """Return when a process of this machine started, in the system's own format; None if it has ended or never existed.
 
@@ -40,6 +52,8 @@ def process_start(pid: int) -> str | None:
 
 class Reporter:
     """Writes a run's status.json; as a context manager it records how the run ended, and catches `Stopped`.
+
+    Ctrl-C becomes `Interrupted`.
 
     Args:
         folder: the run folder.
@@ -84,4 +98,6 @@ class Reporter:
             self.say("failed", "".join(traceback.format_exception(error)))
         except OSError as unwritten:  # a full disk, most likely the cause of the error too
             error.add_note(f"{self.folder / 'status.json'} could not be written either: {unwritten}")
+        if kind is KeyboardInterrupt:
+            raise Interrupted(self.folder) from error
         return False

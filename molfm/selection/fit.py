@@ -1,0 +1,176 @@
+"""The public function `fit`: from a table to a model, with everything that is needed to defend it."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from molfm.base.errors import InputError
+from molfm.base.files import write_json
+from molfm.base.names import listed
+from molfm.catalog.http import DownloadError
+from molfm.data.mix import Mix, load
+from molfm.data.own_table import is_table
+from molfm.selection.candidates import CANDIDATES
+from molfm.selection.curve import best_quick, learning_curve
+from molfm.selection.describe import FOUNDATIONS, Described
+from molfm.selection.problem import Problem, make_problem
+from molfm.selection.result import FitResult, fits_folder
+from molfm.selection.work import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIXED = ("targets", "split", "seed", "digest")  # what a call with the same name must ask again
+_WORDS = {"targets": "the targets", "split": "the split", "seed": "the seed", "digest": "the data"}
+
+
+def fit(
+    data: "str | Path | pd.DataFrame | Mix",
+    target: str | Sequence[str],
+    *,
+    smiles: str = "smiles",
+    split: str | None = None,
+    roles: dict | None = None,
+    minutes: float = 5.0,
+    name: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> FitResult:
+    """Compare models of a table's targets on the same folds, choose one per target, and say how good it is.
+
+    The candidates are the training mean, random forests, support vector machines, a frozen and a fine-tuned foundation
+    model, a network from scratch, and their ensemble. Networks learn all targets together. Each candidate is scored on
+    molecules that its models had not seen. The intervals take stereoisomers and salts of one parent as one observation.
+
+    Args:
+        data: your table (CSV, TSV, Parquet or DataFrame), the name of a dataset, or a mix from `molfm.load`.
+        target: name of a regression or binary label, or several.
+        smiles: name of the SMILES column.
+        split: how folds are made: None or "scaffold" (whole scaffolds), "random", or another method of `molfm.load`. A column
+            that says train, val and test, and `time:COLUMN`, name a test set: folds of the rest choose, and all candidates are
+            scored on it once. From 5,000 molecules, a test set is held out anyway.
+        roles: roles of further columns, see `molfm.load`.
+        minutes: the time that the call may take. Quick candidates come first, networks get the epochs that fit, and what
+            does not fit is left out and named.
+        name: name of the fit under `$MOLFM_HOME/fits`; None for one made of the names of data and targets. The same call
+            with the same name resumes, and with more minutes it adds candidates.
+        seed: random seed of folds and models.
+        progress: show progress.
+
+    Raises:
+        ValueError: a target is unknown, of another kind, or has too few labels; `minutes` is no time; or a fit of this name
+            has other data or settings.
+    """
+    begin = time.monotonic()
+    if not isinstance(minutes, int | float) or not 0 < minutes < 1e5:
+        raise InputError(f"Expected minutes as a number above 0, such as 5, found {minutes!r}.")
+    targets = [target] if isinstance(target, str) else list(target)
+    if not targets:
+        raise InputError("Expected at least one target, found none.")
+    mix = _open(data, targets, smiles, split, roles, seed, progress)
+    problem = make_problem(mix, targets, split, seed)
+    own = [of.task.name for of in problem.targets]
+    folder = fits_folder() / _checked(name or re.sub(r"[^\w.+-]+", "-", f"{mix.name}-{'-'.join(own)}")[:80])
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _fit(
+                problem, mix, folder, begin, minutes * 60, _asked(data, problem, smiles, split, minutes, seed), progress
+            )
+    except Timeout:
+        raise InputError(f"Another process is working on {folder}. Wait for it, or choose another name.") from None
+
+
+def _open(
+    data, targets: list[str], smiles: str, split: str | None, roles: dict | None, seed: int, progress: bool
+) -> Mix:
+    """Return the data as a mix."""
+    if isinstance(data, Mix):
+        if roles is not None or smiles != "smiles":
+            raise InputError(f"{data!r} is loaded already. Give smiles and roles to molfm.load.")
+        return data
+    more = {} if roles is None else {"roles": roles}
+    # The folds follow scaffolds or groups themselves; only a named test set needs the split of `load`.
+    named = split if split and split not in ("scaffold", "random") else None
+    return load(data, smiles, targets if is_table(data) else None, named, seed, progress, **more)
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"[\w.+-]+", name) or set(name) <= {"."}:
+        raise InputError(f"Expected a name of letters, digits, '.', '-', '+' and '_', found {name!r}.")
+    return name
+
+
+def _asked(data, problem: Problem, smiles: str, split: str | None, minutes: float, seed: int) -> dict:
+    """Return what was asked, as fit.json records it."""
+    where = data if isinstance(data, str | Path) else problem.mix.origin.get("data", problem.name)
+    targets = [of.task.name for of in problem.targets]
+    facts = {"data": str(where), "targets": targets, "smiles": smiles, "split": split, "minutes": minutes, "seed": seed}
+    return facts | {"digest": problem.digest, "features": list(getattr(problem.mix, "feature_names", ()) or ())}
+
+
+def _fit(
+    problem: Problem, mix: Mix, folder: Path, begin: float, seconds: float, asked: dict, progress: bool
+) -> FitResult:
+    known = json.loads((folder / "fit.json").read_text("utf-8")) if (folder / "fit.json").exists() else None
+    if known and (changed := [_WORDS[key] for key in _FIXED if known[key] != asked[key]]):
+        raise InputError(
+            f"There is a fit named {folder.name} already, and {listed(changed)} changed since. Choose another name, or delete "
+            f"{folder}."
+        )
+    asked["foundation"] = known["foundation"] if known else _foundation()
+    asked["audit"], asked["columns"] = _audit(mix), _columns(mix, problem, asked)
+    columns = mix.features(problem.molecule) if asked["features"] else None
+    if not known:
+        problem.save(folder)
+        if columns is not None:
+            np.save(folder / "columns.npy", columns)
+    write_json(folder / "fit.json", asked)
+    x = Described(problem.smiles, asked["foundation"], columns, folder / "described")
+    work = Work(problem, x, folder, asked["seed"], seconds, begin, progress)
+    work.run(list(CANDIDATES))
+    result = FitResult(folder, asked, work)
+    work.complete({name for judged in result.judged for name in judged.members})
+    for number, judged in enumerate(result.judged):
+        learning_curve(work, number, best_quick(work, number, judged.table))
+    work.note(left_out=work.left_out, finished=True)
+    return result
+
+
+def _foundation() -> str:
+    """Return the name of the first foundation model that is at hand."""
+    from molfm.nn.checkpoints import pretrained  # imports torch
+
+    for name in FOUNDATIONS[:-1]:
+        try:
+            pretrained(name, progress=False)
+        except DownloadError:
+            continue
+        return name
+    return FOUNDATIONS[-1]
+
+
+def _audit(mix: Mix) -> list[dict]:
+    """Return the findings of the audit that a reader of the report needs."""
+    summary = mix.audit().summary
+    found = summary[(summary["count"] > 0) & ~summary.check.str.contains(" in train")]
+    return found[["check", "task", "count", "of", "note"]].to_dict("records")
+
+
+def _columns(mix: Mix, problem: Problem, asked: dict) -> list[dict]:
+    """Return what each column of the data was taken for: column, role."""
+    rows = [{"column": asked["smiles"], "role": "structure"}]
+    for of in problem.targets:
+        unit = f", in {of.task.unit}" if of.task.unit else ""
+        kind = "yes or no" if of.binary else f"a number{unit}"
+        rows.append({"column": of.task.name, "role": f"target: {kind}; {len(of.y):,} molecules"})
+    rows += [{"column": name, "role": "describes the molecules, beside their structure"} for name in asked["features"]]
+    return rows + [
+        {"column": of.column, "role": f"not used: {of.reason}"} for card in mix.cards for of in card.left_out
+    ]
