@@ -151,7 +151,10 @@ def train(
     accumulate: Annotated[int | None, typer.Option(help="batches that each step is split into")] = None,
     losses: Annotated[
         list[str] | None,
-        typer.Option("--loss", help="KIND=NAME of a loss, such as regression=mse; repeatable; see molfm.TrainConfig"),
+        typer.Option(
+            "--loss",
+            help="KIND=LOSS: regression=mse, binary=focal or ordinal=cross_entropy in place of the default; repeatable",
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
