@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from molfm.app.fit_command import fit
 from molfm.app.manners import RESUMES, clear_errors, say
 from molfm.app.model_commands import embed, predict
 from molfm.app.options import Column, Data, Split, count_or_counts, counts, named, number_of_labels
@@ -281,7 +282,7 @@ def transfer(
         show_page(result.to_html(out))
 
 
-for command in (predict, embed):
+for command in (fit, predict, embed):
     app.command()(command)
 
 
