@@ -89,7 +89,7 @@ def test_a_parsed_card_has_the_facts_of_its_front_matter():
         ({"tasks": {"pKi": {"class_names": ["a", "b"]}}}, "expected no different `class_names` for kind regression"),
         ({"tasks": {"pKi": {"kind": "binary", "class_names": ["a", "a"]}}}, "expected 2 different `class_names`"),
         ({"tasks": {"pKi": {"computed": "xtb"}}}, "computed: expected true or false, found 'xtb'"),
-        ({"split": "best"}, "split: expected one of official, scaffold, random, found 'best'"),
+        ({"split": "best"}, "split: expected one of official, scaffold, random, cluster, found 'best'"),
         ({"split": "official"}, "split: official needs a source with `splits`, and none has them"),
         ({"fractions": [0.5, 0.5]}, "three fractions that add up to 1"),
         ({"fractions": [0.5, 0.2, 0.2]}, "three fractions that add up to 1"),

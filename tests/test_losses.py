@@ -80,6 +80,8 @@ def dense(model, out, batch, losses=PAPER):
                 loss = 0.5 * loss + 0.5 * (expected - target) ** 2
         elif task.kind == "binary":
             loss = -(target * p.log() + (1 - target) * (1 - p).log())
+            if losses["binary"] == "focal":
+                loss = (1 - torch.where(target == 1, p, 1 - p)) ** 2 * loss
         else:
             error = predicted - (target - task["mean"]) / task["std"]
             loss = error.abs() if losses["regression"] == "mae" else error**2
@@ -156,7 +158,7 @@ def test_a_loss_chosen_by_its_name_equals_its_dense_masked_reference(mix, model,
 @pytest.mark.parametrize("wrong", [{"regression": "bce"}, {"ordinal": "ce"}, {"multiclass": "mae"}])
 def test_an_unknown_loss_is_an_error_that_lists_the_known_ones(wrong):
     with pytest.raises(
-        ValueError, match="expected regression: mae, mse; binary: bce; ordinal: hybrid_ce, cross_entropy"
+        ValueError, match="expected regression: mae, mse; binary: bce, focal; ordinal: hybrid_ce, cross_entropy"
     ):
         choose(wrong)
 

@@ -302,3 +302,15 @@ def test_a_smi_file_is_predicted_from(tmp_path, frame, own_home):
 
     out = run.model.predict(SmilesTable(tmp_path / "new.smi"), out=tmp_path / "p.csv", progress=False)
     assert pd.read_csv(out).name.tolist()[0] == "ethanol"
+
+
+def test_a_time_or_a_group_is_the_split_if_no_other_is_named():
+    columns = {"y": [1.0, 2, 3, 4, 5, 6], "when": [1, 2, 3, 4, 1, 6], "who": list("aabbac")}
+    by_time = load(["y"], {"time": "when"}, **columns)
+    assert by_time.origin["split"] == "time:when"
+    assert by_time.molecules.set_index("smiles")["split:table"]["CCCl"] == "test"
+    frame = pd.DataFrame({"smiles": SIX, **columns})
+    both = {"time": "when", "group": "who"}
+    assert molfm.load(frame, tasks=["y"], roles=both, split="group", progress=False).origin["split"] == "group:who"
+    with pytest.raises(CardError, match="Say which one splits the table"):
+        molfm.load(frame, tasks=["y"], roles=both, progress=False)

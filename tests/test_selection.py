@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from typer.testing import CliRunner
 
 import molfm
+from molfm.app import cli
 from molfm.base.errors import InputError
 from molfm.catalog.schema import Task
 from molfm.selection import open_fit
@@ -28,7 +30,12 @@ def molecules(n: int) -> list[str]:
     """Return n molecules of several scaffolds: rings with chains of different lengths and ends."""
     rings = ["c1ccccc1", "c1ccncc1", "C1CCCCC1", "c1ccc2ccccc2c1", "c1ccsc1", "C1CCNCC1", "c1ccoc1", "c1cnccn1"]
     ends = ["O", "N", "Cl", "F", "N#C", "CO", "OC(=O)", "S", "Br", "FC(F)(F)"]
-    made = [f"{'C' * length}{ring}" if not end else f"{end}{'C' * length}{ring}" for length in range(1, 9) for end in ends for ring in rings]
+    made = [
+        f"{'C' * length}{ring}" if not end else f"{end}{'C' * length}{ring}"
+        for length in range(1, 9)
+        for end in ends
+        for ring in rings
+    ]
     made = list(dict.fromkeys(Chem.CanonSmiles(text) for text in made))
     return [made[place] for place in np.random.default_rng(1).permutation(len(made))[:n]]
 
@@ -196,7 +203,13 @@ def test_the_same_call_resumes_and_another_one_is_refused(quick):
 
 def test_nothing_that_a_fit_keeps_can_execute(quick):
     found, _ = quick
-    assert {path.suffix for path in found.folder.rglob("*") if path.is_file()} <= {"", ".json", ".npz", ".npy", ".parquet"}
+    assert {path.suffix for path in found.folder.rglob("*") if path.is_file()} <= {
+        "",
+        ".json",
+        ".npz",
+        ".npy",
+        ".parquet",
+    }
     for path in found.folder.rglob("*.npz"):
         with np.load(path, allow_pickle=False) as arrays:
             assert all(arrays[name].dtype != object for name in arrays)
@@ -283,3 +296,36 @@ def test_wrong_input_gives_one_line(change, message):
     with pytest.raises(InputError, match=message) as error:
         molfm.fit(table, **given)
     assert "\n" not in str(error.value)
+
+
+# ---------------------------------------------------------------------------------------------------- the command line
+
+
+def test_the_command_writes_a_report_and_predicts(quick, tmp_path, monkeypatch):
+    _, table = quick
+    monkeypatch.setenv("COLUMNS", "200")
+    table.to_csv(tmp_path / "mine.csv", index=False)
+
+    def run(*words):
+        return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+    page, given = tmp_path / "r.html", (tmp_path / "mine.csv", "--target", "size", "--minutes", 0.01, "--name", "cli")
+    made = run("fit", *given, "--out", page)
+    assert made.exit_code == 0, made.output
+    assert "size is predicted with an RMSE of" in made.stdout and page.exists() and "molfm predict cli" in made.stderr
+    out = run("predict", "cli", tmp_path / "mine.csv", "--out", tmp_path / "p.csv")
+    assert out.exit_code == 0 and len(pd.read_csv(tmp_path / "p.csv")) == len(table)
+    assert "size similarity" in run("predict", "cli", "CCO").stdout
+    for words, message in (
+        (("fit", *given[:-1], "../x"), "Expected a name"),
+        (("fit", *given, "--out", "r.pdf"), "ends in .html"),
+        (("fit", *given, "--split", "clusters"), "clusters"),
+        (("fit", "none.csv", "--target", "size"), "none.csv"),
+        (("predict", "cli", tmp_path / "mine.csv"), "Add --out"),
+        (("predict", "cli", "CCO", "--task", "size"), "leave out --task"),
+        (("predict", "cli", tmp_path / "mine.csv", "--smiles", "S", "--out", tmp_path / "p.csv"), "no column 'S'"),
+        (("predict", "cli", tmp_path / "mine.csv", "--out", tmp_path / "p.xlsx"), ".csv or .parquet"),
+    ):
+        refused = run(*words)
+        assert refused.exit_code == 2 and message in refused.stderr, refused.output
+        assert len([line for line in refused.stderr.splitlines() if line.startswith("molfm: ")]) == 1

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from molfm.app.fit_command import fit
 from molfm.app.manners import RESUMES, clear_errors, say
 from molfm.app.model_commands import embed, predict
 from molfm.app.options import Column, Data, Split, count_or_counts, counts, named, number_of_labels
@@ -151,7 +152,10 @@ def train(
     accumulate: Annotated[int | None, typer.Option(help="batches that each step is split into")] = None,
     losses: Annotated[
         list[str] | None,
-        typer.Option("--loss", help="KIND=NAME of a loss, such as regression=mse; repeatable; see molfm.TrainConfig"),
+        typer.Option(
+            "--loss",
+            help="KIND=LOSS: regression=mse, binary=focal or ordinal=cross_entropy in place of the default; repeatable",
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
@@ -278,7 +282,7 @@ def transfer(
         show_page(result.to_html(out))
 
 
-for command in (predict, embed):
+for command in (fit, predict, embed):
     app.command()(command)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molfm.app.fit_command import is_fit, predict_with_fit
 from molfm.app.manners import RESUMES, clear_errors
 from molfm.app.options import Column
 from molfm.app.terminal import print_table
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from molfm.data.tables import SmilesTable
 
 
-Model = Annotated[str, typer.Argument(help="name or folder of a run, or minimol, the published model of LargeMix")]
+Model = Annotated[
+    str, typer.Argument(help="name or folder of a run or fit, or minimol, the published model of LargeMix")
+]
 Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
 
 
@@ -38,9 +41,11 @@ def predict(
     """Predict tasks of one level, in physical units where these are known.
 
     The columns of a table are kept beside its predictions. With --out, millions of molecules take no more memory than some
-    thousands, and an interrupted command resumes.
+    thousands, and an interrupted command resumes. A fit (of molfm fit) adds intervals and the nearest training molecules.
     """
     with clear_errors(RESUMES if out is not None else ""):
+        if is_fit(model):
+            return predict_with_fit(model, smiles, level, column, tasks, out)
         from molfm.nn.checkpoints import pretrained
 
         given = _given(smiles, column)

@@ -17,7 +17,8 @@ Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column
 Split = Annotated[
     str | None,
     typer.Option(
-        help="official, scaffold, random, or a column of the table; default: as the data card says, or random"
+        help="official, scaffold, random, cluster, time:COLUMN, group:COLUMN, a fold such as 'scaffold 2/5', or a column "
+        "of the table; default: as the data card says, or random"
     ),
 ]
 

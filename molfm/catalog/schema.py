@@ -13,7 +13,7 @@ from molfm.base.errors import InputError
 LEVELS = ("graph", "node", "edge")
 KINDS = ("regression", "binary", "ordinal")
 DOMAINS = ("quantum", "physicochemical", "biological", "transcriptomic")
-SPLIT_METHODS = ("official", "scaffold", "random")
+SPLIT_METHODS = ("official", "scaffold", "random", "cluster")
 OPEN_TASKS, SHOWN_TASKS = 30, 60  # in a notebook, a list is folded above the first number and cut above the second
 
 
@@ -124,7 +124,8 @@ class DataCard:
     """A dataset or a mix, as its card describes it.
 
     `split` is the method used if the caller names none. "official" reads the split file of the source that is used. A
-    source without a split file is split by "random" instead, because row numbers mean nothing in another file.
+    source without a split file is split by "random" instead, because row numbers mean nothing in another file. "cluster"
+    splits one table, not a mix.
     """
 
     name: str
@@ -135,7 +136,7 @@ class DataCard:
     tasks: tuple[Task, ...] = ()
     sources: tuple[Source, ...] = ()
     datasets: tuple[str, ...] = ()  # members of a mix; empty for a dataset
-    split: Literal["official", "scaffold", "random"] = "random"
+    split: Literal["official", "scaffold", "random", "cluster"] = "random"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # train, val, test
     text: str = ""
     folder: Path | None = None  # of a user's card: where `file:` paths start and members of a mix are first looked for

@@ -16,12 +16,12 @@ import pandas as pd
 
 from molfm.base.arrays import pointer
 from molfm.base.errors import InputError
-from molfm.catalog.schema import SPLIT_METHODS
 from molfm.catalog.shipped import card, datasets_of
 from molfm.data.audit import Audit, audit
 from molfm.data.join import join
 from molfm.data.own_table import card_from_table, is_table
 from molfm.data.prepare import prepare, worker_pool
+from molfm.data.split_method import check_method, from_roles, split_column
 from molfm.data.splits import SPLITS, UNUSED, split_codes
 from molfm.data.store import molecules_of, open_shard
 from molfm.data.tables import locate
@@ -213,11 +213,24 @@ def load(
         smiles: name of the SMILES column, for your own table.
         tasks: for your own table, its label columns, see `own_table.card_from_table`; for a card, the tasks to select.
             None for all; a warning then says which columns of your table became tasks, and `audit` keeps the list.
-        split: "official" ("random" if the table's source has no official split), "scaffold", "random" (by
-            constitution), or a column of the table that says train, val or test, or numbers at least three folds (the
-            highest is test, the next val). None for each card's own split. Your own table of fewer than
-            `splits.SMALL` rows is split exactly 80/10/10, or as exactly as its groups allow.
-        seed: random seed of the split.
+        split: what is kept on one side of the split, or who decides. None for each card's own split.
+            - "random": every molecule with its salts and stereoisomers.
+            - "scaffold": also all molecules with one scaffold.
+            - "cluster": all molecules of a cluster of similar ones (`chem.similarity`).
+            - "time:COLUMN": the newest molecules are test, those before them val, and the oldest train. The column holds
+              numbers or dates (`times.read_times`). A molecule is as old as its first measurement. Rows of molecules
+              without a time are in no split.
+            - "group:COLUMN": all rows with one value in a column, such as a project or a series. Groups that share a
+              molecule are joined.
+            - "scaffold 2/5", also with "random", "cluster" or "group:COLUMN": the molecules are divided into five folds
+              of nearly equal size. Fold 2 is test, the next one val, and the others train.
+            - "official": as published, or "random" if the table's source has no official split.
+            - A column of the table that says train, val or test, or numbers at least three folds: the highest is test,
+              the next val.
+
+            Clusters, times, groups and folds split one table, not a mix. Your own table is split exactly 80/10/10, or as
+            exactly as its groups allow, and tautomers of a molecule stay together, too.
+        seed: random seed of the split; with folds, of how they are divided. A split by time has no chance in it.
         progress: show progress bars.
         executor: featurizes large tables; any executor of `concurrent.futures`, such as
             `dask.distributed.Client(…).get_executor()`. None for processes on this machine.
@@ -233,12 +246,17 @@ def load(
     """
     own_table = is_table(data)
     if own_table:
-        cards = [card_from_table(data, smiles, tasks, [split] if split and split not in SPLIT_METHODS else [], roles)]
+        split = from_roles(split, roles or {})
+        column = split_column(split)
+        cards = [card_from_table(data, smiles, tasks, [column] if column else [], roles)]
         name = cards[0].name
     else:
         cards, name = datasets_of(data), card(data).name
     shards, dataset, codes = [], [], []
     tables = [locate(item, progress) for item in cards]
+    for table in tables:
+        found = list(map(str, data.columns)) if isinstance(data, pd.DataFrame) else table.columns()
+        check_method(split, table, found, len(tables) == 1)
     with worker_pool() as pool:
         for number, table in enumerate(tables):
             opened = [

@@ -1,20 +1,23 @@
-"""Assigns rows to train, val and test, either by molecule or as the table's authors did.
+"""Assigns rows to train, val and test: by molecule, by a column of times or groups, or as the table's authors did.
 
-By molecule: the molecule's group (all molecules of a scaffold, or all stereoisomers and salts of a parent) is hashed with
-the seed, and the hash decides. So a molecule has the same split in every dataset that uses the same method, seed and
-fractions, whatever other rows there are, and a table can be split while it streams. The price: sizes are right on
-average, not exactly. `data.tasks` shows the resulting label counts. A user's own small table is split exactly instead:
-its groups, in the order of their hashes, fill test and val.
+By molecule, in a mix: the molecule's group (all molecules of a scaffold, or all stereoisomers and salts of a parent) is
+hashed with the seed, and the hash decides. So a molecule has the same split in every dataset that uses the same method,
+seed and fractions, whatever other rows there are, and a table can be split while it streams. The price: sizes are right
+on average, not exactly. `data.tasks` shows the resulting label counts.
+
+A user's own table is split exactly: its groups (`groups.py`), in the order of their hashes, fill test and val. Rows that
+are added later may therefore move others. Clusters, times, groups of a column, and folds need the whole table too, so
+they split one table, never a mix.
 
 By row: an official split is a file of row numbers; a column of the table works too. Both belong to that one table. Rows
 that they do not name are in no split. `test_seen` holds test molecules that another dataset of the mix has in training.
 """
 
 import hashlib
+import heapq
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -25,25 +28,24 @@ from molfm.base.errors import InputError
 from molfm.base.files import home, whole
 from molfm.catalog.download import digest, fetch
 from molfm.catalog.http import DownloadError
-from molfm.catalog.schema import CardError
+from molfm.data import groups
+from molfm.data.groups import Pool, scramble
 from molfm.data.prepare import make_scaffolds
+from molfm.data.split_method import Method, read_method
 from molfm.data.store import Shard, rejected_of
 from molfm.data.tables import Table, read_column
 
 SPLITS = ("train", "val", "test", "test_seen")
 UNUSED = -1  # code of rows in no split
-SMALL = 1_000  # rows of a user's own table below which sizes are exact: there, chance would be off by a tenth and more
 _FEW = 10  # rows below which an empty split needs no explanation
-GROUPS = ("random", "scaffold")  # methods that split by molecule: by its constitution, by its scaffold
+_HAVE = {"random": "parent"}  # what the molecules of a group have in common, if not what the method is called
 
 
 def uniform(hashes: np.ndarray, seed: int) -> np.ndarray:
     """Return pseudo-random numbers in [0, 1), (n,) float64, for hashes (n,) uint64 and a seed (splitmix64)."""
-    with np.errstate(over="ignore"):  # the sums wrap around by design
+    with np.errstate(over="ignore"):  # the sum wraps around by design
         x = hashes.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+    return (scramble(x) >> np.uint64(11)) * 2.0**-53
 
 
 def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float]) -> np.ndarray:
@@ -52,7 +54,7 @@ def assign(groups: np.ndarray, seed: int, fractions: tuple[float, float, float])
 
 
 def assign_exactly(groups: np.ndarray, seed: int, fractions: tuple[float, float, float]) -> np.ndarray:
-    """Return the same as `assign`, but with sizes that are exact where groups allow it; for small tables.
+    """Return the same as `assign`, but with sizes as near to the fractions as groups allow; for a table that is complete.
 
     The largest group is always in train. Val and test get a group each, if they have a fraction and there are enough
     groups, however large these are.
@@ -64,14 +66,74 @@ def assign_exactly(groups: np.ndarray, seed: int, fractions: tuple[float, float,
     order = np.argsort(uniform(names, seed), kind="stable")
     largest = order[np.argmax(size[order])] if len(order) else None
     for number in order[order != largest]:
+        if not any(free.values()):
+            break
         part = next((part for part in wanted if size[number] <= free[part]), 0)
         if part:
             code[number], free[part] = part, free[part] - size[number]
-    for part in wanted:
-        in_train = order[code[order] == 0]
-        if part not in code and len(in_train) > 1:  # all groups are too large: take the smallest
-            code[in_train[np.argmin(size[in_train])]] = part
+    for part in wanted:  # what is still free is filled with the group that comes nearest, even if it is larger
+        while len(in_train := order[(code[order] == 0) & (order != largest)]) and free[part] > 0:
+            number = in_train[np.argmin(np.abs(size[in_train] - free[part]))]
+            if part in code and size[number] >= 2 * free[part]:
+                break
+            code[number], free[part] = part, free[part] - size[number]
     return code[group]
+
+
+def assign_fold(groups: np.ndarray, seed: int, fold: int, folds: int) -> np.ndarray:
+    """Return codes (n,) int8: one fold is test, the next one (after the last, the first) val, and the others train.
+
+    The folds depend on groups, seed and their number alone, and have nearly the same size: a group goes to the fold that
+    is smallest so far, large groups first.
+
+    Raises:
+        InputError: there are fewer groups than folds.
+    """
+    names, group, size = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < folds:
+        raise InputError(
+            f"{folds} folds need at least {folds} groups of molecules, found {len(names)}. Ask for fewer folds, or for "
+            f'another split; "random {fold}/{folds}" has the smallest groups.'
+        )
+    # Among groups whose size differs less than twofold, chance decides: otherwise each seed would give the same folds.
+    order = np.lexsort((uniform(names, seed), -np.floor(np.log2(size))))
+    sizes, of_group = [(0, number) for number in range(folds)], np.zeros(len(names), int)
+    for number in order:
+        so_far, smallest = sizes[0]
+        of_group[number] = smallest
+        heapq.heapreplace(sizes, (so_far + int(size[number]), smallest))
+    codes = np.zeros(folds, np.int8)
+    codes[[fold % folds, fold - 1]] = 1, 2
+    return codes[of_group[group]]
+
+
+def assign_by_time(times: np.ndarray, fractions: tuple[float, float, float]) -> np.ndarray:
+    """Return codes (n,) int8: the newest are test, those before val, the oldest train, equal times together.
+
+    Sizes are as near to the fractions as equal times allow. NaN gives `UNUSED`. Of two times, the later one is test.
+    """
+    codes, known = np.full(len(times), UNUSED, np.int8), ~np.isnan(times)
+    moments, moment, size = np.unique(times[known], return_inverse=True, return_counts=True)
+    before = np.concatenate([[0], np.cumsum(size)])  # number of items before each moment
+    n, last = int(before[-1]), len(moments)
+    train, val, test = (fraction > 0 for fraction in fractions)
+
+    def cut(n_items: int, low: int, high: int) -> int:
+        """Return how many moments to take for about so many items, from `low` to `high`."""
+        return int(np.clip(np.argmin(np.abs(before - n_items)), low, max(low, high)))
+
+    def wanted(part: int) -> int:
+        return max(1, round(fractions[part] * n)) if fractions[part] > 0 else 0
+
+    test_from = cut(n - wanted(2), min(train + val, last - 1), last - test)
+    val_from = cut(before[test_from] - wanted(1), min(train, test_from), test_from - val)
+    if last == 1:
+        test_from = val_from = 1
+    codes[known] = np.where(moment >= test_from, 2, moment >= val_from)
+    return codes
+
+
+# ---------------------------------------------------------------------------------------------------------- from row to code
 
 
 def _row_numbers(numbers: object) -> np.ndarray:
@@ -182,12 +244,6 @@ def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
     """Return the codes of a split by row, (n_rows,) int8; None if the table's source has no official split."""
     card = table.card
     if method != "official":
-        names = table.columns()
-        if method not in names:
-            raise CardError(
-                f"Unknown split {method!r} of {card.name}; expected official, {', '.join(GROUPS)}, or a column of its "
-                f"table: {', '.join(names[:30])}."
-            )
         content = "".join(digest(path, card.name) for path in table.paths)
         where = f"{table.paths[0].name}, column {method!r}"
         return _cached_codes(
@@ -201,19 +257,52 @@ def _row_codes(table: Table, method: str, progress: bool) -> np.ndarray | None:
     return _cached_codes(table, "official", digest(path, card.name), lambda: read_official(path))
 
 
-def _warn_of_empty_splits(
-    name: str, method: str, codes: np.ndarray, groups: np.ndarray, fractions: tuple[float, float, float]
-) -> None:
+# ------------------------------------------------------------------------------------------------------------- all methods
+
+
+def _warn_of_empty_splits(name: str, method: Method, codes: np.ndarray, of: np.ndarray, fractions: tuple) -> None:
+    """Warn if a part with a fraction is empty; `of`, (n,), is what is never divided: groups or times."""
     empty = [SPLITS[part] for part in range(3) if fractions[part] > 0 and not (codes == part).any()]
-    if empty:
-        sizes = np.unique(groups, return_counts=True)[1]
-        together = "one scaffold" if method == "scaffold" else "one constitution"
-        other = 'split="random", or ' if method == "scaffold" else ""
-        warnings.warn(
-            f"{name}: its {method} split leaves {' and '.join(empty)} empty: {sizes.max():,} of {len(codes):,} molecules "
-            f"have {together}. Use {other}a column of the table that says train, val or test: split=COLUMN.",
-            stacklevel=4,
-        )
+    if not empty or len(codes) < _FEW:
+        return
+    n_groups, what = len(np.unique(of[codes != UNUSED])), _HAVE.get(method.name, method.name)
+    has = f"{len(codes):,} of {len(codes):,} molecules have one {what}"
+    if n_groups > 1:
+        has = f"the {len(codes):,} molecules have only {n_groups} {what}s"
+    if method.column:
+        has += f" in column {method.column!r}"
+    other = "" if method.name == "random" else 'split="random", or '
+    warnings.warn(
+        f"{name}: its {method.text} split leaves {' and '.join(empty)} empty: {has}. Use {other}a column of the table "
+        "that says train, val or test: split=COLUMN.",
+        stacklevel=5,
+    )
+
+
+def _whole_codes(
+    table: Table, shards: Sequence[Shard], method: Method, seed: int, progress: bool, pool: Pool
+) -> np.ndarray:
+    """Return the codes (n,) int8 of a table that is split as a whole, with parents on one side and exact sizes."""
+    if not any(len(shard.row) for shard in shards):  # all rows were rejected
+        return np.zeros(0, np.int8)
+    parent, fractions = groups.parents(shards, progress, pool), table.card.fractions
+    rows, where = np.concatenate([shard.row for shard in shards]), f"{table.paths[0].name}, column {method.column!r}"
+    values = read_column(table, method.column)[rows] if method.column else None
+    if method.name == "time":
+        of = groups.first_times(values, rows, parent, where)
+        codes = assign_by_time(of, fractions)
+    else:
+        if method.name == "group":
+            of = groups.by_column(values, rows, parent, where)
+        elif method.name == "cluster":
+            of = groups.by_cluster(shards, parent, progress)
+        else:
+            of = groups.by_scaffold(shards, parent, progress, pool) if method.name == "scaffold" else parent
+        if method.folds:
+            return assign_fold(of, seed, method.fold, method.folds)
+        codes = assign_exactly(of, seed, fractions)
+    _warn_of_empty_splits(table.card.name, method, codes, of, fractions)
+    return codes
 
 
 def split_codes(
@@ -222,7 +311,7 @@ def split_codes(
     method: str | None,
     seed: int,
     progress: bool,
-    pool: Callable[[], Executor | None] = lambda: None,
+    pool: Pool = lambda: None,
     own_table: bool = False,
 ) -> list[np.ndarray]:
     """Return the split codes of a dataset's molecules, one array (n_molecules_of_shard,) int8 per shard.
@@ -230,33 +319,36 @@ def split_codes(
     Args:
         table: the dataset's table.
         shards: the table's prepared shards.
-        method: "official" ("random" if the source has no official split), "scaffold", "random", or a column of the
-            table. None for the method that the card names.
+        method: see `read_method`; "official" becomes "random" if the source has no official split. None for the method
+            that the card names. See `check_method`.
         seed: random seed of splits by molecule.
         progress: show progress bars.
         pool: function that returns the executor for computing scaffolds, see `prepare.worker_pool`.
-        own_table: the table stands alone, so if it is small, its sizes can be exact.
+        own_table: the table stands alone, so its sizes can be exact.
 
     Raises:
-        CardError: the method is unknown.
         DownloadError: the official split could not be downloaded.
-        ValueError: the split file or column is invalid, or names rows that the table does not have.
+        ValueError: the split file or column is invalid, or names rows that the table does not have; or there are fewer
+            groups than folds.
 
     Warns:
-        UserWarning: a user's own table leaves a split empty; the warning says why and what to do.
+        UserWarning: a split leaves a part empty, rows have no time, or groups share molecules; the warning says what to
+            do.
     """
-    method = method or table.card.split
-    codes = None if method in GROUPS else _row_codes(table, method, progress)
+    asked = read_method(method or table.card.split)
+    by_row = asked.name in ("official", "column")
+    codes = _row_codes(table, asked.text, progress) if by_row else None
     if codes is None:
-        if method == "scaffold":
-            make_scaffolds(shards, progress, pool)
-        groups = [shard.scaffold if method == "scaffold" else shard.identity[:, 1] for shard in shards]
-        fractions, joined = table.card.fractions, np.concatenate(groups)
-        by_rank = own_table and len(joined) < SMALL
-        codes = (assign_exactly if by_rank else assign)(joined, seed, fractions)
-        if own_table and len(joined) >= _FEW:
-            _warn_of_empty_splits(table.card.name, method, codes, joined, fractions)
-        return np.split(codes, np.cumsum([len(group) for group in groups])[:-1])
+        asked = Method("random", "random") if by_row else asked
+        sizes = [len(shard.identity) for shard in shards]
+        if own_table or asked.whole_table:
+            codes = _whole_codes(table, shards, asked, seed, progress, pool)
+        else:
+            if asked.name == "scaffold":
+                make_scaffolds(shards, progress, pool)
+            of = [shard.scaffold if asked.name == "scaffold" else shard.identity[:, 1] for shard in shards]
+            codes = assign(np.concatenate(of), seed, table.card.fractions)
+        return np.split(codes, np.cumsum(sizes)[:-1])
     if len(codes) > max((int(shard.row[-1]) + 1 for shard in shards if len(shard.row)), default=0):
         n_rows = sum(len(shard.row) + len(rejected_of(shard.folder)) for shard in shards)
         if len(codes) > n_rows:

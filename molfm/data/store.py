@@ -16,6 +16,7 @@
         manifest.json       written last: sizes of all files, so a damaged shard is noticed and made again
         scaffold.npy        (n,) hashes of scaffolds
         encoding-*.npy      positional encodings, one file per name, see chem.encodings
+    <name>-<hash>/parents.npy, clusters.npy     (n,) groups of the whole table, see groups.py
 
 A label is (item, task, value): item is the number of the atom or bond in its molecule (0 for the graph itself), task
 the number of the task in the card. Unmeasured labels are not stored.
@@ -105,15 +106,17 @@ class Shard:
         return (self.folder / f"{name}.npy").exists()
 
     def _kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        if self.folder is None:
-            return make()
-        path = self.folder / f"{name}.npy"
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                remove_unfinished(path)
-                with whole(path) as temporary:
-                    np.save(temporary, make())
-        return memory_map(path)
+        return make() if self.folder is None else kept(self.folder / f"{name}.npy", make)
+
+
+def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array in a .npy file, which is made at the first call; other processes wait for it."""
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            remove_unfinished(path)
+            with whole(path) as temporary:
+                np.save(temporary, make())
+    return memory_map(path)
 
 
 def structure(shard: Shard, local: np.ndarray, encodings: Sequence[str] = (WALK,)) -> dict[str, np.ndarray]:

@@ -199,7 +199,11 @@ def _head_weights(model: MultiTaskModel, network: MultiTaskModel) -> dict[str, T
     """Return the weights of a model's heads, and the units of their outputs, after checking that they fit a network."""
     names, wanted = (of.tasks[["task", "level", "kind"]].to_numpy().tolist() for of in (model, network))
     found, expected = (
-        {name: tensor for name, tensor in of.state_dict().items() if name.startswith("heads.") or name in ("mean", "std")}
+        {
+            name: tensor
+            for name, tensor in of.state_dict().items()
+            if name.startswith("heads.") or name in ("mean", "std")
+        }
         for of in (model, network)
     )
     shapes, expected_shapes = ({name: tensor.shape for name, tensor in of.items()} for of in (found, expected))

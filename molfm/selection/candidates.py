@@ -51,11 +51,13 @@ class Candidate:
         name: what a user calls it.
         title: what it is, for tables.
         fit: trains it on labels of one target; None for networks, see `networks.py`.
+        needs: descriptions that it learns from, see `describe.py`.
     """
 
     name: str
     title: str
     fit: Callable[[Data], Model] | None = None
+    needs: tuple[str, ...] = ()
 
 
 def _mean(data: Data) -> Model:
@@ -98,12 +100,15 @@ def inner_folds(data: Data) -> list:
     """Return folds of the training labels in which molecules that belong together stay together."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    k = int(min(_INNER, (data.y == 0).sum(), (data.y == 1).sum()))
-    folds = list(StratifiedGroupKFold(max(k, 2)).split(data.rows, data.y, data.group))
+    everything = np.arange(len(data.y))
+    k = int(min(_INNER, (data.y == 0).sum(), (data.y == 1).sum(), len(np.unique(data.group))))
+    if k < 2:  # nothing can be left out
+        return [(everything, everything)]
+    folds = list(StratifiedGroupKFold(k).split(data.rows, data.y, data.group))
     usable = [
         (train, test) for train, test in folds if len(np.unique(data.y[train])) == len(np.unique(data.y[test])) == 2
     ]
-    return usable or folds[:1]
+    return usable or [(everything, everything)]
 
 
 def _machine(parts: dict[str, float], strength: float, margin: float = 0.02) -> Callable[[Data], Model]:
@@ -136,15 +141,16 @@ def _machine(parts: dict[str, float], strength: float, margin: float = 0.02) -> 
 
 
 COUNTS = {"ecfp6": 0.0, "pairs": 0.0, "torsions": 0.0}
+_BOTH = COUNTS | {"foundation": 1.0}
 CANDIDATES = {
     candidate.name: candidate
     for candidate in (  # in the order in which they are tried: the quick ones first
         Candidate("mean", "training mean", _mean),
-        Candidate("forest", "random forest, Morgan counts", _forest("ecfp", 0.1)),
-        Candidate("svm", "SVM, atom environments", _machine(COUNTS, 3.0)),
-        Candidate("foundation", "frozen foundation model, linear", _linear("foundation")),
-        Candidate("kernels", "SVM, environments + foundation model", _machine(COUNTS | {"foundation": 1.0}, 3.0)),
-        Candidate("descriptors", "random forest, RDKit descriptors", _forest("descriptors", 0.33)),
+        Candidate("forest", "random forest, Morgan counts", _forest("ecfp", 0.1), ("ecfp",)),
+        Candidate("svm", "SVM, atom environments", _machine(COUNTS, 3.0), tuple(COUNTS)),
+        Candidate("kernels", "SVM, environments + foundation model", _machine(_BOTH, 3.0), tuple(_BOTH)),
+        Candidate("foundation", "frozen foundation model, linear", fit_linear, ("foundation",)),
+        Candidate("descriptors", "random forest, RDKit descriptors", _forest("descriptors", 0.33), ("descriptors",)),
         Candidate("finetuned", "foundation model, fine-tuned"),
         Candidate("scratch", "network from scratch"),
     )

@@ -4,6 +4,7 @@ Each description is computed when a candidate first asks for it. A fit keeps the
 refer to training molecules by number.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from molfm.base.files import whole
 from molfm.study.simple_models import descriptors
 
 _BITS = 2048
+_SAMPLE = 24  # molecules whose time predicts that of all
 _GENERATORS = {  # the environments that the kernels compare
     "ecfp": GetMorganGenerator(radius=2, fpSize=_BITS),
     "ecfp6": GetMorganGenerator(radius=3, fpSize=2 * _BITS),
@@ -75,6 +77,15 @@ class Described:
                         np.save(temporary, self._known[name])
         return self._known[name]
 
+    def seconds(self, name: str) -> float:
+        """Return about how many seconds a description will take, from a sample; 0 if it is known."""
+        if name in self._known or (self.folder and (self.folder / f"{name}.npy").exists()):
+            return 0.0
+        make, sample = self._makers(name), self.smiles[:: max(1, len(self) // _SAMPLE)][:_SAMPLE]
+        begin = time.monotonic()
+        make(sample)
+        return (time.monotonic() - begin) / max(len(sample), 1) * len(self)
+
     def take(self, rows: np.ndarray) -> "Described":
         """Return the descriptions of some molecules, (m,) numbers, which are computed here if they are not known yet."""
         return _Part(self, rows)
@@ -86,7 +97,8 @@ class Described:
             return _descriptors
         from molfm.nn.checkpoints import pretrained  # imports torch, which most candidates do not need
 
-        return pretrained(self.foundation, progress=False).embed
+        model = pretrained(self.foundation, progress=False)
+        return lambda smiles: model.embed(smiles, progress=False)
 
 
 class _Part(Described):

@@ -49,6 +49,10 @@ class _MoleculeModel(BaseEstimator):
         if len(self._known) != len(y):
             raise ValueError(f"Found {len(self._known)} molecules and {len(y)} labels.")
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        if weight.shape != y.shape or not np.isfinite(weight).all():
+            raise ValueError(f"Expected {len(y)} finite sample weights, found an array of shape {weight.shape}.")
+        if not (weight > 0).any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
         groups = np.array([hash64(constitution_of(key, Chem.MolFromSmiles(key))) for key in self._known.smiles])
         here = np.flatnonzero(weight > 0)
         self._data = Data(self._known, here, y[here], weight[here], groups[here], self._binary, self.random_state)
@@ -153,7 +157,7 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeModel):
         self.classes_, place = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if len(self.classes_) != 2:
             raise InputError(
-                f"Only binary classification is supported. Expected two classes, found {len(self.classes_)}."
+                f"Only binary classification is supported. Expected two classes, found {len(self.classes_)} class(es)."
             )
         self._fit(X, place.astype(float), sample_weight)
         self._curve = self._fit_curve() if self.model in ("svm", "kernels") else None

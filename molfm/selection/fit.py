@@ -172,5 +172,8 @@ def _columns(mix: Mix, problem: Problem, asked: dict) -> list[dict]:
         rows.append({"column": of.task.name, "role": f"target: {kind}; {len(of.y):,} molecules"})
     rows += [{"column": name, "role": "describes the molecules, beside their structure"} for name in asked["features"]]
     return rows + [
-        {"column": of.column, "role": f"not used: {of.reason}"} for card in mix.cards for of in card.left_out
+        {"column": of.column, "role": f"not used: {of.why}" if of.use == "left out" else of.use}
+        for card in mix.cards
+        for of in card.columns
+        if of.use not in ("SMILES", "target", "features")
     ]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ALL = "all"  # stands for the fold of a model that learned from all folds
 ALWAYS = ("mean", BASELINE)  # the candidates that every fit has, whatever its time
-_AFTERWARDS = 0.12  # share of the time that the learning curve, the report and a margin need
+_AFTERWARDS = 0.18  # share of the time that the last fits, the learning curve, the report and a margin need
 
 
 class Work:
@@ -156,6 +156,12 @@ class Work:
         if self.left <= 0 and name not in ALWAYS:
             self.left_out[name] = "the time was over before it began"
             return
+        describing = sum(self.x.seconds(description) for description in candidate.needs)
+        if describing > self.left and name not in ALWAYS:
+            self.left_out[name] = _would_need(describing)
+            return
+        for description in candidate.needs:
+            self.x.get(description)
         folds = [*range(k), *([ALL] if self._has_test else [])]
         for done, fold in enumerate(folds, 1):
             if not self.path(name, fold).exists():
@@ -164,8 +170,7 @@ class Work:
                 took.append(time.monotonic() - begin)
                 self.note()
             tick(1)
-            # The first fold also waits for descriptions, so it counts once and the others as the quickest.
-            needed = min(took, default=0.0) * (len(folds) - done)
+            needed = float(np.mean(took or [0.0])) * (len(folds) - done)
             if needed > self.left and name not in ALWAYS:
                 self.left_out[name] = _would_need(sum(took) + needed)
                 return

@@ -176,8 +176,8 @@ def label_efficiency(
     preds = {(n, name): np.zeros(tested.shape) for n in counts for name in arms}
     jobs = list(product(counts, range(len(mixes))))
     # BLAS threads would wait for each other while other processes keep the cores busy.
-    with threadpool_limits(1, "blas"), tqdm(total=len(jobs) * len(arms), unit=" fits", disable=not progress) as bar:
-        bar.set_description(f"{task.name} from few labels")
+    shown = {"desc": f"{task.name} from few labels", "unit": " fits", "disable": not progress}
+    with threadpool_limits(1, "blas"), tqdm(total=len(jobs) * len(arms), **shown) as bar:
         for n, draw in jobs:
             train = mixes[draw].limit(task.id, n, draw).members("train")
             for name, arm in arms.items():

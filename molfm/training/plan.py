@@ -28,7 +28,7 @@ from molfm.training.run import new_folder
 from molfm.training.weights import label_weights
 
 _VALIDATIONS = 20  # in a run with a given number of steps
-_OTHER_SPLIT = 'Use another split: split="random", or split=COLUMN with a column that says train, val or test.'
+_OTHER_SPLIT = 'Use another split, such as "random", or a column that says train, val or test; see molfm.load.'
 _FREE = ("dropout", "head_channels", "three_classes")  # settings of a network that fine-tuning may change
 
 
