@@ -10,6 +10,7 @@ from test_minimol import REFERENCE
 from test_resume import assert_equal_runs, interrupt
 
 import molfm
+from molfm.base.errors import InputError
 from molfm.nn.checkpoints import body_hash
 from molfm.nn.config import ModelConfig
 from molfm.nn.multitask import MultiTaskModel
@@ -39,6 +40,16 @@ def test_frozen_parts_stay_the_same_to_the_last_bit_and_the_others_learn(toy, to
     assert run.model.tasks.task.tolist() == ["toy/heavy"]
     smiles = ["CCO", "c1ccccc1"]
     assert np.array_equal(run.model.embed(smiles), toy_run.model.embed(smiles)) == all(same)
+
+
+def test_a_run_may_start_from_the_heads_of_a_checkpoint_with_the_same_tasks(toy, toy_run, own_home):
+    smiles, still = ["CCO", "c1ccccc1"], QUICK | {"learning_rate": 1e-12}
+    kept = molfm.finetune(toy_run.folder, toy, keep_heads=True, **still).model.predict(smiles)
+    assert np.allclose(kept.iloc[:, 2:], toy_run.model.predict(smiles).iloc[:, 2:], atol=1e-5)
+    with pytest.raises(InputError, match="does not have the heads of this run"):
+        molfm.finetune(toy_run.folder, toy, tasks=["heavy"], keep_heads=True, **QUICK)
+    with pytest.raises(InputError, match="keep_heads needs a checkpoint"):
+        molfm.train(toy, keep_heads=True, **QUICK)
 
 
 def test_frozen_parts_stay_in_evaluation_mode_and_the_others_use_dropout_after_validations_too(

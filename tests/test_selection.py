@@ -236,6 +236,23 @@ def test_a_named_test_set_is_scored_once_and_never_learned_from():
     assert "test set: as 'part' says" in facts["how"]
 
 
+@pytest.mark.parametrize("split", ["cluster", "group:series", "time:day", "random"])
+def test_folds_follow_clusters_and_groups_and_the_newest_are_the_test_set(split):
+    table = toy(60)
+    table["series"], table["day"] = [f"s{place % 4}" for place in range(60)], np.arange(60)
+    name = split.replace(":", "-")
+    found = molfm.fit(table, "size", split=split, minutes=0.01, name=name, progress=False)
+    rows = found.predictions().query("chosen").set_index("smiles")
+    keys = [Chem.CanonSmiles(text) for text in table.smiles]
+    fold = rows.fold.loc[keys].to_numpy()
+    if split == "time:day":
+        assert (fold[-6:] == -1).all() and (fold[:40] >= 0).all() and (found.table.scored_on == "test").all()
+    else:
+        assert (fold >= 0).all() and found.problem.k == (4 if split == "group:series" else 5)
+    if split == "group:series":
+        assert all(len(np.unique(fold[table.series == of])) == 1 for of in table.series.unique())
+
+
 # --------------------------------------------------------------------------------------------------- tables with traps
 
 

@@ -19,7 +19,10 @@ def fit(
     smiles: Annotated[str, typer.Option(help="name of the SMILES column of a table")] = "smiles",
     split: Annotated[
         str | None,
-        typer.Option(help="scaffold, random, or a column that says train, val or test; default: scaffold"),
+        typer.Option(
+            help="scaffold, random, cluster, group:COLUMN; or with a test set: time:COLUMN, official, or a column that says "
+            "train, val or test; default: scaffold"
+        ),
     ] = None,
     minutes: Annotated[float, typer.Option(help="time that the command may take")] = 5.0,
     name: Annotated[

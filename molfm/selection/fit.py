@@ -14,18 +14,22 @@ from molfm.base.errors import InputError
 from molfm.base.files import write_json
 from molfm.base.names import listed
 from molfm.catalog.http import DownloadError
+from molfm.catalog.schema import CardError
 from molfm.data.mix import Mix, load
 from molfm.data.own_table import is_table
+from molfm.data.split_method import read_method
 from molfm.selection.candidates import CANDIDATES
 from molfm.selection.curve import best_quick, learning_curve
 from molfm.selection.describe import FOUNDATIONS, Described
-from molfm.selection.problem import Problem, make_problem
+from molfm.selection.folds import K
+from molfm.selection.problem import Problem, make_problem, names_test
 from molfm.selection.result import FitResult, fits_folder
 from molfm.selection.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FEWEST_FOLDS = 3  # of a split by groups
 _FIXED = ("targets", "split", "seed", "digest")  # what a call with the same name must ask again
 _WORDS = {"targets": "the targets", "split": "the split", "seed": "the seed", "digest": "the data"}
 
@@ -52,9 +56,9 @@ def fit(
         data: your table (CSV, TSV, Parquet or DataFrame), the name of a dataset, or a mix from `molfm.load`.
         target: name of a regression or binary label, or several.
         smiles: name of the SMILES column.
-        split: how folds are made: None or "scaffold" (whole scaffolds), "random", or another method of `molfm.load`. A column
-            that says train, val and test, and `time:COLUMN`, name a test set: folds of the rest choose, and all candidates are
-            scored on it once. From 5,000 molecules, a test set is held out anyway.
+        split: how folds are made: None or "scaffold" (whole scaffolds), "random", "cluster" or "group:COLUMN". A column that
+            says train, val and test, "time:COLUMN", "official" and "scaffold 1/5" name a test set: folds of the rest choose,
+            and all candidates are scored on it once. From 5,000 molecules, a test set is held out anyway.
         roles: roles of further columns, see `molfm.load`.
         minutes: the time that the call may take. Quick candidates come first, networks get the epochs that fit, and what
             does not fit is left out and named.
@@ -73,8 +77,8 @@ def fit(
     targets = [target] if isinstance(target, str) else list(target)
     if not targets:
         raise InputError("Expected at least one target, found none.")
-    mix = _open(data, targets, smiles, split, roles, seed, progress)
-    problem = make_problem(mix, targets, split, seed)
+    mix, folds = _open(data, targets, smiles, split, roles, seed, progress)
+    problem = make_problem(mix, targets, split, seed, folds)
     own = [of.task.name for of in problem.targets]
     folder = fits_folder() / _checked(name or re.sub(r"[^\w.+-]+", "-", f"{mix.name}-{'-'.join(own)}")[:80])
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,16 +93,37 @@ def fit(
 
 def _open(
     data, targets: list[str], smiles: str, split: str | None, roles: dict | None, seed: int, progress: bool
-) -> Mix:
-    """Return the data as a mix."""
+) -> tuple[Mix, np.ndarray | None]:
+    """Return the data as a mix, and the fold of each molecule if the split has groups that only `load` knows."""
+    grouped = read_method(split or "scaffold").name in ("cluster", "group") and not names_test(split)
     if isinstance(data, Mix):
         if roles is not None or smiles != "smiles":
             raise InputError(f"{data!r} is loaded already. Give smiles and roles to molfm.load.")
-        return data
+        if grouped:
+            raise InputError(f"split={split!r} needs the table itself: give its path or a DataFrame, not {data!r}.")
+        return data, None
     more = {} if roles is None else {"roles": roles}
-    # The folds follow scaffolds or groups themselves; only a named test set needs the split of `load`.
-    named = split if split and split not in ("scaffold", "random") else None
-    return load(data, smiles, targets if is_table(data) else None, named, seed, progress, **more)
+
+    def opened(method: str | None) -> Mix:
+        return load(data, smiles, targets if is_table(data) else None, method, seed, progress, **more)
+
+    if not grouped:
+        # The folds follow scaffolds themselves; only a named test set needs the split of `load`.
+        return opened(split if names_test(split) else None), None
+    for k in range(K, FEWEST_FOLDS - 1, -1):
+        try:
+            mixes = [opened(f"{split} {fold}/{k}") for fold in range(1, k + 1)]
+        except CardError:
+            raise
+        except InputError:  # fewer groups than folds
+            if k == FEWEST_FOLDS:
+                raise
+            continue
+        break
+    folds = np.zeros(len(mixes[0]), np.int8)
+    for number, mix in enumerate(mixes):
+        folds[mix.members("test")] = number
+    return mixes[0], folds
 
 
 def _checked(name: str) -> str:

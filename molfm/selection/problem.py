@@ -14,6 +14,7 @@ from molfm.base.errors import InputError
 from molfm.base.files import whole, write_json
 from molfm.catalog.schema import Task
 from molfm.data.mix import Mix
+from molfm.data.split_method import read_method
 from molfm.selection.folds import K, deal, joined, tautomers
 
 METRIC = {"regression": "rmse", "binary": "auroc"}  # kind of task -> the metric that chooses
@@ -23,8 +24,6 @@ FEWEST_LABELS, FEWEST_OF_CLASS = (
 )  # labelled molecules, and those of the rarer class, below which nothing is fitted
 LARGE = 5_000  # labelled molecules from which a test set is held out
 TEST_SHARE = 0.2  # of the molecules of a large table
-_HELD_OUT = ("time:",)  # methods whose test set is the point of them
-_GROUPED = ("scaffold", "random")  # methods that the folds follow; others need codes that `load` made
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,15 @@ def read_problem(folder: Path) -> Problem:
     return Problem(facts["name"], smiles, tuple(targets), facts["k"], facts["how"], tuple(facts["notes"]))
 
 
-def make_problem(mix: Mix, targets: Sequence[str], split: str | None, seed: int = 0) -> Problem:
+def names_test(split: str | None) -> bool:
+    """Return whether a split says which molecules are the test set, and not only which belong together."""
+    method = read_method(split or "scaffold")
+    return method.folds > 0 or method.name in ("official", "time", "column")
+
+
+def make_problem(
+    mix: Mix, targets: Sequence[str], split: str | None, seed: int = 0, folds: np.ndarray | None = None
+) -> Problem:
     """Collect the labels of targets, and divide their molecules into folds.
 
     Args:
@@ -160,6 +167,7 @@ def make_problem(mix: Mix, targets: Sequence[str], split: str | None, seed: int 
         targets: names of regression or binary tasks at graph level.
         split: the split that the user named, see `molfm.load`; None for scaffold.
         seed: random seed of the folds.
+        folds: (n_molecules,) folds that are made already, of a split by clusters or groups; None to make them here.
 
     Raises:
         UnknownName: there is no such task.
@@ -174,7 +182,10 @@ def make_problem(mix: Mix, targets: Sequence[str], split: str | None, seed: int 
     raw = [_labels(mix, number, notes) for number in range(len(mix.chosen))]
     labelled = np.unique(np.concatenate([found["molecule"] for found in raw]))
     test, how_test = _test_set(mix, raw, labelled, split)
-    groups, how = _groups(mix, labelled, split, notes)
+    if folds is not None:
+        groups, how = folds[labelled], f"whole groups of {split!r} stay together"
+    else:
+        groups, how = _groups(mix, labelled, split, notes)
     for found, task in zip(raw, mix.chosen, strict=True):
         _check(task, found["y"][~np.isin(found["molecule"], test)], "" if not len(test) else " outside the test set")
     fold = np.full(len(mix), -2, np.int8)
@@ -264,12 +275,7 @@ def _check(task: Task, y: np.ndarray, where: str) -> None:
 
 def _test_set(mix: Mix, raw: list[dict], labelled: np.ndarray, split: str | None) -> tuple[np.ndarray, str | None]:
     """Return the molecules of a named test set and how it was named; none, and None, if the split names none."""
-    if (
-        split is None
-        or split in _GROUPED
-        or split.split(":")[0] in ("cluster", "group")
-        or split.startswith("scaffold")
-    ):
+    if not names_test(split):
         return np.zeros(0, int), None
     test = np.intersect1d(mix.members("test"), labelled)
     if not len(test):
@@ -282,13 +288,9 @@ def _test_set(mix: Mix, raw: list[dict], labelled: np.ndarray, split: str | None
 
 def _groups(mix: Mix, labelled: np.ndarray, split: str | None, notes: list[str]) -> tuple[np.ndarray, str]:
     """Return the group of each labelled molecule, (n,), and how groups were made, in words."""
-    constitution, smiles = mix.constitution[labelled], mix.molecules.smiles.iloc[labelled]
-    same = joined(constitution, tautomers(smiles))
-    method = (split or "scaffold").split(":")[0].split(" ")[0]
-    if method == "random":
+    same = joined(mix.constitution[labelled], tautomers(mix.molecules.smiles.iloc[labelled]))
+    if split is not None and read_method(split).name == "random":
         return same, "molecules at random; stereoisomers, salts and tautomers stay together"
-    if method in ("cluster", "group") and hasattr(mix, "groups"):
-        return joined(same, mix.groups(split)[labelled]), f"whole groups of {split!r} stay together"
     found = joined(same, mix.scaffold[labelled])
     sizes = np.bincount(found)
     if len(sizes) < K or sizes.max() > len(labelled) * 0.6:
