@@ -458,7 +458,7 @@ def test_a_users_table_without_a_column_is_an_error(arguments):
 
 def test_an_unknown_split_is_an_error_that_lists_the_known_ones(toy_card):
     with pytest.raises(
-        CardError, match="Unknown split 'time' of toy. Expected official, scaffold, random, cluster, time:COLUMN"
+        CardError, match=r"Unknown split 'time' of toy. Expected official, scaffold, random, cluster, time:COLUMN"
     ):
         molfm.load(toy_card, split="time")
 

@@ -443,7 +443,7 @@ def test_an_interrupted_run_counts_as_failed(toy, own_home, monkeypatch, keep_ct
 
 def test_an_interrupt_reaches_the_caller_and_leaves_ctrl_c_working(toy, own_home, monkeypatch, keep_ctrl_c):
     failing(monkeypatch, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt, match="The run in .*interrupted.* can be resumed") as caught:
+    with pytest.raises(KeyboardInterrupt, match=r"The run in .*interrupted.* can be resumed") as caught:
         molfm.train(toy, steps=5, name="interrupted", **SMALL)
     assert signal.getsignal(signal.SIGINT) is keep_ctrl_c
     assert caught.value.folder == own_home / "runs" / "interrupted"
