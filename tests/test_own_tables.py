@@ -10,6 +10,7 @@ import torch
 from rdkit import Chem
 
 import molfm
+from molfm.app.options import roles
 from molfm.base.errors import InputError
 from molfm.base.units import split_header
 from molfm.batches.batch import to_batch, weighted
@@ -22,6 +23,7 @@ from molfm.nn.config import ModelConfig
 from molfm.nn.multitask import MultiTaskModel
 from molfm.training.config import TrainConfig
 from molfm.training.losses import LOSSES, bounded, task_sums
+from molfm.training.recipe import command
 from molfm.training.weights import label_weights
 
 SIX = ["CCO", "CCN", "CCC", "c1ccccc1", "CCO", "CCCl"]
@@ -155,6 +157,21 @@ def test_roles_belong_to_tables_and_not_to_cards():
         load(["y"], {"target": "y"}, y=1.0)
 
 
+def test_the_command_line_names_roles_and_a_run_writes_its_command_with_them():
+    texts = ["features=pH", "features=T", "id=name", "weight:y=w"]
+    found = {"features": ["pH", "T"], "id": "name", "weight": {"y": "w"}}
+    assert roles(texts) == found
+    assert roles(None) is None
+    words = command({"data": "own.csv", "smiles": "SMILES", "roles": found}, {"tasks": ["y"]})
+    assert words.count("--role") == 4
+    assert "--smiles SMILES --role features=pH --role features=T --role id=name --role weight:y=w --task y" in words
+    for wrong in ("pH", "=pH", "id=", "weight:=w"):
+        with pytest.raises(InputError, match="expected ROLE=COLUMN"):
+            roles([wrong])
+    with pytest.raises(InputError, match="id is given twice"):
+        roles(["id=a", "id=b"])
+
+
 # --------------------------------------------------------------------------------------------------------- censored labels
 
 
@@ -183,14 +200,14 @@ def test_a_class_cannot_be_censored():
 
 
 def test_a_concentration_becomes_its_negative_logarithm_and_its_limit_turns_round():
-    mix = load({"IC50 (nM)": {"p": True}}, **{"IC50 (nM)": ["10", ">1000", "<1", "5", "7", "2"]})
+    mix = load({"IC50 (nM)": {"pic50": True}}, **{"IC50 (nM)": ["10", ">1000", "<1", "5", "7", "2"]})
     assert [(task.name, task.unit) for task in mix.chosen] == [("pIC50", "-log10(mol/L)")]
     assert mix.labels("pIC50").tolist()[:3] == pytest.approx([8, 6, 9])
     assert mix.label_extras(0)[0].tolist()[:3] == [0, -1, 1]
     with pytest.raises(TableError, match=r"expected a concentration above 0 for 'pIC50'.*found 0 nM"):
-        load({"IC50_nM": {"p": True}}, IC50_nM=[0, 1, 2, 3, 4, 5])
+        load({"IC50_nM": {"pic50": True}}, IC50_nM=[0, 1, 2, 3, 4, 5])
     with pytest.raises(CardError, match=r"needs a concentration.*found none"):
-        load({"IC50": {"p": True}}, IC50=[1, 2, 3, 4, 5, 6])
+        load({"IC50": {"pic50": True}}, IC50=[1, 2, 3, 4, 5, 6])
 
 
 def test_an_output_on_the_right_side_of_a_limit_is_no_error_and_has_no_gradient():

@@ -13,7 +13,18 @@ import typer
 from molfm.app.fit_command import fit
 from molfm.app.manners import RESUMES, clear_errors, say
 from molfm.app.model_commands import embed, predict
-from molfm.app.options import Column, Data, Split, count_or_counts, counts, named, number_of_labels
+from molfm.app.options import (
+    Column,
+    Data,
+    Pic50,
+    Roles,
+    Split,
+    count_or_counts,
+    counts,
+    named,
+    number_of_labels,
+    roles,
+)
 from molfm.app.terminal import (
     print_markdown,
     print_table,
@@ -98,6 +109,7 @@ def prepare(
     data: Data,
     smiles: Column = "smiles",
     split: Split = None,
+    role: Roles = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only estimate disk, time and memory from a sample; download nothing")
     ] = False,
@@ -108,7 +120,7 @@ def prepare(
             return show_estimate(data, smiles)
         from molfm.data.mix import load
 
-        mix = load(data, smiles=smiles, split=split)
+        mix = load(data, smiles=smiles, split=split, roles=roles(role))
         print_table(mix.tasks.replace("", None).dropna(axis="columns", how="all"), repr(mix))
         typer.echo(str(mix.audit()))
 
@@ -175,6 +187,8 @@ def train(
     ] = None,
     smiles: Column = "smiles",
     split: Split = None,
+    role: Roles = None,
+    pic50: Pic50 = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
 ) -> None:
     """Train one model on all chosen tasks, or resume a run, and show the results on the test set.
@@ -182,7 +196,10 @@ def train(
     Options that are not given come from the preset, or else from molfm.TrainConfig. torchrun or SLURM's srun may start
     this command, once per device.
     """
-    settings = {name: value for name, value in locals().items() if name not in ("data", "resume") and value is not None}
+    given = locals().items()
+    settings = {
+        name: value for name, value in given if name not in ("data", "resume", "role", "pic50") and value is not None
+    }
     with clear_errors():
         if (data is None) == (resume is None):
             raise InputError("Expected either data to train on, or --resume with a run, but not both.")
@@ -194,6 +211,10 @@ def train(
             settings["batch_size"] = count_or_counts("batch-size", batch_size)
         if n_labels:
             settings["n_labels"] = counts("n-labels", n_labels)
+        if role:
+            settings["roles"] = roles(role)
+        if pic50:
+            settings["tasks"] = {task: {} for task in tasks or ()} | {column: {"pic50": True} for column in pic50}
         if losses:
             settings["losses"] = named("loss", losses, "LOSS", str)
         run = training.resume(resume) if resume is not None else training.train(data, **settings)

@@ -22,6 +22,39 @@ Split = Annotated[
     ),
 ]
 
+Roles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role",
+        help="ROLE=COLUMN: what a column of a table is for: id, weight, relation, group, time, features or ignore (also "
+        "weight:TASK=COLUMN); repeatable",
+    ),
+]
+
+Pic50 = Annotated[
+    list[str] | None,
+    typer.Option(help="column of concentrations to learn as -log10 of it in mol/L: IC50 (nM) as pIC50; repeatable"),
+]
+
+
+def roles(texts: list[str] | None) -> dict | None:
+    """Read ROLE=COLUMN, for `molfm.load`; None if there are none. A role that is given twice has several columns."""
+    found: dict = {}
+    for text in texts or ():
+        role, equals, column = text.partition("=")
+        role, colon, task = role.partition(":")
+        if not (role and equals and column) or (colon and not task):
+            raise InputError(f"--role: expected ROLE=COLUMN, such as features=pH, found {text!r}.")
+        if colon:
+            found.setdefault(role, {})[task] = column
+        elif role in ("features", "ignore"):
+            found.setdefault(role, []).append(column)
+        elif role in found:
+            raise InputError(f"--role: {role} is given twice, as {found[role]!r} and {column!r}.")
+        else:
+            found[role] = column
+    return found or None
+
 
 def count_or_counts(option: str, texts: list[str]) -> int | dict[str, int]:
     """Read a single number, or several NAME=NUMBER."""

@@ -89,8 +89,8 @@ def card_from_table(
         smiles: name of the SMILES column.
         tasks: label columns, or column -> facts as in a card (kind, level, unit, …). None for every column that is
             judged a target (`columns.py`). A column of zeros and ones is binary, and a unit in the header counts, unless
-            the facts say otherwise. With the fact `p: True`, a concentration becomes -log10 of it in mol/L, and the task
-            of `IC50 (nM)` is called `pIC50`.
+            the facts say otherwise. With the fact `pic50: True`, a concentration becomes -log10 of it in mol/L, and the
+            task of `IC50 (nM)` is called `pIC50`.
         besides: columns that are not tasks where `tasks` is None, such as a split.
         roles: role -> column, see `Roles` and `make_roles`.
 
@@ -188,7 +188,7 @@ def _task(column: str, name: str, facts: dict, content: Content, called: str) ->
         CardError: a fact is wrong, or the unit of the column is no concentration.
     """
     title, unit = split_header(column)
-    as_p = facts.pop("p", False)
+    as_p = facts.pop("pic50", False)
     unit = facts.get("unit", unit)
     kind = "binary" if content.is_binary and unit is None else "regression"
     if not as_p:

@@ -40,8 +40,15 @@ def python_call(data: dict, settings: dict) -> str:
 def command(data: dict, settings: dict) -> str:
     """Return the command `molfm train` with the same settings, except those that only Python has."""
     words = ["molfm", "train", str(data["data"])]
+    if data.get("smiles", "smiles") != "smiles":
+        words += ["--smiles", data["smiles"]]
     if data.get("split"):
         words += ["--split", data["split"]]
+    for role, columns in data.get("roles", {}).items():
+        by_task = columns if isinstance(columns, dict) else {"": columns}
+        for task, names in by_task.items():
+            for name in [names] if isinstance(names, str) else names:
+                words += ["--role", f"{role}{':' if task else ''}{task}={name}"]
     for name, value in settings.items():
         if name in _ONLY_PYTHON:
             continue
