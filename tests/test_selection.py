@@ -253,6 +253,24 @@ def test_folds_follow_clusters_and_groups_and_the_newest_are_the_test_set(split)
         assert all(len(np.unique(fold[table.series == of])) == 1 for of in table.series.unique())
 
 
+def test_roles_limits_weights_and_further_columns_are_used_as_told():
+    table = toy(60)
+    table["pH"], table["trust"] = np.arange(60) % 3.0, np.where(np.arange(60) % 2, 1.0, 0.5)
+    table["size"] = [
+        f">{value:.2f}" if place < 6 else f"{value:.2f}" for place, value in enumerate(table["size"] + table.pH)
+    ]
+    roles = {"features": ["pH"], "weight": "trust"}
+    found = molfm.fit(table, "size", roles=roles, minutes=0.01, name="roles", progress=False)
+    [target] = found.problem.targets
+    assert (target.bound != 0).sum() == 6 and sorted(np.unique(target.weight)) == [0.5, 1.0]
+    assert (found.table.n == 54).all() and "6 labels are limits" in found.problem.notes[0]
+    assert "further columns" in found.left_out["finetuned"]
+    made = open_fit("roles").predict(pd.DataFrame({"smiles": ["CCO", "CCO"], "pH": [0.0, np.nan]}))
+    assert made["size"].notna().all()
+    with pytest.raises(InputError, match="pH are not in the table"):
+        found.predict(["CCO"])
+
+
 # --------------------------------------------------------------------------------------------------- tables with traps
 
 

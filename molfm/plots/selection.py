@@ -11,6 +11,11 @@ _CHOSEN = "circle"
 _NAMES = METRIC_NAMES | {"rmse": "RMSE"}
 
 
+def _folded(title: str) -> str:
+    """Return a title on two lines, so that a narrow page has room for the marks."""
+    return title.replace(", ", ",<br>", 1).replace(" + ", "<br>+ ").replace("other folds", "<br>other folds")
+
+
 def comparison(table: pd.DataFrame) -> go.Figure:
     """Show the score of every candidate with its interval, one row of marks per candidate, one panel per target.
 
@@ -37,7 +42,7 @@ def comparison(table: pd.DataFrame) -> go.Figure:
             ]
             figure.add_scatter(
                 x=part.value,
-                y=part.title,
+                y=part.title.map(_folded),
                 error_x={"array": part.high - part.value, "color": color, "thickness": 1.4, "width": 4},
                 mode="markers",
                 marker={"symbol": symbol, "color": color, "size": 10},
@@ -50,9 +55,9 @@ def comparison(table: pd.DataFrame) -> go.Figure:
             )
         better = "lower is better" if metric == "rmse" else "higher is better"
         figure.update_xaxes(title=f"{_NAMES[metric]} ({better}); bars: 95% intervals", row=place, col=1)
-        figure.update_yaxes(categoryorder="array", categoryarray=rows.title.tolist(), row=place, col=1)
+        figure.update_yaxes(categoryorder="array", categoryarray=rows.title.map(_folded).tolist(), row=place, col=1)
     new_figure("", "", "", 120 + len(targets) * (70 + 30 * n), figure)
-    figure.update_layout(xaxis_title=figure.layout.xaxis.title.text or None, margin_l=250, margin_t=40)
+    figure.update_layout(xaxis_title=figure.layout.xaxis.title.text or None, margin_l=160, margin_t=40)
     return figure
 
 

@@ -17,10 +17,10 @@ from molfm.catalog.http import DownloadError
 from molfm.catalog.schema import CardError
 from molfm.data.mix import Mix, load
 from molfm.data.own_table import is_table
-from molfm.data.split_method import read_method
+from molfm.data.split_method import from_roles, read_method
 from molfm.selection.candidates import CANDIDATES
 from molfm.selection.curve import best_quick, learning_curve
-from molfm.selection.describe import FOUNDATIONS, Described
+from molfm.selection.describe import FOUNDATIONS, Described, filled
 from molfm.selection.folds import K
 from molfm.selection.problem import Problem, make_problem, names_test
 from molfm.selection.result import FitResult, fits_folder
@@ -77,6 +77,7 @@ def fit(
     targets = [target] if isinstance(target, str) else list(target)
     if not targets:
         raise InputError("Expected at least one target, found none.")
+    split = from_roles(split, roles or {})
     mix, folds = _open(data, targets, smiles, split, roles, seed, progress)
     problem = make_problem(mix, targets, split, seed, folds)
     own = [of.task.name for of in problem.targets]
@@ -137,7 +138,7 @@ def _asked(data, problem: Problem, smiles: str, split: str | None, minutes: floa
     where = data if isinstance(data, str | Path) else problem.mix.origin.get("data", problem.name)
     targets = [of.task.name for of in problem.targets]
     facts = {"data": str(where), "targets": targets, "smiles": smiles, "split": split, "minutes": minutes, "seed": seed}
-    return facts | {"digest": problem.digest, "features": list(getattr(problem.mix, "feature_names", ()) or ())}
+    return facts | {"digest": problem.digest, "features": list(problem.mix.feature_names)}
 
 
 def _fit(
@@ -151,7 +152,7 @@ def _fit(
         )
     asked["foundation"] = known["foundation"] if known else _foundation()
     asked["audit"], asked["columns"] = _audit(mix), _columns(mix, problem, asked)
-    columns = mix.features(problem.molecule) if asked["features"] else None
+    columns = filled(mix.features(problem.molecule)) if asked["features"] else None
     if not known:
         problem.save(folder)
         if columns is not None:

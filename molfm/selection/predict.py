@@ -12,7 +12,7 @@ from molfm.base.files import whole
 from molfm.base.names import did_you_mean, listed
 from molfm.chem.featurize import canonical_smiles, smiles_text
 from molfm.selection.calibration import COVERAGE, fit_classes, fit_width, probability
-from molfm.selection.describe import Described
+from molfm.selection.describe import Described, filled
 from molfm.selection.findings import Findings
 from molfm.selection.judge import Judged, conformal, nearest
 from molfm.selection.scoring import counted
@@ -102,16 +102,16 @@ def _predicted(fit: Findings, table: pd.DataFrame, column: str, coverage: float)
         raise InputError(
             f"This fit also learned from the columns {listed(used)}; {listed(missing)} are not in the table."
         )
-    columns = table.loc[valid, used].to_numpy(np.float32) if used else None
+    columns = filled(table.loc[valid, used].to_numpy(np.float32), fit.work.x.columns) if used else None
     x = Described([key for key, fine in zip(keys, valid, strict=True) if fine], fit.asked["foundation"], columns)
     out = table.reset_index(drop=True).copy()
     for number, judged in enumerate(fit.judged):
         name = judged.target.task.name
         name = f"predicted {name}" if name in table else name
         for suffix, values in _of_target(fit, number, judged, x, coverage).items():
-            filled = np.full(len(table), np.nan, values.dtype if values.dtype == object else float)
-            filled[valid] = values
-            out[f"{name}{suffix}"] = filled
+            whole_column = np.full(len(table), np.nan, values.dtype if values.dtype == object else float)
+            whole_column[valid] = values
+            out[f"{name}{suffix}"] = whole_column
     out["problem"] = problems
     return out
 

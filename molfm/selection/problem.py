@@ -217,9 +217,7 @@ def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
     """Return the labels of one task, one per molecule: the fields of `Target` that need no folds."""
     task = mix.chosen[number]
     molecule, _, _, value = mix.label_triples(number)
-    bound, weight = np.zeros(len(value), np.int8), np.ones(len(value), np.float32)
-    if hasattr(mix, "label_extras"):
-        bound, weight = mix.label_extras(number)
+    bound, weight = mix.label_extras(number)
     value, usable = value.astype(float), np.isfinite(value) & (weight > 0)
     exact = np.zeros(len(mix), bool)
     exact[molecule[usable & (bound == 0)]] = True

@@ -144,7 +144,9 @@ class Work:
             for name in names:
                 candidate = CANDIDATES[name]
                 bar.set_description(candidate.title)
-                if not self.is_done(name):
+                if candidate.fit is None and self.x.columns is not None:
+                    self.left_out[name] = "the networks of a fit do not read further columns"
+                elif not self.is_done(name):
                     (self._quick if candidate.fit else self._network)(candidate, bar.update)
                 bar.n = (names.index(name) + 1) * k
                 bar.refresh()
