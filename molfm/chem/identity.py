@@ -21,13 +21,14 @@ _NITRO = re.compile(r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)")  # charges that 
 _LARGEST_FRAGMENT = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
 _UNCHARGER = rdMolStandardize.Uncharger(canonicalOrder=True, force=True)
 # Forms that neither hash of `tautomer_hashes` joins, with the form in which they are compared.
-_COMPARED = rdMolStandardize.NormalizerFromData(
-    "//\tName\tSMIRKS\n"
-    "nitroso to oxime\t[CX4;!H0:1]-[NX2:2]=[O:3]>>[C:1]=[N:2]-[OH:3]\n"
-    "azo to hydrazone\t[CX4;!H0:1]-[NX2:2]=[NX2:3]>>[C:1]=[N:2]-[NH:3]\n"
-    "phosphite to phosphonate\t[PX3:1]-[OH:2]>>[PH:1]=[O:2]\n",
-    rdMolStandardize.CleanupParameters(),
-)
+with rdBase.BlockLogs():  # it announces itself
+    _COMPARED = rdMolStandardize.NormalizerFromData(
+        "//\tName\tSMIRKS\n"
+        "nitroso to oxime\t[CX4;!H0:1]-[NX2:2]=[O:3]>>[C:1]=[N:2]-[OH:3]\n"
+        "azo to hydrazone\t[CX4;!H0:1]-[NX2:2]=[NX2:3]>>[C:1]=[N:2]-[NH:3]\n"
+        "phosphite to phosphonate\t[PX3:1]-[OH:2]>>[PH:1]=[O:2]\n",
+        rdMolStandardize.CleanupParameters(),
+    )
 
 
 def hash64(text: str) -> int:
