@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from molfm.base.arrays import joined
 from molfm.base.files import home, remove_unfinished, whole, write_json
+from molfm.base.processes import leave_interrupts_to_parent
 from molfm.base.progress import tqdm
 from molfm.catalog.download import digest
 from molfm.catalog.schema import LEVELS, DataCard, Task
@@ -256,7 +257,9 @@ def worker_pool() -> Iterator[Callable[[], Executor | None]]:
 
         if not started and loky.cpu_count() > 1:
             # The timeout ends idle workers even if this process is killed.
-            started.append(loky.ProcessPoolExecutor(loky.cpu_count(), timeout=60))
+            started.append(
+                loky.ProcessPoolExecutor(loky.cpu_count(), timeout=60, initializer=leave_interrupts_to_parent)
+            )
         return started[0] if started else None
 
     try:
