@@ -16,7 +16,7 @@ from molfm.catalog.schema import Task
 from molfm.selection import open_fit
 from molfm.selection.calibration import fit_classes, fit_curve, fit_width
 from molfm.selection.choice import ENSEMBLE, choose, greedy_weights
-from molfm.selection.folds import deal, joined, tautomers
+from molfm.selection.folds import deal
 from molfm.selection.forests import flattened, follow
 from molfm.selection.kernels import minmax
 from molfm.selection.problem import Target
@@ -73,13 +73,6 @@ def test_folds_keep_groups_together_and_share_a_rare_class():
     assert all(len(np.unique(fold[groups == group])) == 1 for group in np.unique(groups))
     assert np.bincount(fold[rare == 1], minlength=5).tolist() == [2, 2, 2, 2, 2]
     assert np.ptp(np.bincount(fold)) <= 10
-
-
-def test_tautomers_and_salts_share_a_group():
-    smiles = ["O=c1cccc[nH]1", "Oc1ccccn1", "CC(=O)O", "CC(=O)[O-]", "CCCC"]
-    same = tautomers(smiles)
-    assert same[0] == same[1] and same[2] == same[3] and len(np.unique(same)) == 3
-    assert joined(np.array([0, 1, 2]), np.array([5, 6, 5])).tolist() == [0, 1, 0]
 
 
 # --------------------------------------------------------------------------------------------------- similarity, forests

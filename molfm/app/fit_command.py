@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from molfm.app.manners import RESUMES, clear_errors, say
+from molfm.app.options import Roles, roles
 from molfm.app.terminal import print_table, show_page
 from molfm.base.errors import InputError
 
@@ -24,6 +25,10 @@ def fit(
             "train, val or test; default: scaffold"
         ),
     ] = None,
+    role: Roles = None,
+    pic50: Annotated[
+        bool, typer.Option("--pic50", help="learn concentrations as -log10 of them in mol/L: IC50 (nM) as pIC50")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="time that the command may take")] = 5.0,
     name: Annotated[
         str | None, typer.Option(help="name of the fit; default: made of the names of data and target")
@@ -40,7 +45,15 @@ def fit(
             raise InputError(f"Expected --out as a file that ends in .html, found {out}.")
         from molfm.selection.fit import fit as run
 
-        found = run(data, target, smiles=smiles, split=split, minutes=minutes, name=name, seed=seed)
+        settings = {
+            "split": split,
+            "roles": roles(role),
+            "pic50": pic50,
+            "minutes": minutes,
+            "name": name,
+            "seed": seed,
+        }
+        found = run(data, target, smiles=smiles, **settings)
         for of, text in found.answers.items():
             shown = found.table[found.table.target == of]
             columns = {"title": "candidate", "value": shown.metric.iloc[0], "low": "low", "high": "high"}
@@ -69,12 +82,13 @@ def predict_with_fit(
     Raises:
         ValueError: see `FitResult.predict`; or `tasks` are named, of which a fit has only its targets.
     """
+    from molfm.data.own_table import is_table
     from molfm.selection.result import open_fit
 
     if tasks or level != "graph":
         raise InputError("A fit predicts all its targets, one value per molecule: leave out --task and --level.")
     found = open_fit(name)
-    one_table = len(given) == 1 and Path(given[0]).suffix in (".csv", ".tsv", ".parquet")
+    one_table = len(given) == 1 and is_table(given[0])
     if one_table and out is None:
         raise InputError(f"Predictions of {given[0]} are written to a file. Add --out predictions.csv.")
     made = found.predict(given[0] if one_table else given, out, column if column != "smiles" else None)

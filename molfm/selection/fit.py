@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from molfm.base.errors import InputError
-from molfm.base.files import write_json
+from molfm.base.files import is_fast, write_json
 from molfm.base.names import listed
 from molfm.catalog.http import DownloadError
 from molfm.catalog.schema import CardError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_FOLDS = 3  # of a split by groups
+FAST_MINUTES = 0.1  # with MOLFM_FAST=1
 _FIXED = ("targets", "split", "seed", "digest")  # what a call with the same name must ask again
 _WORDS = {"targets": "the targets", "split": "the split", "seed": "the seed", "digest": "the data"}
 
@@ -40,7 +41,8 @@ def fit(
     *,
     smiles: str = "smiles",
     split: str | None = None,
-    roles: dict | None = None,
+    roles: Mapping[str, object] | None = None,
+    pic50: bool = False,
     minutes: float = 5.0,
     name: str | None = None,
     seed: int = 0,
@@ -59,7 +61,9 @@ def fit(
         split: how folds are made: None or "scaffold" (whole scaffolds), "random", "cluster" or "group:COLUMN". A column that
             says train, val and test, "time:COLUMN", "official" and "scaffold 1/5" name a test set: folds of the rest choose,
             and all candidates are scored on it once. From 5,000 molecules, a test set is held out anyway.
-        roles: roles of further columns, see `molfm.load`.
+        roles: roles of further columns, see `molfm.load`. A column of times names the test set, and one of groups the folds,
+            if `split` is None.
+        pic50: learn targets that are concentrations as -log10 of them in mol/L: `IC50 (nM)` as `pIC50`.
         minutes: the time that the call may take. Quick candidates come first, networks get the epochs that fit, and what
             does not fit is left out and named.
         name: name of the fit under `$MOLFM_HOME/fits`; None for one made of the names of data and targets. The same call
@@ -74,11 +78,15 @@ def fit(
     begin = time.monotonic()
     if not isinstance(minutes, int | float) or not 0 < minutes < 1e5:
         raise InputError(f"Expected minutes as a number above 0, such as 5, found {minutes!r}.")
+    if is_fast():
+        minutes = min(minutes, FAST_MINUTES)
     targets = [target] if isinstance(target, str) else list(target)
     if not targets:
         raise InputError("Expected at least one target, found none.")
     split = from_roles(split, roles or {})
-    mix, folds = _open(data, targets, smiles, split, roles, seed, progress)
+    mix, folds = _open(data, targets, smiles, split, roles, pic50, seed, progress)
+    if is_table(data):
+        targets = [task.id for task in mix.chosen]  # a concentration has another name than its column
     problem = make_problem(mix, targets, split, seed, folds)
     own = [of.task.name for of in problem.targets]
     folder = fits_folder() / _checked(name or re.sub(r"[^\w.+-]+", "-", f"{mix.name}-{'-'.join(own)}")[:80])
@@ -93,20 +101,29 @@ def fit(
 
 
 def _open(
-    data, targets: list[str], smiles: str, split: str | None, roles: dict | None, seed: int, progress: bool
+    data,
+    targets: list[str],
+    smiles: str,
+    split: str | None,
+    roles: Mapping[str, object] | None,
+    pic50: bool,
+    seed: int,
+    progress: bool,
 ) -> tuple[Mix, np.ndarray | None]:
     """Return the data as a mix, and the fold of each molecule if the split has groups that only `load` knows."""
     grouped = read_method(split or "scaffold").name in ("cluster", "group") and not names_test(split)
     if isinstance(data, Mix):
-        if roles is not None or smiles != "smiles":
-            raise InputError(f"{data!r} is loaded already. Give smiles and roles to molfm.load.")
+        if roles is not None or pic50 or smiles != "smiles":
+            raise InputError(f"{data!r} is loaded already. Give smiles, roles and pic50 to molfm.load.")
         if grouped:
             raise InputError(f"split={split!r} needs the table itself: give its path or a DataFrame, not {data!r}.")
         return data, None
     more = {} if roles is None else {"roles": roles}
 
+    tasks = {name: {"pic50": True} if pic50 else {} for name in targets} if is_table(data) else None
+
     def opened(method: str | None) -> Mix:
-        return load(data, smiles, targets if is_table(data) else None, method, seed, progress, **more)
+        return load(data, smiles, tasks, method, seed, progress, **more)
 
     if not grouped:
         # The folds follow scaffolds themselves; only a named test set needs the split of `load`.

@@ -13,9 +13,11 @@ import pandas as pd
 from molfm.base.errors import InputError
 from molfm.base.files import whole, write_json
 from molfm.catalog.schema import Task
+from molfm.chem.identity import tautomer_hashes
+from molfm.data.groups import connected
 from molfm.data.mix import Mix
 from molfm.data.split_method import read_method
-from molfm.selection.folds import K, deal, joined, tautomers
+from molfm.selection.folds import K, deal
 
 METRIC = {"regression": "rmse", "binary": "auroc"}  # kind of task -> the metric that chooses
 FEWEST_LABELS, FEWEST_OF_CLASS = (
@@ -286,11 +288,12 @@ def _test_set(mix: Mix, raw: list[dict], labelled: np.ndarray, split: str | None
 
 def _groups(mix: Mix, labelled: np.ndarray, split: str | None, notes: list[str]) -> tuple[np.ndarray, str]:
     """Return the group of each labelled molecule, (n,), and how groups were made, in words."""
-    same = joined(mix.constitution[labelled], tautomers(mix.molecules.smiles.iloc[labelled]))
+    hashes = tautomer_hashes(mix.molecules.smiles.iloc[labelled])
+    same = connected(mix.constitution[labelled], *hashes.T)
     if split is not None and read_method(split).name == "random":
         return same, "molecules at random; stereoisomers, salts and tautomers stay together"
-    found = joined(same, mix.scaffold[labelled])
-    sizes = np.bincount(found)
+    found = connected(same, mix.scaffold[labelled])
+    sizes = np.unique(found, return_counts=True)[1]
     if len(sizes) < K or sizes.max() > len(labelled) * 0.6:
         if split == "scaffold":
             notes.append(
