@@ -381,7 +381,7 @@ def test_a_saved_model_consists_of_weights_and_json(model, tmp_path):
     model.save(tmp_path / "new" / "folder")
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {"model.safetensors", "model.json"}
     facts = json.loads((tmp_path / "new" / "folder" / "model.json").read_text())
-    assert facts["config"] == asdict(SMALL)
+    assert ModelConfig(**facts["config"]) == SMALL
     assert [task["task"] for task in facts["tasks"]] == model.tasks.task.tolist()
 
 

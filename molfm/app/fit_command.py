@@ -58,7 +58,7 @@ def fit(
             shown = found.table[found.table.target == of]
             columns = {"title": "candidate", "value": shown.metric.iloc[0], "low": "low", "high": "high"}
             columns |= {"difference": "difference", "seconds": "seconds", "chosen": "chosen"}
-            shown = shown[list(columns)].rename(columns=columns)
+            shown = shown[list(columns)].rename(columns=columns).assign(seconds=shown.seconds.round(1))
             print_table(shown.assign(chosen=["yes" if chosen else "" for chosen in shown.chosen]), of)
             typer.echo(text)
         for candidate, reason in found.left_out.items():

@@ -60,8 +60,6 @@ def make_plan(
 ) -> Plan:
     """Check the arguments of `molfm.train`; see there for arguments and errors."""
     named = {} if model is None else settings_of(model)
-    if "features" in settings:
-        raise InputError('features are columns of the data: give roles={"features": […]}.')
     requested = named | ({} if epochs is None else {"epochs": epochs}) | {"seed": seed} | settings
     of_model, of_training = sort_settings(requested, ModelConfig, TrainConfig)
     config = TrainConfig(**of_training)
@@ -82,6 +80,11 @@ def make_plan(
     for count in dict.fromkeys((n_labels or {}).values()):
         mix = mix.limit([task for task, wanted in n_labels.items() if wanted == count], count, seed)
     mix = _with_training_labels(mix)
+    if tuple(settings.get("features", mix.feature_names)) != mix.feature_names:
+        raise InputError(
+            f"The data has the features {listed(mix.feature_names) or 'none'}, but {settings['features']} were asked for. They "
+            'are columns of a table: give roles={"features": […]}.'
+        )
     shape = replace(shape, features=mix.feature_names)
     weights = _head_weights(mix, config.dataset_weights)
     watched = mix.expand(config.watch) if config.watch is not None else [task.id for task in mix.chosen]
