@@ -14,7 +14,12 @@ PAGES = {
     "data": (
         "Data",
         "Data cards, and the mixes of datasets that you load, look at and train on.",
-        ["cards", "card", "load", "Mix", "catalog.schema.DataCard", "catalog.schema.Task"],
+        ["cards", "card", "load", "Mix", "catalog.schema.DataCard", "catalog.schema.Task", "catalog.schema.Roles"],
+    ),
+    "fits": (
+        "Models of your own table",
+        "Compare models of your table, choose one, and predict with it; also as scikit-learn estimators.",
+        ["fit", "FitResult", "selection.open_fit", "MoleculeRegressor", "MoleculeClassifier"],
     ),
     "training": (
         "Training",
@@ -37,8 +42,8 @@ PAGES = {
         ],
     ),
 }
-FIGURES = ("data", "runs", "predictions", "transfer", "label_efficiency", "page")
-INHERITED = {"TransferResult"}  # its tables are made by the class that it extends
+FIGURES = ("data", "runs", "predictions", "transfer", "label_efficiency", "selection", "page")
+INHERITED = {"FitResult", "TransferResult"}  # their tables are made by the classes that they extend
 
 
 def generate(pages: Pages) -> str:
