@@ -13,7 +13,7 @@ _NAMES = METRIC_NAMES | {"rmse": "RMSE"}
 
 def _folded(title: str) -> str:
     """Return a title on two lines, so that a narrow page has room for the marks."""
-    return title.replace(", ", ",<br>", 1).replace(" + ", "<br>+ ").replace("other folds", "<br>other folds")
+    return title.replace(", ", ",<br>", 1).replace("other folds", "<br>other folds")
 
 
 def comparison(table: pd.DataFrame) -> go.Figure:
@@ -28,6 +28,7 @@ def comparison(table: pd.DataFrame) -> go.Figure:
     n = table.groupby("target").size().max()
     names = [target.split("/", 1)[-1] for target in targets] if len(targets) > 1 else None
     figure = make_subplots(len(targets), 1, subplot_titles=names, vertical_spacing=0.3 / max(len(targets), 1) / 2)
+    titles = []
     for place, target in enumerate(targets, 1):
         rows = table[table.target == target].iloc[::-1]
         metric = rows.metric.iloc[0]
@@ -53,12 +54,17 @@ def comparison(table: pd.DataFrame) -> go.Figure:
                 row=place,
                 col=1,
             )
-        better = "lower is better" if metric == "rmse" else "higher is better"
-        figure.update_xaxes(title=f"{_NAMES[metric]} ({better}); bars: 95% intervals", row=place, col=1)
+        titles.append(f"{_NAMES[metric]} ({'lower' if metric == 'rmse' else 'higher'} is better)")
         figure.update_yaxes(categoryorder="array", categoryarray=rows.title.map(_folded).tolist(), row=place, col=1)
-    new_figure("", "", "", 120 + len(targets) * (70 + 30 * n), figure)
-    figure.update_layout(xaxis_title=figure.layout.xaxis.title.text or None, margin_l=160, margin_t=40)
-    return figure
+    new_figure("", "", "", 120 + len(targets) * (70 + 40 * n), figure)
+    for place, title in enumerate(titles, 1):
+        figure.update_xaxes(title=title, row=place, col=1)
+    return figure.update_layout(margin_l=190, margin_t=40)
+
+
+def _called(of) -> str:
+    """Return the id of a molecule, if it has one, and its SMILES."""
+    return f"{of.id}<br>{of.smiles}" if of.id else of.smiles
 
 
 def agreement(table: pd.DataFrame, unit: str, drawn: list[str]) -> go.Figure:
@@ -73,11 +79,10 @@ def agreement(table: pd.DataFrame, unit: str, drawn: list[str]) -> go.Figure:
     figure = new_figure("", f"measured{of}", f"predicted{of}", 460)
     texts = [
         minus(
-            f"{smiles}<br>measured {y:.3g}, predicted {p:.3g} ({low:.3g} to {high:.3g})<br>similarity to training {s:.2f}"
+            f"{_called(of)}<br>measured {of.measured:.3g}, predicted {of.preds:.3g} ({of.low:.3g} to {of.high:.3g})<br>"
+            f"similarity to training {of.similarity:.2f}"
         )
-        for smiles, y, p, low, high, s in zip(
-            table.smiles, table.measured, table.preds, table.low, table.high, table.similarity, strict=True
-        )
+        for of in table.itertuples()
     ]
     figure.add_scatter(
         x=table.measured,
@@ -107,8 +112,8 @@ def class_scores(table: pd.DataFrame, names: tuple[str, str], drawn: list[str]) 
     figure = new_figure("", "measured", f"probability of {names[1]}", 460)
     aside = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
     texts = [
-        f"{smiles}<br>{names[int(y)]}, predicted {p:.2f}<br>similarity to training {s:.2f}"
-        for smiles, y, p, s in zip(table.smiles, table.measured, table.preds, table.similarity, strict=True)
+        f"{_called(of)}<br>{names[int(of.measured)]}, predicted {of.preds:.2f}<br>similarity to training {of.similarity:.2f}"
+        for of in table.itertuples()
     ]
     figure.add_scatter(
         x=table.measured + aside,

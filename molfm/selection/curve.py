@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from molfm.base.names import minus
 from molfm.selection.candidates import CANDIDATES
 from molfm.selection.scoring import counted, interval
 from molfm.selection.training import training_data
@@ -85,8 +86,12 @@ def in_words(curve: pd.DataFrame, metric: str, unit: str) -> str:
         else f"the AUROC by {gain:.2g}"
     )
     way = "lowered" if metric == "rmse" else "raised"
-    span = f"(95% interval {low:.2g} to {high:.2g})"
-    first = f"Going from {int(half.n_labels)} to {n} training labels {way} {name} {span}."
+    span = (
+        f"(95% interval {low:.3f} to {high:.3f})"
+        if max(abs(low), abs(high)) < 1
+        else f"(95% interval {low:.3g} to {high:.3g})"
+    )
+    first = minus(f"Going from {int(half.n_labels)} to {n} training labels {way} {name} {span}.")
     if low > 0:
         return f"{first} More data of this kind would probably help: twice as many labels may gain somewhat less than that."
     if high > 0 and gain > 0:

@@ -87,17 +87,18 @@ class Findings:
         """Return the predictions for all labels, from models that had not seen the molecule.
 
         Returns:
-            One row per target, candidate and label: target, candidate, chosen, smiles, constitution, fold (-1: test set),
+            One row per target, candidate and label: target, candidate, chosen, smiles, id, constitution, fold (-1: test set),
             measured, bound (0; -1 or 1 if the label is an upper or lower limit), preds, low, high (of the chosen
             candidate), similarity and nearest (to and of the nearest training molecule).
         """
-        parts, smiles = [], np.array(self.problem.smiles, object)
+        parts, smiles, ids = [], np.array(self.problem.smiles, object), np.array(self.problem.ids, object)
         for of in self.judged:
             target = of.target
             ends = self._ends(of)
             for name, preds in of.preds.items():
                 chosen = name == of.winner
                 facts = {"target": target.task.id, "candidate": name, "chosen": chosen, "smiles": smiles[target.row]}
+                facts["id"] = ids[target.row]
                 facts |= {"constitution": target.constitution, "fold": target.fold, "measured": target.y}
                 facts |= {"bound": target.bound, "preds": preds, "low": ends[:, 0] if chosen else np.nan}
                 facts |= {"high": ends[:, 1] if chosen else np.nan}

@@ -81,6 +81,7 @@ def fit(
     if is_fast():
         minutes = min(minutes, FAST_MINUTES)
     targets = [target] if isinstance(target, str) else list(target)
+    call = {"targets": targets, "roles": dict(roles or {}), "pic50": pic50}
     if not targets:
         raise InputError("Expected at least one target, found none.")
     split = from_roles(split, roles or {})
@@ -94,7 +95,13 @@ def fit(
     try:
         with FileLock(folder / ".lock", timeout=0):
             return _fit(
-                problem, mix, folder, begin, minutes * 60, _asked(data, problem, smiles, split, minutes, seed), progress
+                problem,
+                mix,
+                folder,
+                begin,
+                minutes * 60,
+                _asked(data, problem, smiles, split, minutes, seed, call),
+                progress,
             )
     except Timeout:
         raise InputError(f"Another process is working on {folder}. Wait for it, or choose another name.") from None
@@ -150,11 +157,12 @@ def _checked(name: str) -> str:
     return name
 
 
-def _asked(data, problem: Problem, smiles: str, split: str | None, minutes: float, seed: int) -> dict:
-    """Return what was asked, as fit.json records it."""
+def _asked(data, problem: Problem, smiles: str, split: str | None, minutes: float, seed: int, call: dict) -> dict:
+    """Return what was asked, as fit.json records it; `call` has the words of the call, for the command."""
     where = data if isinstance(data, str | Path) else problem.mix.origin.get("data", problem.name)
     targets = [of.task.name for of in problem.targets]
     facts = {"data": str(where), "targets": targets, "smiles": smiles, "split": split, "minutes": minutes, "seed": seed}
+    facts["call"] = call
     return facts | {"digest": problem.digest, "features": list(problem.mix.feature_names)}
 
 

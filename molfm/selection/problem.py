@@ -84,6 +84,7 @@ class Problem:
     Attributes:
         name: what the data is called.
         smiles: SMILES of all molecules with a label of a target.
+        ids: their ids; "" where a table has none.
         targets: the targets, in the order in which they were named.
         k: number of folds.
         how: how the folds were made, in words.
@@ -94,6 +95,7 @@ class Problem:
 
     name: str
     smiles: list[str]
+    ids: list[str]
     targets: tuple[Target, ...]
     k: int
     how: str
@@ -128,7 +130,10 @@ class Problem:
             pd.DataFrame({name: getattr(target, name) for name in _LABEL_COLUMNS}).assign(target=number)
             for number, target in enumerate(self.targets)
         ]
-        for name, table in (("molecules", pd.DataFrame({"smiles": self.smiles})), ("labels", pd.concat(parts))):
+        for name, table in (
+            ("molecules", pd.DataFrame({"smiles": self.smiles, "id": self.ids})),
+            ("labels", pd.concat(parts)),
+        ):
             with whole(folder / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
         facts = {"name": self.name, "k": self.k, "how": self.how, "notes": list(self.notes)}
@@ -149,8 +154,9 @@ def read_problem(folder: Path) -> Problem:
         own = {name: given.pop(name) for name in _FACTS}
         task = Task(**given | {"class_names": tuple(given["class_names"])})
         targets.append(Target(task, **{name: labels[number][name].to_numpy() for name in _LABEL_COLUMNS}, **own))
-    smiles = pd.read_parquet(folder / "molecules.parquet").smiles.tolist()
-    return Problem(facts["name"], smiles, tuple(targets), facts["k"], facts["how"], tuple(facts["notes"]))
+    table = pd.read_parquet(folder / "molecules.parquet")
+    smiles, ids = table.smiles.tolist(), table.id.tolist()
+    return Problem(facts["name"], smiles, ids, tuple(targets), facts["k"], facts["how"], tuple(facts["notes"]))
 
 
 def names_test(split: str | None) -> bool:
@@ -211,8 +217,10 @@ def make_problem(
         identity = {"fold": fold[molecule], "constitution": mix.constitution[molecule]}
         made.append(Target(task, np.searchsorted(labelled, molecule), **identity, **found))
     text = f"{k} folds; {how}" + (f"; test set: {how_test}" if how_test else "")
-    smiles = mix.molecules.smiles.iloc[labelled].tolist()
-    return Problem(mix.name, smiles, tuple(made), k, text, tuple(notes), mix, labelled)
+    molecules = mix.molecules.iloc[labelled]
+    named = [name for name in molecules if name.startswith("id:")]
+    ids = molecules[named[0]].fillna("").tolist() if named else [""] * len(molecules)
+    return Problem(mix.name, molecules.smiles.tolist(), ids, tuple(made), k, text, tuple(notes), mix, labelled)
 
 
 def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
@@ -242,9 +250,10 @@ def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
             f"{task.name}: {tied.sum()} molecules were left out, because as many of their measurements say 0 as 1."
         )
     if (limits := int((bound[first][keep] != 0).sum())) > 0:
+        what = "1 label is a limit" if limits == 1 else f"{limits:,} labels are limits"
         notes.append(
-            f"{task.name}: {limits} labels are limits (such as >50). Networks learn from them as limits; the other candidates "
-            "take the limit itself. They do not count in scores."
+            f"{task.name}: {what}, such as >50. Networks learn limits as limits, other candidates as values. They do not count "
+            "in scores."
         )
     return {
         "molecule": names[keep],

@@ -17,8 +17,9 @@ from molfm.selection.calibration import COVERAGE
 from molfm.selection.candidates import CANDIDATES
 from molfm.selection.curve import best_quick, in_words
 from molfm.selection.findings import Findings
-from molfm.selection.judge import NESTED, Judged
+from molfm.selection.judge import Judged
 from molfm.selection.wording import chemistry, coverage, named, number, optimism
+from molfm.training.recipe import role_words
 
 _DRAWN = 150  # structures per target that are shown on hover; the others show their SMILES
 _WORST = 8  # molecules with the largest errors that are drawn
@@ -45,6 +46,7 @@ _STYLE = """
   overflow-wrap: anywhere; }
 .shown svg { width: 100%; height: auto; }
 @media (max-width: 700px) { .hover { grid-template-columns: 1fr; } body { padding: 1rem .7rem; } h1 { font-size: 1.4rem; } }
+.words td, .words th { text-align: left !important; }
 pre { background: var(--ground); padding: .6rem .8rem; overflow-x: auto; }
 </style>
 """
@@ -66,7 +68,7 @@ def report(fit: Findings) -> str:
 
 def _data(fit: Findings) -> list[str]:
     rows = pd.DataFrame(fit.asked["columns"], columns=["column", "role"]).rename(columns={"role": "taken for"})
-    parts = ["<h2>The data</h2>", table_html(rows)]
+    parts = ["<h2>The data</h2>", f"<div class='words'>{table_html(rows)}</div>"]
     sentences = [_count(of) for of in fit.judged] + list(fit.problem.notes)
     parts.append(f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in sentences)}</ul>")
     if fit.asked["audit"]:
@@ -199,20 +201,22 @@ def _drawings(smiles: np.ndarray, error: np.ndarray) -> tuple[list[str], dict[st
 
 
 def _caption(row, of: Judged) -> str:
-    if of.target.binary:
-        return f"measured {_classes(of)[int(row.measured)]}, predicted {row.preds:.2f}\nsimilarity to training {row.similarity:.2f}"
-    return f"measured {row.measured:.3g}, predicted {row.preds:.3g}\nsimilarity to training {row.similarity:.2f}"
+    measured, digits = (_classes(of)[int(row.measured)], ".2f") if of.target.binary else (f"{row.measured:.3g}", ".3g")
+    called = f"{row.id}\n" if row.id else ""
+    return f"{called}measured {measured}, predicted {row.preds:{digits}}\nsimilarity to training {row.similarity:.2f}"
 
 
 def _method(fit: Findings) -> list[str]:
     asked = fit.asked
-    words = ["molfm", "fit", asked["data"], *(word for name in asked["targets"] for word in ("--target", name))]
+    call = asked["call"]
+    words = ["molfm", "fit", asked["data"], *(word for name in call["targets"] for word in ("--target", name))]
     words += ["--smiles", asked["smiles"]] if asked["smiles"] != "smiles" else []
+    words += [*role_words(call["roles"]), *(["--pic50"] if call["pic50"] else [])]
     words += ["--split", asked["split"]] if asked["split"] else []
     words += ["--minutes", f"{asked['minutes']:g}", "--name", fit.name, "--seed", str(asked["seed"])]
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     nested = (
-        f"<code>{NESTED}</code> is not a model: it is what choosing yields. "
+        "“Whatever the other folds chose” is not a model: it is what choosing yields. "
         if not any(of.target.n_test for of in fit.judged)
         else ""
     )

@@ -1,7 +1,7 @@
 """Writes a training request as the Python call and the command that make the same run."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from molfm.data.mix import Mix
@@ -44,11 +44,7 @@ def command(data: dict, settings: dict) -> str:
         words += ["--smiles", data["smiles"]]
     if data.get("split"):
         words += ["--split", data["split"]]
-    for role, columns in data.get("roles", {}).items():
-        by_task = columns if isinstance(columns, dict) else {"": columns}
-        for task, names in by_task.items():
-            for name in [names] if isinstance(names, str) else names:
-                words += ["--role", f"{role}{':' if task else ''}{task}={name}"]
+    words += role_words(data.get("roles") or {})
     for name, value in settings.items():
         if name in _ONLY_PYTHON:
             continue
@@ -62,6 +58,17 @@ def command(data: dict, settings: dict) -> str:
         )
         words += [word for one in values for word in (option, str(one))]
     return shlex.join(words)
+
+
+def role_words(roles: Mapping[str, object]) -> list[str]:
+    """Return the roles of columns as options of a command."""
+    words = []
+    for role, columns in roles.items():
+        by_task = columns if isinstance(columns, Mapping) else {"": columns}
+        for task, names in by_task.items():
+            for name in [names] if isinstance(names, str) else names:
+                words += ["--role", f"{role}{':' if task else ''}{task}={name}"]
+    return words
 
 
 def _arguments(settings: dict) -> str:
