@@ -218,7 +218,7 @@ def test_predictions_of_a_table_keep_its_columns_as_they_were(
     molfm_command, toy_run, tmp_path, monkeypatch, level, suffix
 ):
     monkeypatch.setattr("molfm.data.tables.CHUNK_ROWS", 2)
-    monkeypatch.setattr("molfm.nn.predictor.CHUNK", 4)
+    monkeypatch.setattr("molfm.data.stream.CHUNK", 4)
     smiles = ["CCO", "C", "CN", "O", "CC", "CO", "N", "C=O", "CCN"]
     ids = ["NA", "None", *(f"00{i}" for i in range(7))]  # "NA" is a compound here, not an empty cell
     table = pd.DataFrame({"id": ids, "smiles": smiles, "mol_id": range(100, 109)})

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from rdkit import Chem
 
-from molfm.nn import predictor
+from molfm.data import stream
 from molfm.nn.config import ModelConfig
 from molfm.nn.multitask import MultiTaskModel
 
@@ -20,7 +20,7 @@ def model(toy):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(predictor, "CHUNK", 2)
+    monkeypatch.setattr(stream, "CHUNK", 2)
 
 
 @pytest.mark.filterwarnings("ignore:1 of 7")
@@ -28,7 +28,7 @@ def small_chunks(monkeypatch):
 def test_a_file_of_predictions_equals_the_table(model, level, small_chunks, tmp_path, monkeypatch):
     path = model.predict(iter(SMILES), level, out=tmp_path / "p.parquet")
     found = pd.read_parquet(path)
-    monkeypatch.setattr(predictor, "CHUNK", 100)
+    monkeypatch.setattr(stream, "CHUNK", 100)
     pd.testing.assert_frame_equal(found, model.predict(SMILES, level), check_dtype=False, rtol=1e-5, atol=1e-6)
     assert {*found.dtypes[found.columns.str.startswith("toy/")]} == {np.dtype("float32")}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.parquet", "p.rejected.csv"]

@@ -57,7 +57,7 @@ def quick(tmp_path_factory):
 
 def target_of(y, fold, kind="regression", **facts):
     n = len(y)
-    given = {"weight": np.ones(n), "bound": np.zeros(n, np.int8), "constitution": np.arange(n), "repeated": 0}
+    given = {"weight": np.ones(n), "side": np.zeros(n, np.int8), "constitution": np.arange(n), "repeated": 0}
     given |= {"noise": np.nan, "tied": 0, "row": np.arange(n)} | facts
     return Target(Task("y", "t", kind=kind), y=np.asarray(y, float), fold=np.asarray(fold), **given)
 
@@ -255,11 +255,12 @@ def test_roles_limits_weights_and_further_columns_are_used_as_told():
     roles = {"features": ["pH"], "weight": "trust"}
     found = molfm.fit(table, "size", roles=roles, minutes=0.01, name="roles", progress=False)
     [target] = found.problem.targets
-    assert (target.bound != 0).sum() == 6 and sorted(np.unique(target.weight)) == [0.5, 1.0]
+    assert (target.side != 0).sum() == 6 and sorted(np.unique(target.weight)) == [0.5, 1.0]
     assert (found.table.n == 54).all() and "6 labels are limits" in found.problem.notes[0]
     assert "further columns" in found.left_out["finetuned"]
     made = open_fit("roles").predict(pd.DataFrame({"smiles": ["CCO", "CCO"], "pH": [0.0, np.nan]}))
-    assert made["size"].notna().all()
+    assert np.isfinite(made["size"][0]) and np.isnan(made["size"][1])
+    assert made.problem[1] == "no value in column 'pH'"
     with pytest.raises(InputError, match="pH are not in the table"):
         found.predict(["CCO"])
 
@@ -352,7 +353,7 @@ def test_the_command_writes_a_report_and_predicts(quick, tmp_path, monkeypatch):
         (("predict", "cli", tmp_path / "mine.csv"), "Add --out"),
         (("predict", "cli", "CCO", "--task", "size"), "leave out --task"),
         (("predict", "cli", tmp_path / "mine.csv", "--smiles", "S", "--out", tmp_path / "p.csv"), "no column 'S'"),
-        (("predict", "cli", tmp_path / "mine.csv", "--out", tmp_path / "p.xlsx"), ".csv or .parquet"),
+        (("predict", "cli", tmp_path / "mine.csv", "--out", tmp_path / "p.xlsx"), ".parquet or .csv"),
     ):
         refused = run(*words)
         assert refused.exit_code == 2 and message in refused.stderr, refused.output

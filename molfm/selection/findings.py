@@ -1,5 +1,6 @@
 """What a fit found, as tables, sentences and figures; `FitResult` adds its report and predictions of new molecules."""
 
+import hashlib
 import html
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,12 +84,17 @@ class Findings:
         """The answers for all targets, one paragraph each."""
         return "\n".join(self.answers.values())
 
+    def digest(self) -> str:
+        """Return a hash of the data and of the chosen models."""
+        chosen = [(of.winner, {name: round(weight, 6) for name, weight in of.members.items()}) for of in self.judged]
+        return hashlib.sha256(f"{self.problem.digest} {chosen} {self.asked['foundation']}".encode()).hexdigest()
+
     def predictions(self) -> pd.DataFrame:
         """Return the predictions for all labels, from models that had not seen the molecule.
 
         Returns:
             One row per target, candidate and label: target, candidate, chosen, smiles, id, constitution, fold (-1: test set),
-            measured, bound (0; -1 or 1 if the label is an upper or lower limit), preds, low, high (of the chosen
+            measured, side (0; -1 or 1 if the label is an upper or lower limit), preds, low, high (of the chosen
             candidate), similarity and nearest (to and of the nearest training molecule).
         """
         parts, smiles, ids = [], np.array(self.problem.smiles, object), np.array(self.problem.ids, object)
@@ -100,7 +106,7 @@ class Findings:
                 facts = {"target": target.task.id, "candidate": name, "chosen": chosen, "smiles": smiles[target.row]}
                 facts["id"] = ids[target.row]
                 facts |= {"constitution": target.constitution, "fold": target.fold, "measured": target.y}
-                facts |= {"bound": target.bound, "preds": preds, "low": ends[:, 0] if chosen else np.nan}
+                facts |= {"side": target.side, "preds": preds, "low": ends[:, 0] if chosen else np.nan}
                 facts |= {"high": ends[:, 1] if chosen else np.nan}
                 parts.append(pd.DataFrame(facts | {"similarity": of.similarity, "nearest": smiles[of.nearest]}))
         return pd.concat(parts, ignore_index=True)

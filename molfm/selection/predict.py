@@ -1,23 +1,28 @@
 """Predicts new molecules with a finished fit: value, interval, and the nearest training molecule."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from rdkit import rdBase
 
 from molfm.base.errors import InputError
 from molfm.base.files import whole
 from molfm.base.names import did_you_mean, listed
-from molfm.chem.featurize import canonical_smiles, smiles_text
+from molfm.chem.featurize import Rejected, canonical_smiles, smiles_text
+from molfm.data.cells import read_features
+from molfm.data.own_table import is_table
+from molfm.data.stream import CHUNK, map_to_file
+from molfm.data.tables import SmilesTable, column_names
 from molfm.selection.calibration import COVERAGE, fit_classes, fit_width, probability
-from molfm.selection.describe import Described, filled
+from molfm.selection.describe import Described
 from molfm.selection.findings import Findings
 from molfm.selection.judge import Judged, conformal, nearest
 from molfm.selection.scoring import counted
 
-_CHUNK = 4_000  # molecules that are predicted together
 _WRITERS = {".csv": "to_csv", ".parquet": "to_parquet"}
 
 
@@ -32,8 +37,10 @@ def predict(
 
     Args:
         fit: a finished fit.
-        molecules: one SMILES, several, a DataFrame, or the path of a table; a table keeps its columns.
-        out: CSV or Parquet file to write instead of returning a table.
+        molecules: one SMILES, several, a DataFrame, or the path of a table (CSV, TSV, Parquet, Excel, SDF or SMI); a table
+            keeps its columns, those of a text table as they are written.
+        out: CSV or Parquet file to write instead of returning a table. For the path of a table, memory does not grow with its
+            length, and an interrupted call resumes.
         smiles: name of the SMILES column of a table; None for the one that the fit was made with.
         coverage: share of new measurements that an interval should contain.
 
@@ -48,13 +55,16 @@ def predict(
     """
     if not 0.5 <= coverage < 1:
         raise InputError(f"Expected a coverage from 0.5 to below 1, such as 0.9, found {coverage}.")
-    out = None if out is None else Path(out)
+    out, column = None if out is None else Path(out), smiles or fit.asked["smiles"]
+    if isinstance(molecules, str | Path) and is_table(molecules):
+        given = SmilesTable(Path(molecules), column)
+        if out is not None:
+            return map_to_file(given, _adder(fit, given, coverage), out, [fit.digest(), coverage], True, "prediction")
+        molecules = _whole(given)
     if out is not None and out.suffix not in _WRITERS:
         raise InputError(f"Expected a file that ends in .csv or .parquet, found {out}.")
-    table, column = _as_table(molecules, smiles or fit.asked["smiles"])
-    parts = [
-        _predicted(fit, table.iloc[i : i + _CHUNK], column, coverage) for i in range(0, max(len(table), 1), _CHUNK)
-    ]
+    table, column = _as_table(molecules, column)
+    parts = [_predicted(fit, table.iloc[i : i + CHUNK], column, coverage) for i in range(0, max(len(table), 1), CHUNK)]
     found = pd.concat(parts, ignore_index=True)
     if out is None:
         return found
@@ -63,12 +73,34 @@ def predict(
     return out
 
 
+def _whole(given: SmilesTable) -> pd.DataFrame:
+    """Return a table file as a DataFrame, its columns in their order."""
+    parts = [rest.assign(**{given.column: texts}) for texts, rest in given.chunks(CHUNK)]
+    order = column_names(given.read_from)
+    return pd.concat(parts, ignore_index=True)[order] if parts else pd.DataFrame(columns=order)
+
+
+def _adder(fit: Findings, given: SmilesTable, coverage: float) -> Callable:
+    """Return what `map_to_file` calls for each chunk: it makes the columns that the fit adds to those of the table."""
+
+    def make(first: int, texts: list[str | None], rest: pd.DataFrame | None) -> tuple[pa.Table, list[Rejected]]:
+        table = pd.DataFrame({given.column: pd.Series(texts, dtype=object)})
+        table = table if rest is None else rest.reset_index(drop=True).assign(**{given.column: texts})
+        found = _predicted(fit, table, given.column, coverage)
+        added = found[[given.column, *(name for name in found if name not in table)]]
+        added = added.set_axis(["smiles", *added.columns[1:]], axis=1)
+        added.insert(0, "mol_id", first + np.arange(len(added)))
+        kinds = {"mol_id": pa.int64(), "smiles": pa.string(), "problem": pa.string()}
+        kinds |= {name: pa.string() for name in added if name.endswith(" nearest")}
+        schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in added])
+        rejected = [Rejected(row, texts[row] or "", text) for row, text in enumerate(found.problem) if text]
+        return pa.Table.from_pandas(added, schema, preserve_index=False), rejected
+
+    return make
+
+
 def _as_table(molecules: object, column: str) -> tuple[pd.DataFrame, str]:
     """Return molecules as a table, and the name of its SMILES column."""
-    if isinstance(molecules, str | Path) and (
-        isinstance(molecules, Path) or Path(molecules).suffix in (".csv", ".tsv", ".parquet")
-    ):
-        molecules = _read(Path(molecules))
     if isinstance(molecules, pd.DataFrame):
         if column not in molecules:
             known = list(map(str, molecules.columns))
@@ -82,27 +114,22 @@ def _as_table(molecules: object, column: str) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame({"smiles": pd.Series(texts, dtype=object)}), "smiles"
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        raise FileNotFoundError(f"There is no table at {path}.")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-
-
 def _predicted(fit: Findings, table: pd.DataFrame, column: str, coverage: float) -> pd.DataFrame:
     keys, problems = [], []
     for text in table[column]:
         key, problem = _key(text)
         keys.append(key)
         problems.append(problem)
-    valid = np.array([problem == "" for problem in problems], bool)
     used = fit.asked.get("features") or []
     if missing := [name for name in used if name not in table]:
         raise InputError(
             f"This fit also learned from the columns {listed(used)}; {listed(missing)} are not in the table."
         )
-    columns = filled(table.loc[valid, used].to_numpy(np.float32), fit.work.x.columns) if used else None
+    columns = read_features(table[used], "The table to predict", 0).astype(np.float32) if used else None
+    for row in np.flatnonzero(np.isnan(columns).any(1)) if used else ():
+        problems[row] = problems[row] or f"no value in column {used[np.isnan(columns[row]).argmax()]!r}"
+    valid = np.array([problem == "" for problem in problems], bool)
+    columns = columns[valid] if used else None
     x = Described([key for key, fine in zip(keys, valid, strict=True) if fine], fit.asked["foundation"], columns)
     out = table.reset_index(drop=True).copy()
     for number, judged in enumerate(fit.judged):

@@ -37,7 +37,7 @@ class Target:
         row: (n,) numbers of the molecules among those of the problem.
         y: (n,) labels; for a binary target 0 or 1, by majority.
         weight: (n,) weights in training.
-        bound: (n,) int8, 0 for a measured value, -1 (1) if the true value is at most (at least) `y`.
+        side: (n,) int8, 0 for a measured value, -1 (1) if the true value is at most (at least) `y`.
         fold: (n,) the fold of each molecule, -1 in the test set.
         constitution: (n,) hash, equal for stereoisomers and salts of one parent.
         repeated: molecules with several measurements.
@@ -49,7 +49,7 @@ class Target:
     row: np.ndarray
     y: np.ndarray
     weight: np.ndarray
-    bound: np.ndarray
+    side: np.ndarray
     fold: np.ndarray
     constitution: np.ndarray
     repeated: int
@@ -69,7 +69,7 @@ class Target:
     @cached_property
     def scored(self) -> np.ndarray:
         """(n,) bool, the labels that count in scores: measured ones, not those at a limit."""
-        return self.bound == 0
+        return self.side == 0
 
     @property
     def n_test(self) -> int:
@@ -120,7 +120,7 @@ class Problem:
         found = hashlib.sha256("\n".join(self.smiles).encode())
         for target in self.targets:
             found.update(target.task.id.encode())
-            for array in (target.row, target.y, target.weight, target.bound, target.fold):
+            for array in (target.row, target.y, target.weight, target.side, target.fold):
                 found.update(np.ascontiguousarray(array))
         return found.hexdigest()
 
@@ -141,7 +141,7 @@ class Problem:
         write_json(folder / "problem.json", facts | {"targets": targets})
 
 
-_LABEL_COLUMNS = ("row", "y", "weight", "bound", "fold", "constitution")
+_LABEL_COLUMNS = ("row", "y", "weight", "side", "fold", "constitution")
 _FACTS = ("repeated", "noise", "tied")
 
 
@@ -227,12 +227,12 @@ def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
     """Return the labels of one task, one per molecule: the fields of `Target` that need no folds."""
     task = mix.chosen[number]
     molecule, _, _, value = mix.label_triples(number)
-    bound, weight = mix.label_extras(number)
+    side, weight = mix.label_extras(number)
     value, usable = value.astype(float), np.isfinite(value) & (weight > 0)
     exact = np.zeros(len(mix), bool)
-    exact[molecule[usable & (bound == 0)]] = True
-    usable &= (bound == 0) | ~exact[molecule]  # a measured value says more than a limit
-    molecule, value, weight, bound = (array[usable] for array in (molecule, value, weight, bound))
+    exact[molecule[usable & (side == 0)]] = True
+    usable &= (side == 0) | ~exact[molecule]  # a measured value says more than a limit
+    molecule, value, weight, side = (array[usable] for array in (molecule, value, weight, side))
     names, first, place, times = np.unique(molecule, return_index=True, return_inverse=True, return_counts=True)
     total = np.bincount(place, weight)
     mean = np.bincount(place, value * weight) / np.maximum(total, 1e-12)
@@ -249,7 +249,7 @@ def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
         notes.append(
             f"{task.name}: {tied.sum()} molecules were left out, because as many of their measurements say 0 as 1."
         )
-    if (limits := int((bound[first][keep] != 0).sum())) > 0:
+    if (limits := int((side[first][keep] != 0).sum())) > 0:
         what = "1 label is a limit" if limits == 1 else f"{limits:,} labels are limits"
         notes.append(
             f"{task.name}: {what}, such as >50. Networks learn limits as limits, other candidates as values. They do not count "
@@ -259,7 +259,7 @@ def _labels(mix: Mix, number: int, notes: list[str]) -> dict:
         "molecule": names[keep],
         "y": y[keep],
         "weight": (total / times)[keep].astype(np.float32),
-        "bound": bound[first][keep],
+        "side": side[first][keep],
         "repeated": int(several.sum()),
         "noise": noise,
         "tied": int(tied.sum()),

@@ -143,7 +143,7 @@ def _comparison(fit: Findings) -> list[str]:
     if fit.left_out:
         texts = [f"{CANDIDATES[name].title}: {reason}" for name, reason in fit.left_out.items()]
         parts.append(
-            f"<p>Left out, because {fit.asked['minutes']:g} minutes were given: {html.escape('; '.join(texts))}. The same command "
+            f"<p>Left out, because the time was {fit.asked['minutes']:g} minutes: {html.escape('; '.join(texts))}. The same command "
             "with more <code>--minutes</code> adds them.</p>"
         )
     return parts
@@ -152,7 +152,7 @@ def _comparison(fit: Findings) -> list[str]:
 def _target(fit: Findings, place: int, of: Judged) -> list[str]:
     target, name, unit = of.target, html.escape(of.target.task.name), of.target.task.unit or ""
     table = fit.predictions()
-    table = table[(table.target == target.task.id) & table.chosen & (table.bound == 0)]
+    table = table[(table.target == target.task.id) & table.chosen & (table.side == 0)]
     table = table[table.fold < 0] if target.n_test else table
     error = (table.preds - table.measured).abs().to_numpy()
     drawn, drawings = _drawings(table.smiles.to_numpy(), error)
