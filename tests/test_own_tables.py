@@ -162,7 +162,9 @@ def test_the_command_line_names_roles_and_a_run_writes_its_command_with_them():
     found = {"features": ["pH", "T"], "id": "name", "weight": {"y": "w"}}
     assert roles(texts) == found
     assert roles(None) is None
-    words = command({"data": "own.csv", "smiles": "SMILES", "roles": found}, {"tasks": ["y"]})
+    settings = {"tasks": ["y"], "balance_classes": True, "task_weights": {"y": 2.0}}
+    words = command({"data": "own.csv", "smiles": "SMILES", "roles": found}, settings)
+    assert words.endswith("--task y --balance-classes --task-weight y=2.0")
     assert words.count("--role") == 4
     assert "--smiles SMILES --role features=pH --role features=T --role id=name --role weight:y=w --task y" in words
     for wrong in ("pH", "=pH", "id=", "weight:=w"):

@@ -169,6 +169,15 @@ def train(
             help="KIND=LOSS: regression=mse, binary=focal or ordinal=cross_entropy in place of the default; repeatable",
         ),
     ] = None,
+    task_weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task-weight", help="NAME=NUMBER: weight of the labels of a task, dataset or family; repeatable"
+        ),
+    ] = None,
+    balance_classes: Annotated[
+        bool | None, typer.Option("--balance-classes", help="let both classes of a binary task count the same")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="highest learning rate of the schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine or linear")] = None,
     warmup: Annotated[float | None, typer.Option(help="fraction of the steps in which the learning rate rises")] = None,
@@ -215,6 +224,8 @@ def train(
             settings["roles"] = roles(role)
         if pic50:
             settings["tasks"] = {task: {} for task in tasks or ()} | {column: {"pic50": True} for column in pic50}
+        if task_weights:
+            settings["task_weights"] = named("task-weight", task_weights, "NUMBER", float)
         if losses:
             settings["losses"] = named("loss", losses, "LOSS", str)
         run = training.resume(resume) if resume is not None else training.train(data, **settings)

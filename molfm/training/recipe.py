@@ -6,7 +6,12 @@ from textwrap import fill
 
 from molfm.data.mix import Mix
 
-_OPTIONS = {"tasks": "task", "start_from": "from", "losses": "loss"}  # settings whose option has another name
+_OPTIONS = {
+    "tasks": "task",
+    "start_from": "from",
+    "losses": "loss",
+    "task_weights": "task-weight",
+}  # settings whose option has another name
 _ONLY_PYTHON = ("pinned",)  # settings that the command line does not have
 
 
@@ -49,6 +54,9 @@ def command(data: dict, settings: dict) -> str:
         if name in _ONLY_PYTHON:
             continue
         option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+            continue
         values = (
             value
             if isinstance(value, list)
