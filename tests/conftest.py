@@ -1,16 +1,21 @@
 """Fixtures: a cache of this session's own, and a toy dataset whose every label is known by construction."""
 
 import shutil
+import sys
 
 import pandas as pd
 import pytest
 import torch
 import yaml
+from absl import logging as absl_logging
 from rdkit import Chem
 
 import molfm
 
 torch.set_num_threads(1)
+# mlcroissant and TensorBoard log through absl, whose handler closes its stream as soon as Jupyter configures logging.
+# That must not be the stream in which pytest captures output.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # Written in many atom orders on purpose: most of these strings are not what RDKit would write.
 TOY_SMILES = [

@@ -68,8 +68,8 @@ class Shard:
     far_bond: np.ndarray
     far_ends: np.ndarray
     labels: dict[str, Labels]  # by level
-    features: np.ndarray | None = None  # (n, n_features) float32, or None if the card has none
     folder: Path | None = None
+    features: np.ndarray | None = None  # (n, n_features) float32, or None if the card has none
     _encodings: dict[str, np.ndarray] = field(default_factory=dict)  # by name, those used so far
 
     def __reduce__(self):
