@@ -221,7 +221,10 @@ def _columns(mix: Mix, problem: Problem, asked: dict) -> list[dict]:
         unit = f", in {of.task.unit}" if of.task.unit else ""
         kind = "yes or no" if of.binary else f"a number{unit}"
         rows.append({"column": of.task.name, "role": f"target: {kind}; {len(of.y):,} molecules"})
-    rows += [{"column": name, "role": "feature beside the structure: forests and linear models read it, SVMs do not"} for name in asked["features"]]
+    rows += [
+        {"column": name, "role": "feature beside the structure: forests and linear models read it, SVMs do not"}
+        for name in asked["features"]
+    ]
     return rows + [
         {"column": of.column, "role": f"not used: {of.why}" if of.use == "left out" else of.use}
         for card in mix.cards
