@@ -82,7 +82,7 @@ def test_every_shell_example_runs(command, tmp_path, molfm_home):
         assert program == "python"
         run = [sys.executable, *words, "--help"]
     folder = tmp_path if program == "molfm" else ROOT
-    table = pd.DataFrame({"smiles": [f"{'C' * (n % 15 + 1)}{'NOF'[n % 3]}" for n in range(45)], "logBB": range(45)})
+    table = pd.DataFrame({"smiles": [f"{'C' * (n // 3 + 1)}{'NOF'[n % 3]}" for n in range(45)], "logBB": range(45)})
     for name in ("my.csv", "new.csv"):  # a user's own
         table.to_csv(tmp_path / name, index=False)
     done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
