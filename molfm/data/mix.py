@@ -214,6 +214,7 @@ def load(
         tasks: for your own table, its label columns, see `own_table.card_from_table`; for a card, the tasks to select.
             None for all; a warning then says which columns of your table became tasks, and `audit` keeps the list.
         split: what is kept on one side of the split, or who decides. None for each card's own split.
+
             - "random": every molecule with its salts and stereoisomers.
             - "scaffold": also all molecules with one scaffold.
             - "cluster": all molecules of a cluster of similar ones (`chem.similarity`).
