@@ -63,8 +63,9 @@ copyright = "the molfm developers, MIT licence"
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Leave out what a widget answers to its own page, and what anywidget asks of it."""
-    return True if name.startswith("answer_") or name in ("questions", "sketch", "recorded") else None
+    """Leave out what a widget answers to its own page, what anywidget asks of it, and what scikit-learn adds to estimators."""
+    added = name.startswith("answer_") or (name.startswith("set_") and name.endswith("_request"))
+    return True if added or name in ("questions", "sketch", "recorded") else None
 
 
 def setup(app):

@@ -185,14 +185,15 @@ class TransferExplorer(MixWidget):
     def answer_blocks(self) -> dict:
         """Return what can be run, what runs and what failed. `busy`: ask again in a moment."""
         live = self.live
+        queue = live.runner.queue  # read first: a block that ends from now on is asked for again, not forgotten
         planned = live.complete() or live.planned()
         computing = live.update()
         columns = {arm: number for number, arm in enumerate(self._arms)}
         blocks = []
         for number, block in enumerate(live.blocks):
             state = "refused" if block.refused else "done" if live.computed(block) else "open"
-            if block in live.runner.queue:
-                state = "running" if block == live.runner.queue[0] else "waiting"
+            if block in queue:
+                state = "running" if block == queue[0] else "waiting"
             elif block in live.runner.failed:
                 state = "failed"
             blocks.append(
@@ -204,7 +205,7 @@ class TransferExplorer(MixWidget):
                     "why": block.refused or live.runner.failed.get(block, ""),
                 }
             )
-        busy = not planned or computing or bool(live.runner.queue)
+        busy = not planned or computing or bool(queue)
         facts = {"planned": planned, "busy": busy, "version": live.version, "counts": list(live.counts)}
         return {"blocks": blocks, "left": [math.ceil(live.left(count)) for count in facts["counts"]], **facts}
 

@@ -14,7 +14,9 @@ from molfm.base.errors import InputError
 def fit(
     data: Annotated[
         str,
-        typer.Argument(help="a table (CSV, TSV, Parquet), name of a dataset or mix, or path of your own card (*.md)"),
+        typer.Argument(
+            help="a table (CSV, Parquet, Excel, SDF), name of a dataset or mix, or path of your own card (*.md)"
+        ),
     ],
     target: Annotated[list[str], typer.Option("--target", help="name of the column or task to predict; repeatable")],
     smiles: Annotated[str, typer.Option(help="name of the SMILES column of a table")] = "smiles",
@@ -72,6 +74,14 @@ def is_fit(name: str) -> bool:
     from molfm.base.files import home
 
     return any((folder / "fit.json").exists() for folder in (Path(name), home() / "fits" / name))
+
+
+def like_a_fit(name: str) -> str:
+    """Return a hint that names the most similar fit, or an empty string."""
+    from molfm.base.files import home
+    from molfm.base.names import did_you_mean
+
+    return did_you_mean(name, [path.parent.name for path in (home() / "fits").glob("*/fit.json")])
 
 
 def predict_with_fit(

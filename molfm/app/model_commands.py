@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molfm.app.fit_command import is_fit, predict_with_fit
+from molfm.app.fit_command import is_fit, like_a_fit, predict_with_fit
 from molfm.app.manners import RESUMES, clear_errors
 from molfm.app.options import Column
 from molfm.app.terminal import print_table
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Argument(help="name or folder of a run or fit, or minimol, the published model of LargeMix")
 ]
-Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet)")]
+Input = Annotated[list[str], typer.Argument(help="SMILES, or a table of them (CSV, Parquet, Excel, SDF)")]
 
 
 def _given(texts: list[str], column: str) -> "list[str] | SmilesTable":
@@ -51,7 +51,10 @@ def predict(
         given = _given(smiles, column)
         if given is not smiles and out is None:
             raise InputError(f"Predictions of {smiles[0]} are written to a file. Add --out predictions.parquet.")
-        found = pretrained(model)
+        try:
+            found = pretrained(model)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}{like_a_fit(model)}") from error
         if out is not None:
             return typer.echo(f"Written to {found.predict(given, level, tasks, out)}")
         table = found.predict(given, level, tasks)

@@ -11,7 +11,10 @@ import typer
 from molfm.base.errors import InputError
 
 Data = Annotated[
-    str, typer.Argument(help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet)")
+    str,
+    typer.Argument(
+        help="name of a dataset or mix, path of your own card (*.md), or a table (CSV, Parquet, Excel, SDF)"
+    ),
 ]
 Column = Annotated[str, typer.Option("--smiles", help="name of the SMILES column of a table")]
 Split = Annotated[

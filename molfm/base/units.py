@@ -6,26 +6,9 @@ MOLAR = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "µM": 1e-6, "μM": 1e-6, "nM": 1e-9,
 _MOLES = {"mol": 1.0, "mmol": 1e-3, "umol": 1e-6, "µmol": 1e-6, "μmol": 1e-6, "nmol": 1e-9, "pmol": 1e-12}
 MOLAR |= {f"{moles}/{litre}": factor for moles, factor in _MOLES.items() for litre in ("L", "l")}
 
-_PREFIXED = ("M", "g", "L", "l", "m", "s", "mol", "eV", "V", "J", "cal", "Pa", "Hz", "W", "Da", "U", "IU")
-_PLAIN = ("h", "hr", "hour", "hours", "min", "d", "day", "days", "sec", "e", "D", "debye", "K", "C", "°C", "degC", "F")
-_PLAIN += (
-    "%",
-    "hartree",
-    "Ha",
-    "bohr",
-    "Å",
-    "A",
-    "angstrom",
-    "bar",
-    "atm",
-    "Torr",
-    "mmHg",
-    "kg",
-    "ppm",
-    "ppb",
-    "cells",
-)
-_SYMBOLS = {*_PLAIN, *_PREFIXED, *(prefix + unit for prefix in "fpnuµμmcdkMG" for unit in _PREFIXED)}
+_PREFIXED = ["M", "g", "L", "l", "m", "s", "mol", "eV", "V", "J", "cal", "Pa", "Hz", "W", "Da", "U", "IU"]
+_PLAIN = "% h hr hour hours min d day days sec e D debye K C °C degC F hartree Ha bohr Å A angstrom bar atm Torr mmHg ppm ppb cells"
+_SYMBOLS = {*_PLAIN.split(), *_PREFIXED, *(prefix + unit for prefix in "fpnuµμmcdkMG" for unit in _PREFIXED)}
 _IN_BRACKETS = re.compile(r"(?P<name>.*?)[\s_,]*[(\[](?P<unit>[^()\[\]]+)[)\]]\s*")
 _AT_THE_END = re.compile(r"(?P<name>.*[^\s_,])(?:[\s_]+|\s*,\s*)(?P<unit>\S+)")
 _LOGARITHM = re.compile(r"(-?log(10)?|ln)[\s_(]*", re.IGNORECASE)

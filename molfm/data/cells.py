@@ -4,7 +4,6 @@ A censored value says on which side of a limit the true value lies. It is read a
 `>` (the true value is higher), -1 for `<` (lower) and 0 for an exact value. `~10` and `=10` are read as 10.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +70,21 @@ def sides_of(relations: pd.Series, where: str, first_row: int) -> np.ndarray:
     return sides.to_numpy(np.int8)
 
 
+def _refuse(wrong: np.ndarray, values: pd.Series, where: str, expected: str, first_row: int, what: str = "row") -> None:
+    """Raise an error that names the first of the cells (n,) that are wrong."""
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise TableError(
+            f"{where}: {what} {first_row + place}, column {values.name!r}: expected {expected}, "
+            f"found {values.astype(object).iloc[place]!r}."
+        )
+
+
+def _too_large(numbers: np.ndarray) -> np.ndarray:
+    """Return where numbers (n,) are infinite, at the latest when stored as float32."""
+    return np.abs(numbers) > np.finfo(np.float32).max
+
+
 def read_labels(values: pd.Series, task: Task, first_row: int, what: str = "row") -> Values:
     """Return the checked labels of a graph task, or the entries of one list.
 
@@ -84,20 +98,14 @@ def read_labels(values: pd.Series, task: Task, first_row: int, what: str = "row"
         TableError: a cell holds something else.
     """
     found, wrong = parse_numbers(values)
-    with np.errstate(invalid="ignore"):
-        wrong |= np.abs(found.value) > np.finfo(np.float32).max  # infinite, at the latest when stored as float32
+    wrong |= _too_large(found.value)
     expected = "a finite number"
     if task.kind != "regression":
         classes = task.classes or 2
         wrong |= found.side != 0
         wrong |= ~np.isnan(found.value) & ~np.isin(found.value, np.arange(classes))
         expected = "0 or 1" if classes == 2 else f"a class from 0 to {classes - 1}"
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise TableError(
-            f"{task.dataset}: {what} {first_row + i}, column {task.name!r}: expected {expected} or nothing, "
-            f"found {values.astype(object).iloc[i]!r}."
-        )
+    _refuse(wrong, values.rename(task.name), task.dataset, f"{expected} or nothing", first_row, what)
     return found
 
 
@@ -136,14 +144,8 @@ def read_features(values: pd.DataFrame, where: str, first_row: int) -> np.ndarra
     columns = [np.zeros((len(values), 0))]
     for name in values:
         found, wrong = parse_numbers(values[name])
-        with np.errstate(invalid="ignore"):
-            wrong |= (found.side != 0) | (np.abs(found.value) > np.finfo(np.float32).max)
-        if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
-            raise TableError(
-                f"{where}: row {first_row + i}, column {name!r}: expected a finite number, "
-                f"found {values[name].astype(object).iloc[i]!r}."
-            )
+        wrong |= (found.side != 0) | _too_large(found.value)
+        _refuse(wrong, values[name], where, "a finite number", first_row)
         columns.append(found.value[:, None])
     return np.concatenate(columns, axis=1)
 
@@ -156,13 +158,8 @@ def read_weights(values: pd.Series, where: str, first_row: int) -> np.ndarray:
     """
     found, wrong = parse_numbers(values)
     weights = np.where(np.isnan(found.value), 1.0, found.value)
-    wrong |= (found.side != 0) | (weights < 0) | (weights > np.finfo(np.float32).max)
-    if wrong.any():
-        i = int(np.flatnonzero(wrong)[0])
-        raise TableError(
-            f"{where}: row {first_row + i}, column {values.name!r}: expected a weight of 0 or more, "
-            f"found {values.astype(object).iloc[i]!r}."
-        )
+    wrong |= (found.side != 0) | (weights < 0) | _too_large(weights)
+    _refuse(wrong, values, where, "a weight of 0 or more", first_row)
     return weights
 
 
@@ -185,8 +182,3 @@ def negative_log(found: Values, unit: str, task: Task, first_row: int) -> Values
                 f"which is -log10 of it, found {found.value[i]:g} {unit}."
             )
     return Values(-np.log10(found.value * MOLAR[unit]), -found.side)
-
-
-def stacked(parts: Sequence[Values]) -> Values:
-    """Return several columns as one, (n, n_columns)."""
-    return Values(*(np.stack(arrays, axis=1) for arrays in zip(*parts, strict=True)))

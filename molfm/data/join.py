@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from molfm.base.arrays import pointer
+from molfm.data.groups import scramble
 from molfm.data.store import Shard
 
 
@@ -73,8 +74,6 @@ def _key(shard: Shard) -> np.ndarray:
     if shard.features is None:
         return key
     bits = (np.asarray(shard.features) + np.float32(0)).view(np.uint32).astype(np.uint64)  # + 0: -0 equals 0
-    with np.errstate(over="ignore"):  # the products wrap around by design
-        for column in bits.T:
-            key = (key ^ (column + np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
-            key ^= key >> np.uint64(31)
+    for place, column in enumerate(bits.T, 1):
+        key = scramble(key ^ scramble(column + np.uint64(place << 32)))  # equal values of two features differ
     return key

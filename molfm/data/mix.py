@@ -251,6 +251,8 @@ def load(
         column = split_column(split)
         cards = [card_from_table(data, smiles, tasks, [column] if column else [], roles)]
         name = cards[0].name
+    elif roles:
+        raise InputError(f"Roles are for your own table; those of {data} stand in its card.")
     else:
         cards, name = datasets_of(data), card(data).name
     shards, dataset, codes = [], [], []
@@ -277,8 +279,6 @@ def load(
             "tasks": tasks or [column for column, use, _ in cards[0].columns if use == "target"],
         }
         origin |= {"roles": dict(roles)} if roles else {}
-    elif roles:
-        raise InputError(f"Roles are for your own table; those of {data} stand in its card.")
     cards = tuple(table.card for table in tables)
     chosen = tuple(task for item in cards for task in item.tasks)
     mix = Mix(name, cards, tuple(shards), join(shards, dataset, codes), chosen, origin=origin)

@@ -131,19 +131,11 @@ def card_from_table(
     content = _contents(path, name, judged) if path else content_of([frame[judged]], judged)
     if not wanted:
         numbers = [column for column in judged if content[column].is_number]
-        same = (
-            _descriptors(path, name, smiles, numbers)
-            if path
-            else descriptors_among(frame.head(SAMPLE), smiles, numbers)
-        )
-        reasons = {
-            column: why_not(column, content[column], same.get(column))
-            if column in content
-            else "several columns have this name"
-            for column in columns
-        }
-        if all(reasons.values()):  # a column that counts the rows is better than none
-            reasons = {column: "" if reason == COUNTS else reason for column, reason in reasons.items()}
+        if path:
+            same = _descriptors(path, name, smiles, numbers)
+        else:
+            same = descriptors_among(frame.head(SAMPLE), smiles, numbers)
+        reasons = _reasons(columns, content, same)
         named |= {column: ("left out", reason) for column, reason in reasons.items() if reason}
         tasks = {column: {} for column in columns if not reasons[column]}
     made, of_source = [], {"columns": {}, "negative_log": {}}
@@ -175,6 +167,19 @@ def card_from_table(
     source = Source(locations=(f"file:{path}",), smiles=smiles, roles=known, **of_source)
     facts = {"name": name, "title": called, "tasks": tuple(made), "sources": (source,), "folder": path.parent}
     return DataCard(**facts, columns=uses)
+
+
+def _reasons(columns: list[str], content: dict[str, Content], same: dict[str, str | None]) -> dict[str, str]:
+    """Return why each column is no target, or an empty string if it is one; see `columns.py`."""
+    reasons = {
+        column: why_not(column, content[column], same.get(column))
+        if column in content
+        else "several columns have this name"
+        for column in columns
+    }
+    if all(reasons.values()):  # a column that counts the rows is better than none
+        reasons = {column: "" if reason == COUNTS else reason for column, reason in reasons.items()}
+    return reasons
 
 
 def _column(task: str, name: str, found: list[str]) -> str:

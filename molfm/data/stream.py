@@ -30,10 +30,10 @@ _WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
 _PATIENCE = 2  # seconds before a progress bar is shown
 
 # position of its first SMILES, SMILES, the other columns of their rows
-Chunk = tuple[int, list[str | None], pd.DataFrame | None]
+_Chunk = tuple[int, list[str | None], pd.DataFrame | None]
 
 
-def _chunks(smiles: str | Iterable[str] | SmilesTable, progress: bool) -> Iterator[Chunk]:
+def _chunks(smiles: str | Iterable[str] | SmilesTable, progress: bool) -> Iterator[_Chunk]:
     """Cut SMILES into chunks."""
     if isinstance(smiles, pd.DataFrame):
         columns = listed(map(str, smiles.columns))

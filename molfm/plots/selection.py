@@ -67,6 +67,20 @@ def _called(of) -> str:
     return f"{of.id}<br>{of.smiles}" if of.id else of.smiles
 
 
+def _add_molecules(figure: go.Figure, x: pd.Series, y: pd.Series, texts: list[str], drawn: list[str]) -> None:
+    """Add one point per molecule, with a text and the number of its drawing."""
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"color": INK, "size": 6, "opacity": 0.5, "symbol": "circle"},
+        text=texts,
+        customdata=drawn,
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
 def agreement(table: pd.DataFrame, unit: str, drawn: list[str]) -> go.Figure:
     """Show predicted against measured values, one point per molecule.
 
@@ -84,16 +98,7 @@ def agreement(table: pd.DataFrame, unit: str, drawn: list[str]) -> go.Figure:
         )
         for of in table.itertuples()
     ]
-    figure.add_scatter(
-        x=table.measured,
-        y=table.preds,
-        mode="markers",
-        marker={"color": INK, "size": 6, "opacity": 0.55, "symbol": "circle"},
-        text=texts,
-        customdata=drawn,
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
+    _add_molecules(figure, table.measured, table.preds, texts, drawn)
     ends = [min(table.measured.min(), table.preds.min()), max(table.measured.max(), table.preds.max())]
     figure.add_scatter(
         x=ends, y=ends, mode="lines", line={"color": QUIET, "width": 1}, showlegend=False, hoverinfo="skip"
@@ -115,16 +120,7 @@ def class_scores(table: pd.DataFrame, names: tuple[str, str], drawn: list[str]) 
         f"{_called(of)}<br>{names[int(of.measured)]}, predicted {of.preds:.2f}<br>similarity to training {of.similarity:.2f}"
         for of in table.itertuples()
     ]
-    figure.add_scatter(
-        x=table.measured + aside,
-        y=table.preds,
-        mode="markers",
-        marker={"color": INK, "size": 6, "opacity": 0.5, "symbol": "circle"},
-        text=texts,
-        customdata=drawn,
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
+    _add_molecules(figure, table.measured + aside, table.preds, texts, drawn)
     figure.update_xaxes(tickvals=[0, 1], ticktext=list(names), range=[-0.6, 1.6])
     return figure.update_yaxes(range=[-0.02, 1.02])
 

@@ -1,8 +1,8 @@
 """Combines candidates, chooses among them, and measures what the choice itself gains by chance.
 
-The ensemble is a weighted mean of candidates (Caruana et al., ICML 2004): starting from the best one, it adds, with
-replacement, the candidate that lowers the squared error (for classes, the cross-entropy) of the mean most. Its weights for a fold come from the other folds, so its score is as
-honest as that of a single candidate.
+The ensemble is a weighted mean of candidates (Caruana et al., ICML 2004). Starting from the best one, it adds, with
+replacement, the candidate that lowers the squared error (for classes, the cross-entropy) of the mean most. Its weights
+for a fold come from the other folds, so its score is as honest as that of a single candidate.
 
 The best of several scores is too good on average. So the choice is repeated: for each fold, candidates and weights are
 chosen on the other folds, and only the chosen predictions of this fold count (the idea of Tsamardinos et al., Machine

@@ -44,16 +44,10 @@ def _descriptors(smiles: Sequence[str]) -> np.ndarray:
     return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def filled(columns: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
-    """Return columns (n, k) with the mean of each known column in place of missing values.
-
-    Args:
-        columns: values, NaN where missing.
-        known: (m, k) the columns that have the means; None for `columns` themselves.
-    """
-    known = columns if known is None else known
-    there = ~np.isnan(known)
-    mean = np.where(there, known, 0).sum(0) / np.maximum(there.sum(0), 1)
+def filled(columns: np.ndarray) -> np.ndarray:
+    """Return columns (n, k) with the mean of each column in place of NaN."""
+    there = ~np.isnan(columns)
+    mean = np.where(there, columns, 0).sum(0) / np.maximum(there.sum(0), 1)
     return np.where(np.isnan(columns), mean, columns).astype(np.float32)
 
 

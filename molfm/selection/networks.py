@@ -46,8 +46,8 @@ class Networks:
         problem: targets and folds.
         x: descriptions of the labelled molecules.
         seed: random seed.
-        foundation: name of the foundation model that is fine-tuned: the small one, because on a CPU the published one
-            takes forty times as long.
+        foundation: name of the foundation model that is fine-tuned: the small one, because the published one
+            is too slow for the minutes of a fit on a CPU.
     """
 
     problem: Problem

@@ -185,9 +185,8 @@ class Work:
 
     def _fit_quick(self, candidate: Candidate, fold: int | str) -> None:
         begin, found = time.monotonic(), {}
-        with threadpool_limits(
-            1, "blas"
-        ):  # its threads would wait for each other while other processes keep cores busy
+        # Threads of BLAS would wait for each other while other processes keep cores busy.
+        with threadpool_limits(1, "blas"):
             for number, target in enumerate(self.problem.targets):
                 seed = self.seed + (self.problem.k if fold == ALL else fold)
                 model = candidate.fit(training_data(target, self.x, None if fold == ALL else fold, seed))
