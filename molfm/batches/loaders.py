@@ -80,7 +80,13 @@ class ResidentDataset(MixDataset):
     """A `MixDataset` that copies its molecules to a device once, and makes the batches there; see `resident.py`."""
 
     def __init__(
-        self, device: torch.device, mix: View, split: str, encodings: Sequence[str], *parts, weights: np.ndarray | None
+        self,
+        device: torch.device,
+        mix: View,
+        split: str,
+        encodings: Sequence[str],
+        *parts,
+        weights: np.ndarray | None = None,
     ):
         super().__init__(mix, split, encodings, *parts)
         self.resident = Resident(mix, split, mix.members(split), encodings, device, weights)

@@ -50,7 +50,9 @@ def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page,
             break
         page.locator(".jp-WindowedPanel-outer").first.evaluate("node => node.scrollBy(0, 600)")
         page.wait_for_timeout(250)
-    assert 0 < figure.evaluate("img => img.naturalWidth") <= figure.evaluate("img => img.parentElement.clientWidth")
+    # JupyterLab adds the picture first and lays the cell out later.
+    fits = "img => 0 < img.naturalWidth && img.naturalWidth <= img.parentElement.clientWidth"
+    page.wait_for_function(fits, arg=figure.element_handle(), timeout=30_000)
     page.get_by_text("Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last
