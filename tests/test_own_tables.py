@@ -333,3 +333,14 @@ def test_a_time_or_a_group_is_the_split_if_no_other_is_named():
     assert molfm.load(frame, tasks=["y"], roles=both, split="group", progress=False).origin["split"] == "group:who"
     with pytest.raises(CardError, match="Say which one splits the table"):
         molfm.load(frame, tasks=["y"], roles=both, progress=False)
+
+
+def test_an_empty_text_cell_is_unmeasured_and_a_bad_cell_is_named_by_its_column():
+    table = pd.DataFrame({"smiles": ["C", "CC", "CCC", "CCCC"], "IC50 (nM)": ["10", "", " ", ">100"]})
+    mix = molfm.load(table, tasks={"IC50 (nM)": {"pic50": True}}, split="random", progress=False)
+    assert mix.labels("pIC50").notna().tolist() == [True, False, False, True]
+    table["IC50 (nM)"] = ["10", "20", "n.d.", "5"]
+    with pytest.raises(
+        TableError, match=r"row 2, column 'IC50 \(nM\)': expected a finite number or nothing, found 'n\.d\.'"
+    ):
+        molfm.load(table, tasks={"IC50 (nM)": {"pic50": True}}, split="random", progress=False)

@@ -46,7 +46,7 @@ def parse_numbers(values: pd.Series) -> tuple[Values, np.ndarray]:
     plain = values.astype(object).where(scalar)
     numbers = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan).copy()
     side = np.zeros(len(numbers), np.int8)
-    said = values.notna().to_numpy() & (values.astype(str).str.strip().str.lower() != "nan").to_numpy()
+    said = values.notna().to_numpy() & ~values.astype(str).str.strip().str.lower().isin(["", "nan"]).to_numpy()
     if len(odd := np.flatnonzero(np.isnan(numbers) & said & scalar)):
         parts = plain.iloc[odd].astype(str).str.extract(_QUALIFIED)
         numbers[odd] = pd.to_numeric(parts[1], errors="coerce").to_numpy(np.float64)
@@ -105,7 +105,14 @@ def read_labels(values: pd.Series, task: Task, first_row: int, what: str = "row"
         wrong |= found.side != 0
         wrong |= ~np.isnan(found.value) & ~np.isin(found.value, np.arange(classes))
         expected = "0 or 1" if classes == 2 else f"a class from 0 to {classes - 1}"
-    _refuse(wrong, values.rename(task.name), task.dataset, f"{expected} or nothing", first_row, what)
+    _refuse(
+        wrong,
+        values.rename(task.name) if values.name is None else values,
+        task.dataset,
+        f"{expected} or nothing",
+        first_row,
+        what,
+    )
     return found
 
 
