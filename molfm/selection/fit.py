@@ -175,7 +175,7 @@ def _fit(
             f"There is a fit named {folder.name} already, and {listed(changed)} changed since. Choose another name, or delete "
             f"{folder}."
         )
-    asked["foundation"] = known["foundation"] if known else _foundation()
+    asked["foundation"] = known["foundation"] if known else _foundation(progress)
     asked["audit"], asked["columns"] = _audit(mix), _columns(mix, problem, asked)
     columns = filled(mix.features(problem.molecule)) if asked["features"] else None
     if not known:
@@ -194,13 +194,13 @@ def _fit(
     return result
 
 
-def _foundation() -> str:
+def _foundation(progress: bool) -> str:
     """Return the name of the first foundation model that is at hand."""
     from molfm.nn.checkpoints import pretrained  # imports torch
 
     for name in FOUNDATIONS[:-1]:
         try:
-            pretrained(name, progress=False)
+            pretrained(name, progress=progress)
         except DownloadError:
             continue
         return name

@@ -12,6 +12,7 @@ from molfm.selection.judge import NESTED, Judged
 from molfm.selection.scoring import counted, interval
 
 _NAME = {"rmse": "RMSE", "auroc": "AUROC"}
+_VISIBLE = 0.0005  # a gain below it is 0.000
 FEW = 50  # labels below which every sentence warns
 
 
@@ -36,7 +37,8 @@ def named(candidate: str, members: dict[str, float]) -> str:
     if candidate != ENSEMBLE:
         return CANDIDATES[candidate].title
     parts = sorted(members, key=members.get, reverse=True)
-    return f"an ensemble of {' and '.join(f'{CANDIDATES[name].title} ({members[name]:.0%})' for name in parts)}"
+    titles = [f"{CANDIDATES[name].title} ({members[name]:.0%})" for name in parts]
+    return f"an ensemble of {', '.join(titles[:-1])} and {titles[-1]}" if len(titles) > 1 else titles[0]
 
 
 def answer(judged: Judged, how: str) -> str:
@@ -53,15 +55,15 @@ def answer(judged: Judged, how: str) -> str:
     first += f", by {named(judged.winner, judged.choice.weights)}."
     constant = f"Always predicting the mean gives {number(mean.value)}" if row.metric == "rmse" else "Chance gives 0.5"
     second = f" {constant}, a random forest {number(base.value, base.metric)}; "
-    difference = -row.difference if row.metric == "rmse" else row.difference
-    ends = sorted((row.difference_low, row.difference_high))
-    found = f"{number(abs(row.difference), row.metric)} (95% interval of the difference {minus(f'{ends[0]:+.3f}')} to {minus(f'{ends[1]:+.3f}')})"
+    improves = (row.difference < 0) == (row.metric == "rmse")
+    ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
+    found = minus(f"difference {row.difference:+.3f}, 95% interval {ends}")
     if row.difference == 0:
         second += "the forest is the choice."
     elif (row.difference_low > 0) == (row.difference_high > 0):
-        second += f"the choice is {'better' if difference > 0 else 'worse'} than the forest by {found}."
+        second += f"the choice is {'better' if improves else 'worse'} than the forest ({found})."
     else:
-        second += f"the choice cannot be told from the forest (difference {found})."
+        second += f"the choice cannot be told from the forest ({found})."
     return first + second + _doubt(judged)
 
 
@@ -89,12 +91,17 @@ def optimism(judged: Judged) -> str:
     best, nested = table.value[judged.winner], table.value[NESTED]
     gain = (nested - best) if judged.target.metric == "rmse" else (best - nested)
     chosen = pd.Series(judged.choice.chosen).value_counts()
-    picks = ", ".join(f"{_short(name)} {count} times" for name, count in chosen.items())
+    picks = ", ".join(f"{_short(name)} {_times(count)}" for name, count in chosen.items())
     return minus(
         f"The chosen candidate scores {number(best, judged.target.metric)} on the folds that chose it. When each fold is "
-        f"scored by what the other folds chose ({picks}), the score is {number(nested, judged.target.metric)}: the choice "
-        f"flatters itself by {gain:.3f}, and the answer above quotes the second number."
+        f"scored by what the other folds chose ({picks}), the score is {number(nested, judged.target.metric)}"
+        + (f": the choice flatters itself by {gain:.3f}" if gain >= _VISIBLE else ", which is no worse")
+        + ". The answer above quotes the second number."
     )
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _short(name: str) -> str:
