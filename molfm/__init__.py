@@ -16,6 +16,7 @@ _HOME = {  # public name -> the module it lives in
     "Run": "training.run",
     "TrainConfig": "training.config",
     "TransferResult": "study.transfer",
+    "TuningResult": "tuning.result",
     "card": "catalog.shipped",
     "cards": "catalog.shipped",
     "finetune": "training.fit",
@@ -26,6 +27,7 @@ _HOME = {  # public name -> the module it lives in
     "start": "training.fit",
     "train": "training.fit",
     "transfer": "study.transfer",
+    "tune": "tuning.tune",
 }
 __all__ = sorted(_HOME)
 __version__ = version("molfm")

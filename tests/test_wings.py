@@ -9,7 +9,7 @@ import molfm
 # From the ground up. A wing may import from the wings before it; what stands on one line may not import from each other.
 WINGS = (
     *("base", "plots", "chem", "catalog", "data", "minimix", "explore", "batches"),
-    *("nn", "training", "study", "selection", "lessons", "app"),
+    *("nn", "training", "study", "tuning", "selection", "lessons", "app"),
 )
 ROOT = Path(molfm.__file__).parent
 

@@ -31,6 +31,11 @@ PAGES = {
         "Trained models: predict, embed, and use the embeddings in scikit-learn.",
         ["pretrained", "nn.predictor.Predictor", "MoleculeEmbedder"],
     ),
+    "tuning": (
+        "Search for settings",
+        "Try many settings of a network, and compare them by their validation labels.",
+        ["tune", "TuningResult", "tuning.open_tuning"],
+    ),
     "studies": (
         "Studies",
         "Does one task help another, and how many labels do you need?",
@@ -42,7 +47,7 @@ PAGES = {
         ],
     ),
 }
-FIGURES = ("data", "runs", "predictions", "transfer", "label_efficiency", "selection", "page")
+FIGURES = ("data", "runs", "predictions", "transfer", "label_efficiency", "selection", "tuning", "page")
 INHERITED = {"FitResult", "TransferResult"}  # their tables are made by the classes that they extend
 
 

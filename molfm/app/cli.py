@@ -18,12 +18,14 @@ from molfm.app.options import (
     Data,
     Pic50,
     Roles,
+    Set,
     Split,
     count_or_counts,
     counts,
     named,
     number_of_labels,
     roles,
+    value,
 )
 from molfm.app.terminal import (
     print_markdown,
@@ -34,6 +36,7 @@ from molfm.app.terminal import (
     show_run,
     show_transfer,
 )
+from molfm.app.tune_command import tune
 from molfm.base.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -194,6 +197,7 @@ def train(
     logger: Annotated[
         str | None, typer.Option(help="also log learning curves for tensorboard or wandb (offline) in the run folder")
     ] = None,
+    others: Set = None,
     smiles: Column = "smiles",
     split: Split = None,
     role: Roles = None,
@@ -206,9 +210,8 @@ def train(
     this command, once per device.
     """
     given = locals().items()
-    settings = {
-        name: value for name, value in given if name not in ("data", "resume", "role", "pic50") and value is not None
-    }
+    apart = ("data", "resume", "role", "pic50", "others")
+    settings = {name: value for name, value in given if name not in apart and value is not None}
     with clear_errors():
         if (data is None) == (resume is None):
             raise InputError("Expected either data to train on, or --resume with a run, but not both.")
@@ -226,6 +229,7 @@ def train(
             settings["tasks"] = {task: {} for task in tasks or ()} | {column: {"pic50": True} for column in pic50}
         if task_weights:
             settings["task_weights"] = named("task-weight", task_weights, "NUMBER", float)
+        settings |= named("set", others or [], "VALUE", value)
         if losses:
             settings["losses"] = named("loss", losses, "LOSS", str)
         run = training.resume(resume) if resume is not None else training.train(data, **settings)
@@ -314,7 +318,7 @@ def transfer(
         show_page(result.to_html(out))
 
 
-for command in (fit, predict, embed):
+for command in (tune, fit, predict, embed):
     app.command()(command)
 
 

@@ -39,6 +39,14 @@ Pic50 = Annotated[
     typer.Option(help="column of concentrations to learn as -log10 of it in mol/L: IC50 (nM) as pIC50; repeatable"),
 ]
 
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="NAME=VALUE: any other setting of molfm.TrainConfig or of the network, such as dropout=0.2; repeatable",
+    ),
+]
+
 
 def roles(texts: list[str] | None) -> dict | None:
     """Read ROLE=COLUMN, for `molfm.load`; None if there are none. A role that is given twice has several columns."""
@@ -95,3 +103,24 @@ def number_of_labels(text: str) -> int | None:
     if text != "all" and not text.isdigit():
         raise InputError(f"Expected --n-labels as a number or all, found {text!r}.")
     return None if text == "all" else int(text)
+
+
+def value(text: str) -> bool | int | float | str | None:
+    """Read a number, true, false, none, or a word."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def choices(text: str) -> list | tuple:
+    """Read a range, `1e-4..1e-2`, or values separated by commas, `gin,gine`."""
+    low, dots, high = text.partition("..")
+    if dots:
+        return value(low), value(high)
+    return [value(one) for one in text.split(",")]

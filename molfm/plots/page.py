@@ -29,7 +29,8 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; } h2 { font-siz
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
-code { background: var(--ground); padding: .1rem .3rem; } footer { margin-top: 3rem; font-size: .87rem; }
+code { background: var(--ground); padding: .1rem .3rem; }
+pre { background: var(--ground); padding: .6rem .8rem; overflow-x: auto; } footer { margin-top: 3rem; font-size: .87rem; }
 summary { cursor: pointer; color: var(--focus); } a { color: var(--focus); }
 """
 )

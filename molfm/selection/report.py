@@ -47,7 +47,6 @@ _STYLE = """
 .shown svg { width: 100%; height: auto; }
 @media (max-width: 700px) { .hover { grid-template-columns: 1fr; } body { padding: 1rem .7rem; } h1 { font-size: 1.4rem; } }
 .words td, .words th { text-align: left !important; }
-pre { background: var(--ground); padding: .6rem .8rem; overflow-x: auto; }
 </style>
 """
 

@@ -132,16 +132,20 @@ class TrainConfig:
         check_batches(self.batch_size, self.steps, self.fractions, self.temperature)
 
 
+class UnknownSetting(InputError, TypeError):
+    """A keyword that is no setting, as Python's own error for an unknown keyword."""
+
+
 def sort_settings(settings: dict, *kinds: type) -> list[dict]:
     """Split settings among dataclasses: one dict for each, with the settings that are its fields.
 
     Raises:
-        TypeError: a setting belongs to none of them; the message suggests the most similar one.
+        UnknownSetting: a setting belongs to none of them; the message suggests the most similar one.
     """
     known = [{item.name for item in fields(kind)} for kind in kinds]
     everything = sorted(set().union(*known))
     for name in settings:
         if name not in everything:
             hint = did_you_mean(name, everything) or f" The settings are {', '.join(everything)}."
-            raise TypeError(f"Unknown setting {name!r}.{hint}")
+            raise UnknownSetting(f"Unknown setting {name!r}.{hint}")
     return [{name: value for name, value in settings.items() if name in names} for names in known]

@@ -29,7 +29,7 @@ from molfm.training.weights import label_weights
 
 _VALIDATIONS = 20  # in a run with a given number of steps
 _OTHER_SPLIT = 'Use another split, such as "random", or a column that says train, val or test; see molfm.load.'
-_FREE = ("dropout", "head_channels", "three_classes")  # settings of a network that fine-tuning may change
+FREE = ("dropout", "head_channels", "three_classes")  # settings of a network that fine-tuning may change
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ def _like_checkpoint(of_model: dict, config: TrainConfig) -> tuple[ModelConfig, 
     found = open_checkpoint(config.start_from)
     shape = asdict(found.config)
     for name, value in of_model.items():
-        if name not in _FREE and value != shape[name]:
+        if name not in FREE and value != shape[name]:
             raise InputError(
                 f"{name} is {shape[name]!r} in {found.origin} and cannot become {value!r}: fine-tuning may only change "
-                f"{', '.join(_FREE)}."
+                f"{', '.join(FREE)}."
             )
     if config.freeze != "all" and config.freeze > found.config.num_layers:
         raise InputError(f"freeze={config.freeze}: {found.origin} has {found.config.num_layers} layers.")

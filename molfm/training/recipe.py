@@ -6,13 +6,36 @@ from textwrap import fill
 
 from molfm.data.mix import Mix
 
-_OPTIONS = {
-    "tasks": "task",
-    "start_from": "from",
-    "losses": "loss",
-    "task_weights": "task-weight",
-}  # settings whose option has another name
-_ONLY_PYTHON = ("pinned",)  # settings that the command line does not have
+OPTIONS = {  # settings that have an option of their own -> its name; others are given as --set NAME=VALUE
+    **{"tasks": "task", "start_from": "from", "losses": "loss", "task_weights": "task-weight"},
+    **{
+        name: name.replace("_", "-")
+        for name in (
+            *(
+                "model",
+                "freeze",
+                "layer_decay",
+                "epochs",
+                "steps",
+                "batch_size",
+                "n_labels",
+                "watch",
+                "hidden_channels",
+            ),
+            *(
+                "num_layers",
+                "accumulate",
+                "balance_classes",
+                "learning_rate",
+                "schedule",
+                "warmup",
+                "patience",
+                "adaptive",
+            ),
+            *("precision", "accelerator", "devices", "num_nodes", "num_workers", "seed", "logger", "name"),
+        )
+    },
+}
 
 
 def short_names(mix: Mix, tasks: Sequence[str]) -> list[str]:
@@ -43,28 +66,28 @@ def python_call(data: dict, settings: dict) -> str:
 
 
 def command(data: dict, settings: dict) -> str:
-    """Return the command `molfm train` with the same settings, except those that only Python has."""
+    """Return the command `molfm train` with the same settings, except lists and tables that only Python takes."""
     words = ["molfm", "train", str(data["data"])]
     if data.get("smiles", "smiles") != "smiles":
         words += ["--smiles", data["smiles"]]
     if data.get("split"):
         words += ["--split", data["split"]]
     words += role_words(data.get("roles") or {})
+    if not settings.get("tasks"):
+        of_table = data.get("tasks") or ()  # a table's columns, perhaps with facts about each
+        facts = of_table if isinstance(of_table, Mapping) else {name: {} for name in of_table}
+        words += [word for name, of in facts.items() for word in ("--pic50" if of.get("pic50") else "--task", name)]
     for name, value in settings.items():
-        if name in _ONLY_PYTHON:
-            continue
-        option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [option] * value
-            continue
-        values = (
-            value
-            if isinstance(value, list)
-            else [f"{k}={v}" for k, v in value.items()]
-            if isinstance(value, dict)
-            else [value]
-        )
-        words += [word for one in values for word in (option, str(one))]
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            values = [f"{key}={item}" for key, item in value.items()]
+        if name not in OPTIONS:
+            if not isinstance(value, list | dict):
+                words += ["--set", f"{name}={value}"]
+        elif isinstance(value, bool):
+            words += [f"--{OPTIONS[name]}"] * value
+        else:
+            words += [word for one in values for word in (f"--{OPTIONS[name]}", str(one))]
     return shlex.join(words)
 
 
