@@ -19,6 +19,8 @@ from molfm.selection.choice import ENSEMBLE, choose, greedy_weights
 from molfm.selection.folds import deal
 from molfm.selection.forests import flattened, follow
 from molfm.selection.kernels import minmax
+from molfm.selection.networks import Networks
+from molfm.selection.networks import predict as predict_with_network
 from molfm.selection.problem import Target
 from molfm.selection.scoring import auroc_within, interval
 from molfm.training.metrics import auroc
@@ -257,12 +259,27 @@ def test_roles_limits_weights_and_further_columns_are_used_as_told():
     [target] = found.problem.targets
     assert (target.side != 0).sum() == 6 and sorted(np.unique(target.weight)) == [0.5, 1.0]
     assert (found.table.n == 54).all() and "6 labels are limits" in found.problem.notes[0]
-    assert "further columns" in found.left_out["finetuned"]
     made = open_fit("roles").predict(pd.DataFrame({"smiles": ["CCO", "CCO"], "pH": [0.0, np.nan]}))
     assert np.isfinite(made["size"][0]) and np.isnan(made["size"][1])
     assert made.problem[1] == "no value in column 'pH'"
     with pytest.raises(InputError, match="pH are not in the table"):
         found.predict(["CCO"])
+
+
+def test_machines_and_networks_read_the_tables_own_columns(tmp_path):
+    table = toy(90)
+    table["pH"] = np.random.default_rng(3).uniform(2, 12, 90)
+    table["size"] = 3 * table.pH + 0.2 * table["size"]
+    found = molfm.fit(table, "size", roles={"features": ["pH"]}, minutes=0.1, name="columns", progress=False)
+    value = found.table.set_index("candidate").value
+    assert value.svm < 0.3 * value["mean"] and value.kernels < 0.3 * value["mean"]
+    problem, x = found.problem, found.work.x
+    [target] = problem.targets
+    out = target.fold == 0
+    for name in ("finetuned", "scratch"):
+        Networks(problem, x, 0).fit(name, 0, 60, tmp_path / name)
+        preds = predict_with_network(tmp_path / name, x, [target.task.id])[target.row[out], 0]
+        assert np.corrcoef(preds, target.y[out])[0, 1] > 0.8, name
 
 
 # --------------------------------------------------------------------------------------------------- tables with traps

@@ -124,7 +124,9 @@ def _machine(parts: dict[str, float], strength: float, margin: float = 0.02) -> 
         from sklearn.svm import SVC, SVR
 
         names, gamma = np.array(list(parts)), np.array(list(parts.values()))
-        scales = [scale_of(data.x.get(name)[data.rows]) for name, width in parts.items() if width]
+        standard = [data.x.get(name) for name, width in parts.items() if width]
+        standard += [] if data.x.columns is None else [data.x.columns]
+        scales = [scale_of(of[data.rows]) for of in standard]
         scale = tuple(np.concatenate([of[i] for of in scales]) if scales else np.zeros(0) for i in (0, 1))
         inside = similarity(data.x, data.rows, data.x, data.rows, names, gamma, scale)
         if data.binary:

@@ -121,11 +121,8 @@ class _Part(Described):
 
 
 def replace_foundation(x: Described, foundation: str) -> Described:
-    """Return descriptions of the same molecules by another foundation model, without the user's own columns."""
-    if x.foundation == foundation and x.columns is None:
-        return x
-    other = Described(x.smiles, foundation, None, x.folder and x.folder / foundation)
+    """Return the same molecules, described by another foundation model."""
     if x.foundation == foundation:
-        other._known["foundation"] = x.get("foundation")
-    x.others[foundation] = x.others.get(foundation, other)
-    return x.others[foundation]
+        return x
+    other = Described(x.smiles, foundation, x.columns, x.folder and x.folder / foundation)
+    return x.others.setdefault(foundation, other)

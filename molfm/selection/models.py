@@ -73,12 +73,14 @@ class Linear:
 class Kernel:
     """A weighted sum of similarities to training molecules: a support vector machine, or a kernel ridge.
 
-    The similarity is the mean over its parts: counts are compared by `minmax`, other descriptions by `gaussian`.
+    The similarity of molecules, K, is the mean over parts: counts are compared by `minmax`, other descriptions by `gaussian`.
+    With the user's own columns, whose similarity is G, it is (K + G + KG) / 3: G alone lets a column act on all molecules, KG
+    lets it act on some (`benchmarks/columns.py`).
     """
 
     parts: np.ndarray  # (p,) names of descriptions
     gamma: np.ndarray  # (p,) of `gaussian`; 0 for counts
-    mean: np.ndarray  # (columns of all parts that are standardized,)
+    mean: np.ndarray  # (columns of all parts that are standardized, then the user's own,)
     deviation: np.ndarray
     support: np.ndarray  # (s,) numbers of molecules of the fit
     weight: np.ndarray  # (s,)
@@ -91,6 +93,9 @@ class Kernel:
         return found @ self.weight + float(self.intercept)
 
 
+OWN_GAMMA = 0.25  # of the Gaussian of the user's own columns
+
+
 def similarity(
     x: Described,
     rows: np.ndarray,
@@ -100,7 +105,7 @@ def similarity(
     gamma: np.ndarray,
     scale: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Return the mean similarity of molecules of x to molecules of `known`, (n_rows, n_columns)."""
+    """Return the similarity of molecules of x to molecules of `known`, (n_rows, n_columns); see `Kernel`."""
     total, start = np.zeros((len(rows), len(columns)), np.float32), 0
     for name, width in zip(parts, gamma, strict=True):
         if width == 0:
@@ -110,7 +115,12 @@ def similarity(
         mine = tuple(of[start : start + a.shape[1]] for of in scale)
         start += a.shape[1]
         total += gaussian(standardized(a, mine), standardized(b, mine), float(width))
-    return total / len(parts)
+    total /= len(parts)
+    if x.columns is None:
+        return total
+    mine = tuple(of[start:] for of in scale)
+    own = gaussian(standardized(x.columns[rows], mine), standardized(known.columns[columns], mine), OWN_GAMMA)
+    return (total + own + total * own) / 3
 
 
 _KINDS = {kind.__name__: kind for kind in (Constant, Forest, Linear, Kernel)}

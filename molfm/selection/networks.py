@@ -138,7 +138,9 @@ def _write_probe(mix: Mix, linears: Sequence[Linear], foundation: str, folder: P
     from molfm.nn.checkpoints import new_model, pretrained
 
     model = pretrained(foundation, progress=False)
-    network = new_model(replace(model.config, head_channels=0), mix.tasks, 0)
+    network = new_model(replace(model.config, head_channels=0, features=mix.feature_names), mix.tasks, 0)
+    if mix.feature_names:
+        network.scale_features(mix.features(mix.members("train")))
     there = network.state_dict().keys()
     network.load_state_dict({name: of for name, of in model.body().items() if name in there}, strict=False)
     heads = list(network.heads.values())
@@ -146,6 +148,10 @@ def _write_probe(mix: Mix, linears: Sequence[Linear], foundation: str, folder: P
     for number, linear in enumerate(linears):
         weight = linear.weight / linear.deviation
         intercept = float(linear.intercept) - weight @ linear.mean
+        if mix.feature_names:  # the network standardizes them by itself
+            of_features = weight[-len(mix.feature_names) :].copy()
+            intercept += of_features @ network.feature_mean.numpy()
+            weight[-len(mix.feature_names) :] = of_features * network.feature_std.numpy()
         mean, std = float(network.mean[number]), float(network.std[number])
         owner = int(network.head[number])
         column = int(network.columns[number, 0] - before[owner])
@@ -165,9 +171,11 @@ def _without(problem: Problem, fold: int) -> Mix:
     return replace(mix, rows=replace(mix.rows, split=code[mix.rows.molecule]), origin={})
 
 
-def predict(folder: Path, smiles: Sequence[str], tasks: Sequence[str]) -> np.ndarray:
-    """Return a kept network's predictions, (n, n_tasks)."""
+def predict(folder: Path, x: Described, tasks: Sequence[str]) -> np.ndarray:
+    """Return a kept network's predictions of the molecules of x, (n, n_tasks)."""
     from molfm.nn.checkpoints import open_model
 
-    table: pd.DataFrame = open_model(folder).predict(list(smiles), "graph", list(tasks), progress=False)
+    model = open_model(folder)
+    features = None if x.columns is None else pd.DataFrame(x.columns, columns=list(model.config.features))
+    table = model.predict(list(x.smiles), "graph", list(tasks), progress=False, features=features)
     return table[list(tasks)].to_numpy(float)

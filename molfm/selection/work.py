@@ -144,9 +144,7 @@ class Work:
             for name in names:
                 candidate = CANDIDATES[name]
                 bar.set_description(candidate.title)
-                if candidate.fit is None and self.x.columns is not None:
-                    self.left_out[name] = "the networks of a fit do not read further columns"
-                elif not self.is_done(name):
+                if not self.is_done(name):
                     (self._quick if candidate.fit else self._network)(candidate, bar.update)
                 bar.n = (names.index(name) + 1) * k
                 bar.refresh()
@@ -231,7 +229,7 @@ class Work:
                 begin, folder = time.monotonic(), self.model_path(name, fold)
                 networks.fit(name, fold, epochs, folder)
                 tasks = [target.task.id for target in self.problem.targets]
-                found = predict(folder, self.problem.smiles, tasks)
+                found = predict(folder, self.x, tasks)
                 preds = {
                     f"target_{i}": found[of.row[self._asked(name, of, fold)], i]
                     for i, of in enumerate(self.problem.targets)
@@ -249,7 +247,7 @@ class Work:
 
         task = [self.problem.targets[number].task.id]
         models = [self.model_path(name, fold) for fold in range(self.problem.k)]
-        return np.mean([predict(folder, x.smiles, task)[:, 0] for folder in models], axis=0)
+        return np.mean([predict(folder, x, task)[:, 0] for folder in models], axis=0)
 
 
 def _would_need(seconds: float) -> str:
