@@ -9,6 +9,9 @@ toxcast-512, toxcast-128, toxcast-32
               the same with so many labels of each assay; for 128 also by level of xTB
 families      assays of one family learn from those of others, with 128 labels each (`--targets` and `--sources`)
 noise         the control: all assays of ToxCast with 128 labels learn from drawn numbers for the same molecules
+toxcast-checkpoint
+              the same from the published model of LargeMix instead of data. Its 1,328 assays of PubChem include some of
+              Tox21 (lesson 8 finds one), so it has probably seen test labels of the family TOX21
 qm9           the same from the full QM9 (DFT, 131,000 molecules), which has to be at hand or is downloaded
 minimix       logBB and BBB with all their labels. Sources: xTB, DFT, ToxCast, and all three
 minimix-few   the same with 128 labels
@@ -71,6 +74,12 @@ STUDIES = {
     "families": FEW | {"targets": ["toxcast/BSK"], "sources": ["toxcast/ATG", "toxcast/TOX21"]},
     "noise": FEW | {"sources": ["noise"]},
     "qm9": FEW | {"sources": ["qm9"]},
+    "toxcast-checkpoint": FEW
+    | {
+        "sources": ["minimol"],
+        "regimes": ["finetune", "probe"],
+        "finetune": {"learning_rate": 3e-4, "layer_decay": 0.8},
+    },
     "minimix": MINIMIX | {"steps": 1000},
     "minimix-few": MINIMIX | {"steps": 250, "pretrain_steps": 1000, "n_labels": 128},
     "checkpoints": {
