@@ -36,13 +36,17 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 import molfm
 from molfm.base.files import home
 from molfm.minimix.toxcast import unflagged
+from molfm.selection.describe import counts
+from molfm.selection.judge import nearest
 from molfm.study.simple_models import reference_values
 from molfm.study.wording import compact, findings
 from molfm.training.curves import mean_cosines
+from molfm.training.metrics import auroc
 
 HERE = Path(__file__).parent / "transfer"
 QUANTUM = ["xtb", "qm9_mini"]
@@ -146,6 +150,42 @@ def forests(result: molfm.TransferResult) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "n_labels", "seed", "value"])
 
 
+def by_similarity(result: molfm.TransferResult) -> pd.DataFrame:
+    """Return what a source changes for test molecules that are far from, and near to, the training molecules.
+
+    Test molecules are divided into thirds by Tanimoto's similarity to the nearest training molecule of the same seed. One row
+    per third (0: the farthest), source and regime: mean AUROC over assays alone, difference, and its 95% interval over
+    seeds. Assays count that have five labels of both classes in every third.
+    """
+    runs, rows = result.runs.drop_duplicates("folder"), []
+    for _, of_seed in runs.groupby("seed"):
+        alone = molfm.Run(of_seed.folder[of_seed.regime == "alone"].iloc[0])
+        train, test = alone.mix.members("train"), alone.predictions().query("split == 'test'").mol_id.unique()
+        smiles = alone.mix.molecules.smiles.to_numpy()
+        _, similarity = nearest(counts(smiles[train], "ecfp"), counts(smiles[test], "ecfp"))
+        third = pd.Series(np.digitize(similarity, np.quantile(similarity, [1 / 3, 2 / 3])), smiles[test])
+        found = {}
+        for row in of_seed.itertuples():
+            run = molfm.Run(row.folder)
+            preds = run.predictions().query("split == 'test'")
+            preds["third"] = third.reindex(run.mix.molecules.smiles.to_numpy()[preds.mol_id]).to_numpy()
+            for (task, part), table in preds.groupby(["task", "third"]):
+                measured = table.measured.to_numpy()
+                if min((measured == 1).sum(), (measured == 0).sum()) >= 5:
+                    found[row.source, row.regime, task, part], _ = auroc(table.preds.to_numpy(), measured)
+        wide = pd.Series(found).unstack([0, 1]).dropna()
+        parts = wide.groupby(level=0).size()
+        wide = wide.loc[parts.index[parts == 3]]
+        rows.append(wide.groupby(level=1).mean())
+    out = []
+    for part, source, regime in ((p, *arm) for p in range(3) for arm in rows[0].columns if arm[1] != "alone"):
+        base = np.array([of.loc[part, ("", "alone")] for of in rows])
+        change = np.array([of.loc[part, (source, regime)] for of in rows]) - base
+        half = t.isf(0.025, len(rows) - 1) * change.std(ddof=1) / np.sqrt(len(rows))
+        out.append((part, source, regime, base.mean(), change.mean(), change.mean() - half, change.mean() + half))
+    return pd.DataFrame(out, columns=["third", "source", "regime", "alone", "difference", "low", "high"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=list(STUDIES))
@@ -158,6 +198,9 @@ def main() -> None:
     parser.add_argument("--max-seeds", type=int, default=30)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--forests", action="store_true", help="also score a random forest per target; takes minutes")
+    parser.add_argument(
+        "--similarity", action="store_true", help="also compare test molecules near to and far from training"
+    )
     parser.add_argument("--conflicts", action="store_true", help="also record the cosines of gradients")
     parser.add_argument("--table", help="name of the table to write; default: name of the study")
     parser.add_argument("--fast", action="store_true", help="5 steps, 2 seeds, 64 labels: only to check that it runs")
@@ -191,6 +234,8 @@ def main() -> None:
                 shown = table.drop(columns=["members", "spread"], errors="ignore")
                 shown.to_csv(HERE / f"{name}{suffix}.csv", index=False, float_format="%.5g")
         result.to_html(HERE / f"{name}.html")
+    if given.similarity:
+        print(f"By similarity to the training molecules:\n{by_similarity(result).round(3).to_string(index=False)}")
     if given.conflicts:
         for source, of in result.runs[result.runs.regime == "cotrain"].groupby("source"):
             pairs = mean_cosines(of.folder.unique()).groupby(["one", "other"]).cosine.agg(["mean", "std"])
