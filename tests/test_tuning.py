@@ -207,13 +207,20 @@ def test_an_interrupted_trial_resumes(toy, own_home, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(work.time, "sleep", interrupt)  # as Ctrl-C while it waits
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as kept:  # with its traceback, as a notebook does
             molfm.tune(toy, space, 1, **rest, **SMALL | {"steps": 400})
-    run = Run("tuning/cut/0000")
-    run.wait(120)
-    assert run.status["state"] == "stopped" and run.status["step"] < 400
+    assert (Run("tuning/cut/0000").folder / "stop").exists() and kept
     found = molfm.tune(toy, space, 1, **rest, **SMALL | {"steps": 400})
     assert list(found.table.state) == ["finished"] and list(found.table.run) == ["tuning/cut/0000"]
+    assert Run("tuning/cut/0000").status["step"] == 400
+
+
+def test_a_trial_that_is_stopped_by_hand_counts_as_ended_early(tmp_path):
+    trials, space = Trials(tmp_path), distributions({"num_layers": (1, 4)})
+    trial = trials.ask(10, space, None, 0)
+    trial.run = _FakeRun([1.0])
+    trial.run.status["state"] = "stopped"
+    assert trials.update(trial) and [of.state.name for of in trials] == ["PRUNED"]
 
 
 def test_processes_that_share_a_search_get_different_trials_and_no_more_than_asked(tmp_path):

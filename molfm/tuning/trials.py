@@ -38,6 +38,7 @@ class Watched:
         run: its run; None until it has one.
         percent: part of the run, in percent, up to which Optuna knows its validations.
         pruned: whether its run was asked to end early.
+        taken_over: whether another process began it, whose interruption may still be stopping the run.
     """
 
     trial: Trial
@@ -45,6 +46,7 @@ class Watched:
     run: Run | None = None
     percent: int = -1
     pruned: bool = False
+    taken_over: bool = False
 
 
 class Trials:
@@ -83,7 +85,8 @@ class Trials:
             for trial in trials:
                 if trial.state == TrialState.RUNNING and (lock := self._lock(trial.number)):
                     known = max(trial.intermediate_values, default=-1)
-                    return Watched(Trial(self._study, trial._trial_id), lock, self.run(trial.number), known)
+                    begun = Trial(self._study, trial._trial_id)
+                    return Watched(begun, lock, self.run(trial.number), known, taken_over=True)
             if len(trials) >= most:
                 return None
             if not trials and first is not None:
@@ -129,6 +132,10 @@ class Trials:
             if not watched.pruned and watched.trial.should_prune():
                 watched.run.stop(wait=False)
                 watched.pruned = True
+            return False
+        if status["state"] == "stopped" and watched.taken_over and not watched.pruned:
+            watched.taken_over = False
+            watched.run.launch()
             return False
         if status["state"] == "finished":
             self._tell(watched, TrialState.COMPLETE, float(np.nanmin(losses.val_loss)))

@@ -60,7 +60,7 @@ def tune(
         tasks: task ids, datasets, or levels of datasets; None for all tasks.
         minutes: time after which no more trials start; None for no limit. Those that are running are finished.
         workers: trials that run at the same time; None for one per core, or one if there is a GPU. On a CPU, each takes
-            about 1 GB of memory.
+            about 0.7 GB of memory.
         prune: end a trial early if its validation loss is worse than the median of others at the same point.
         seed: random seed of the search and of every run.
         smiles, split, roles: see `molfm.load`; for data that is not a `Mix`.

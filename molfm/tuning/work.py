@@ -51,7 +51,7 @@ class Runs:
                     watched.run = Run(make_folder(self.plan(watched.trial.params), name))
             finally:
                 torch.set_num_threads(before)
-        if not (watched.run.folder / "status.json").exists() or watched.run.status["state"] in ("stopped", "died"):
+        if not (watched.run.folder / "status.json").exists() or watched.run.status["state"] == "died":
             watched.run.launch()
 
 
@@ -99,3 +99,4 @@ def train_trials(
         bar.close()
         for trial in watched:  # after an interruption or an error: nothing may train on unnoticed
             trial.run.stop(wait=False)
+            trial.lock.release()  # a notebook keeps the traceback of an interruption, and with it these objects
