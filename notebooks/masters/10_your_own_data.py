@@ -26,7 +26,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from rdkit import Chem
 from rdkit.Chem.Descriptors import MolWt
 from rdkit.rdBase import BlockLogs
@@ -51,7 +51,7 @@ print("Looking for a foundation model …")
 quick_table = pd.read_csv("brain.csv")
 quick_table[COLUMN] = pd.to_numeric(quick_table[COLUMN], errors="coerce")  # no number: an empty cell
 quick = molfm.fit(quick_table, COLUMN, pic50=True, split="random", minutes=0.5, name="lesson10-quick")
-print(quick.answer)
+Markdown(quick.answer)
 
 # %%
 new = {
@@ -293,11 +293,11 @@ print(
 at_random = molfm.fit(
     "brain_clean.csv", COLUMN, pic50=True, roles=roles, split="random", minutes=0.5, name="lesson10-random"
 )
-print(at_random.answer)
+Markdown(at_random.answer)
 
 # %%
 result = molfm.fit("brain_clean.csv", COLUMN, pic50=True, roles=roles, minutes=2, name="lesson10")
-print(result.answer)
+Markdown(result.answer)
 
 # %% [markdown]
 # RMSE is the root of the mean squared error (lesson 8), here in units of p. In our run, it was 0.76 in section 1, 0.51 after
@@ -398,7 +398,7 @@ figure.update_xaxes(type="log", tickvals=tried)
 from molfm.selection.wording import chemistry, coverage
 from molfm.selection.wording import optimism as optimism_in_words
 
-print(optimism_in_words(result.judged[0]))
+Markdown(optimism_in_words(result.judged[0]))
 
 # %% [markdown]
 # Eight candidates and 264 molecules leave little room for luck. You know this because it was measured.
@@ -428,7 +428,7 @@ result.figure()
 from molfm.selection.curve import in_words
 
 curve = result.curve()
-print(in_words(curve, "rmse", "") or "The time did not allow a learning curve.")
+display(Markdown(in_words(curve, "rmse", "") or "The time did not allow a learning curve."))
 curve[["n_labels", "value", "low", "high"]].round(3)
 
 # %% [markdown]
@@ -448,8 +448,7 @@ for name, fit in (("section 1", quick), ("cleaned", result)):
 # contains is its *coverage*.
 
 # %%
-print(coverage(result.judged[0], 0.95))
-print(chemistry(result.judged[0])[0])
+Markdown(f"{coverage(result.judged[0], 0.95)}\n\n{chemistry(result.judged[0])[0]}")
 
 # %% [markdown]
 # ## 8. New molecules, and their measurements
