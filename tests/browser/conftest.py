@@ -21,6 +21,7 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 def page(chromium):
     """An empty page; it fails the test if the page asks anything of another machine, or throws."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(90_000)  # other tests and their kernels share the cores
     page, wrong = context.new_page(), []
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     local = ("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:")
