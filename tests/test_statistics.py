@@ -8,6 +8,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_m
 
 from molfm.study import statistics
 from molfm.study.statistics import FEWEST, add_verdicts, grouped_error, mean_of, paired_difference, seeds_for, too_few
+from molfm.study.wording import finding
 from molfm.training.metrics import COMPARED
 
 
@@ -207,3 +208,20 @@ def test_equal_predictions_give_a_difference_of_zero_and_p_of_one():
     perfect = [np.array([0.1, 0.2, 0.8, 0.9])] * 3
     found = paired_difference("auroc", perfect, perfect, np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4)).interval()
     assert found["difference"] == 0 and found["p"] == 1
+
+
+def test_a_study_of_several_label_counts_says_which_one_a_sentence_is_about():
+    row = pd.Series(
+        {"target": "mean of 3 tasks of toy", "source": "b", "regime": "cotrain", "metric": "auroc", "split": "test"}
+        | {
+            "verdict": "cannot tell",
+            "difference": -0.01,
+            "detectable": 0.02,
+            "n_test": 900,
+            "baseline": 0.7,
+            "value": 0.69,
+        }
+        | {"low": -0.03, "high": 0.01, "p_adjusted": 0.4, "seeds": 5, "n_labels": 1234}
+    )
+    assert "of 3 tasks of toy by −0.010" in finding(row)[0]
+    assert "of 3 tasks of toy, learned from 1,234 labels, by −0.010" in finding(row, counted=True)[0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from molfm.app.manners import say
+from molfm.base.names import minus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ def show_probe(found: "LabelEfficiency") -> None:
         rows = found.against(other)
         rows = rows[(rows.arm == arm) & (rows.metric == rows.metric.iloc[0])]
         spans = zip(rows.difference, rows.low, rows.high, strict=True)
-        rows = rows.assign(span=[f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in spans])
+        rows = rows.assign(span=[minus(f"{d:+.3f} ({low:+.3f} to {high:+.3f})") for d, low, high in spans])
         names = {"n_labels": "labels", "baseline": other, "value": arm, "span": "difference (95% interval)"}
         print_table(
             rows[[*names, "verdict"]].rename(columns=names),

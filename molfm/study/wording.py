@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from molfm.base.names import UnknownName, listed, minus
@@ -21,12 +22,13 @@ _DOMAINS = {"quantum": "computed quantum properties", "biological": "other biolo
 _VERDICT = {"helps": "a clear gain", "hurts": "a clear loss", "cannot tell": "no visible difference"}
 
 
-def finding(row: pd.Series, source: str | None = None) -> tuple[str, str]:
+def finding(row: pd.Series, source: str | None = None, counted: bool = False) -> tuple[str, str]:
     """Describe in words what one comparison found, and the numbers behind it.
 
     Args:
         row: a row of `TransferResult.table`, `means` or `main`.
         source: what to call the source; None for its name.
+        counted: say from how many labels the targets learned, because the study compares several numbers.
 
     Returns:
         The answer in plain words, with what it could have missed; and the details.
@@ -35,6 +37,7 @@ def finding(row: pd.Series, source: str | None = None) -> tuple[str, str]:
         return f"{row.target}, {arm_name(row.regime, row.source)}: {row.verdict}.", ""
     metric, how = METRIC_NAMES[row.metric], _HOW[row.regime].format(source or row.source)
     where = "" if row.split == "test" else " on test molecules that the source was trained on"
+    where += f", learned from {row.n_labels:,} labels," if counted else ""
     what = f"the {metric} of {row.target}"
     if row.target.startswith("mean of "):
         what = f"the mean {metric} of {row.target.removeprefix('mean of ')}"
@@ -59,7 +62,8 @@ def findings(result: Comparison) -> list[tuple[str, str]]:
     main = result.main
     rows = result.table if result.means.empty else main
     described = rows if len(rows) <= SENTENCES else rows[rows.verdict.isin(["helps", "hurts"])]
-    said = [finding(row, _in_words(result, row.source)) for _, row in described.iterrows()]
+    counted = np.size(result.request.get("n_labels")) > 1
+    said = [finding(row, _in_words(result, row.source), counted) for _, row in described.iterrows()]
     if len(described) < len(rows):
         counts = f"{len(described)} of {len(rows)} comparisons show a clear effect."
         said.append((f"{counts} The others are inconclusive or undefined.", ""))
