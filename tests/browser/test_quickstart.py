@@ -44,18 +44,18 @@ def test_the_page_fits_a_narrow_screen(page, report):
 def test_the_notebook_shows_its_saved_figures_in_jupyterlab_and_runs_there(page, lab):
     page.goto(f"{lab.partition('/lab')[0]}/lab/tree/00_quickstart.ipynb", wait_until="domcontentloaded")
     page.locator(".jp-Notebook figure svg").first.wait_for(state="attached", timeout=90_000)
-    figure = page.locator(".jp-Notebook .jp-RenderedPlotly img").first  # the saved picture, until the cell runs
-    for _ in range(60):  # cells are drawn when they come into view
-        if figure.count():
-            break
-        page.locator(".jp-WindowedPanel-outer").first.evaluate("node => node.scrollBy(0, 600)")
-        page.wait_for_timeout(250)
-    # JupyterLab adds the picture first and lays the cell out later.
-    fits = "img => 0 < img.naturalWidth && img.naturalWidth <= img.parentElement.clientWidth"
-    page.wait_for_function(fits, arg=figure.element_handle(), timeout=30_000)
+    # The saved picture, until the cell runs. Cells are drawn and laid out when they come into view, and drawn anew later.
+    seen = """() => {
+      const pictures = [...document.querySelectorAll(".jp-Notebook .jp-RenderedPlotly img")];
+      if (!pictures.length) document.querySelector(".jp-WindowedPanel-outer").scrollBy(0, 300);
+      else pictures[0].scrollIntoView({block: "center"});
+      return pictures.some(img => 0 < img.naturalWidth && img.naturalWidth <= img.parentElement.clientWidth);
+    }"""
+    page.wait_for_function(seen, polling=250, timeout=120_000)
+    page.locator(".jp-WindowedPanel-outer").first.evaluate("node => node.scrollTo(0, 0)")
     page.get_by_text("Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last
-    last.get_by_text("[*]:", exact=True).wait_for(timeout=60_000)
+    last.get_by_text("[*]:", exact=True).wait_for(state="attached", timeout=60_000)
     # A failing cell cancels the cells after it, and their prompts stay empty.
     last.get_by_text(re.compile(r"^\[\d+\]:$")).first.wait_for(timeout=300_000)
